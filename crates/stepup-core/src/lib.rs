@@ -1,1 +1,13 @@
-//! stepup-core
+//! Sessions, factors and policy: what stepup decides, without HTTP, SQL or a framework.
+//!
+//! Data flows one way: a call comes in with plain values, is decided by pure functions over records, and goes out as
+//! a value. Time, randomness, storage, delivery and background work are ports that are handed in.
+
+pub mod entropy;
+pub mod error;
+pub mod evidence;
+pub mod id;
+pub mod record;
+pub mod secret;
+pub mod storage;
+pub mod time;

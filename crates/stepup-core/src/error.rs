@@ -1,0 +1,40 @@
+//! Faults: what broke under us. A refusal (the caller may not) is never a fault, and every fault denies.
+
+use crate::entropy::EntropyError;
+
+/// A boxed source of an error.
+pub type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Why a store did not do what it was asked. Whatever the reason, the caller denies (ASVS v5.0.0-16.5.3).
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is gone, locked, full, or too slow. Trying again later may help.
+    #[error("store unavailable")]
+    Unavailable(#[source] Source),
+    /// A row does not read as what it should be.
+    #[error("stored record is malformed: {0}")]
+    Malformed(&'static str),
+    /// A fresh id clashed, or a statement met a state its caller excludes.
+    #[error("store refused a write: {0}")]
+    Conflict(&'static str),
+}
+
+/// What broke under an operation. Clients see a plain 503 or 500; the log sees the source.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The store failed.
+    #[error("store failed")]
+    Store(#[from] StoreError),
+    /// No randomness.
+    #[error("randomness failed")]
+    Entropy(#[from] EntropyError),
+    /// A key is missing, or what it sealed does not open.
+    #[error("key failed: {0}")]
+    Key(&'static str),
+    /// The pool that hashes passwords is full (threat A-RES-03).
+    #[error("too busy")]
+    Busy,
+    /// A part of the application (delivery, directory, requirement) failed.
+    #[error("a part of the application failed")]
+    Part(#[source] Source),
+}

@@ -1,0 +1,118 @@
+//! Identifiers: opaque strings, one type each, so that one can never be passed for another.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps `value` as it is.
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(value.into())
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(value: &str) -> Self {
+                Self(value.to_owned())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(value: String) -> Self {
+                Self(value)
+            }
+        }
+    };
+}
+
+id!(
+    /// A user of the application. Opaque: the application may choose its own.
+    UserId
+);
+id!(
+    /// One way a user signs in, or a second-factor contact: the protocol's `recipeUserId`.
+    MethodId
+);
+id!(
+    /// A tenant; [`TenantId::public`] where the application knows none.
+    TenantId
+);
+id!(
+    /// A session. It is readable by the client and therefore no secret: it opens nothing by itself.
+    SessionHandle
+);
+id!(
+    /// A credential of a user.
+    CredentialId
+);
+id!(
+    /// A challenge: the unpadded base64url SHA-256 of the secret device id that the client holds.
+    ChallengeId
+);
+id!(
+    /// A security notice that waits for delivery.
+    NoticeId
+);
+id!(
+    /// A signing key (`kid`), `d-` and the milliseconds of its making, or a secret of the keyring.
+    KeyId
+);
+
+impl TenantId {
+    /// The tenant of everything that names none.
+    pub fn public() -> Self {
+        Self::from("public")
+    }
+
+    /// Whether this is the default tenant, which has no path segment.
+    pub fn is_public(&self) -> bool {
+        self.as_str() == "public"
+    }
+}
+
+/// A factor, by its protocol name: `emailpassword`, `otp-phone`, `totp`, or one of the application's own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FactorId(Cow<'static, str>);
+
+impl FactorId {
+    /// A factor known at compile time.
+    pub const fn from_static(id: &'static str) -> Self {
+        Self(Cow::Borrowed(id))
+    }
+
+    /// A factor named at run time.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(Cow::Owned(id.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FactorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,56 @@
+//! Credentials: what binds an authenticator to a user, a second-factor contact too.
+
+use serde_json::Value;
+
+use crate::id::{CredentialId, TenantId, UserId};
+use crate::time::Timestamp;
+
+/// What kind of authenticator a credential binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// A password; the sealed part is its Argon2id hash.
+    Password,
+    /// An address that receives second-factor codes. It can never sign in.
+    Contact,
+}
+
+impl CredentialKind {
+    /// The kind as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Contact => "contact",
+        }
+    }
+
+    /// Reads a stored kind.
+    pub fn parse(kind: &str) -> Option<Self> {
+        match kind {
+            "password" => Some(Self::Password),
+            "contact" => Some(Self::Contact),
+            _ => None,
+        }
+    }
+}
+
+/// A credential as stored. Its key is (tenant, user, kind, id), and (tenant, kind, id) is unique as well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Credential {
+    /// The tenant of its user.
+    pub tenant: TenantId,
+    /// Its user.
+    pub user: UserId,
+    /// What it binds.
+    pub kind: CredentialKind,
+    /// Its id; for a contact also the `recipeUserId` that the protocol shows.
+    pub id: CredentialId,
+    /// What may be read by whoever reads the database: the address of a contact, a device's name.
+    pub public: Value,
+    /// What may not: sealed by the keyring with (tenant, user, kind, id) as associated data.
+    pub sealed: Option<Vec<u8>>,
+    /// Counts the changes; a change names the version it read (threat A-PWD-06).
+    pub version: i64,
+    /// When it was bound.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,183 @@
+//! Users: login methods, metadata and its merge, and the summary that policy reads.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::JsonMap;
+use crate::evidence::Kind;
+use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
+use crate::time::Timestamp;
+
+/// A user as stored, keyed by (tenant, id).
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The id, opaque.
+    pub id: UserId,
+    /// Whether sessions of this user may live.
+    pub state: UserState,
+    /// The credential epoch: a session or half-login of another epoch is dead (R-MFA-9).
+    pub epoch: i64,
+    /// Counts the changes of this row; a verb that rewrites it names the revision that it read.
+    pub revision: i64,
+    /// How this user signs in.
+    pub methods: Vec<Method>,
+    /// What factors the user has and must use; rewritten by every verb that changes a factor.
+    pub summary: Summary,
+    /// What the application keeps about the user. No factor is ever decided by it (R-MFA-7).
+    pub metadata: JsonMap,
+    /// When the row was made.
+    pub created_at: Timestamp,
+}
+
+/// Whether a user may have sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserState {
+    /// May sign in.
+    Live,
+    /// May not, until enabled again.
+    Disabled,
+    /// A tombstone: everything personal is gone, and the id is never used again.
+    Deleted,
+}
+
+impl UserState {
+    /// The state as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Reads a stored state; an unknown one is no live one.
+    pub fn parse(state: &str) -> Option<Self> {
+        match state {
+            "live" => Some(Self::Live),
+            "disabled" => Some(Self::Disabled),
+            "deleted" => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+
+/// A way to sign in: the protocol's login method.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Method {
+    /// Its id, the protocol's `recipeUserId`.
+    pub id: MethodId,
+    /// The factor that it is (`emailpassword`), or the name of an external one.
+    pub factor: FactorId,
+    /// The e-mail address, in normal form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The phone number, E.164.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Whether the contact was proved to be the user's.
+    pub verified: bool,
+    /// When it was added.
+    pub joined_at: Timestamp,
+}
+
+/// What policy needs to know of a user, beside the session, so that it needs no second look-up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The verified second factors.
+    #[serde(default)]
+    pub enrolled: Vec<Enrolled>,
+    /// Factors that the application demands of this user, any one of them.
+    #[serde(default)]
+    pub required: Vec<FactorId>,
+}
+
+/// A verified second factor of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The factor.
+    pub factor: FactorId,
+    /// The credential that binds it.
+    pub credential: CredentialId,
+    /// Knowledge, possession or inherence.
+    pub kind: Kind,
+    /// The channel it travels by, so that a factor never seconds itself (R-MFA-6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The address, for display and for the client that sends the code by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// When it was enrolled.
+    pub at: Timestamp,
+}
+
+impl Summary {
+    /// The enrolment of `factor`, if the user has one.
+    pub fn enrolled(&self, factor: &FactorId) -> Option<&Enrolled> {
+        self.enrolled.iter().find(|e| e.factor == *factor)
+    }
+}
+
+/// What may sign in: unique in its tenant, and the key of its look-up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identifier {
+    /// What it is.
+    pub kind: IdentifierKind,
+    /// Its normal form.
+    pub value: String,
+}
+
+/// Kinds of identifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IdentifierKind {
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+}
+
+impl IdentifierKind {
+    /// The kind as stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+        }
+    }
+}
+
+/// Merges `patch` into `metadata` on the first level only: a value replaces, `null` removes.
+pub fn merge(metadata: &mut JsonMap, patch: &JsonMap) {
+    for (key, value) in patch {
+        if value.is_null() {
+            metadata.shift_remove(key);
+        } else {
+            metadata.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Reads a JSON object; anything else is none.
+pub fn object(value: Value) -> Option<JsonMap> {
+    match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_is_shallow_and_null_removes_only_on_the_first_level() {
+        let mut data = object(json!({"a": {"x": 1}, "b": 2, "c": [1]})).unwrap();
+        merge(&mut data, &object(json!({"a": {"y": null}, "b": null, "c": [2], "d": 4})).unwrap());
+        assert_eq!(serde_json::Value::Object(data), json!({"a": {"y": null}, "c": [2], "d": 4}));
+    }
+}

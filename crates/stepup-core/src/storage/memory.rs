@@ -1,0 +1,1 @@
+//! The reference store: what the storage traits mean, in one file.
