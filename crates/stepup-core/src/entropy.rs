@@ -40,7 +40,9 @@ pub(crate) fn bytes<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], En
 
 /// A random identifier: a version 4 UUID of 122 random bits (threat A-ENU-08).
 pub(crate) fn uuid(entropy: &dyn Entropy) -> Result<String, EntropyError> {
-    Ok(uuid::Builder::from_random_bytes(bytes(entropy)?).into_uuid().to_string())
+    Ok(uuid::Builder::from_random_bytes(bytes(entropy)?)
+        .into_uuid()
+        .to_string())
 }
 
 /// `count` decimal digits, each equally likely, leading zeros kept.
@@ -91,7 +93,10 @@ mod tests {
             }
         }
         // Chi-square with nine degrees of freedom; 40 is passed by chance once in 130 000 runs.
-        let chi: f64 = seen.iter().map(|n| (f64::from(*n) - 12_000.0).powi(2) / 12_000.0).sum();
+        let chi: f64 = seen
+            .iter()
+            .map(|n| (f64::from(*n) - 12_000.0).powi(2) / 12_000.0)
+            .sum();
         assert!(chi < 40.0, "{seen:?}: {chi}");
     }
 

@@ -86,8 +86,15 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing_of_a_secret() {
-        let shown = format!("{:?} {:?}", Secret::from("canary".to_owned()), Mac::new([0x61; 32]));
-        assert!(!shown.contains("canary") && !shown.contains("97") && !shown.contains("61"), "{shown}");
+        let shown = format!(
+            "{:?} {:?}",
+            Secret::from("canary".to_owned()),
+            Mac::new([0x61; 32])
+        );
+        assert!(
+            !shown.contains("canary") && !shown.contains("97") && !shown.contains("61"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -48,12 +48,28 @@ pub const ENDLESS: Duration = Duration::from_secs(180 * 24 * 3600);
 impl Ask {
     /// A plain window: at most `limit` counts in `window`.
     pub fn window(key: CounterKey, limit: u32, window: Duration) -> Self {
-        Self { key, cost: 1, limit, window, free: u32::MAX, base: Duration::ZERO, cap: Duration::ZERO }
+        Self {
+            key,
+            cost: 1,
+            limit,
+            window,
+            free: u32::MAX,
+            base: Duration::ZERO,
+            cap: Duration::ZERO,
+        }
     }
 
     /// A curve: `free` counts without delay, then `base` doubling to `cap`, and a stop at `limit`.
     pub fn curve(key: CounterKey, free: u32, base: Duration, cap: Duration, limit: u32) -> Self {
-        Self { key, cost: 1, limit, window: ENDLESS, free, base, cap }
+        Self {
+            key,
+            cost: 1,
+            limit,
+            window: ENDLESS,
+            free,
+            base,
+            cap,
+        }
     }
 
     /// The same question without counting.

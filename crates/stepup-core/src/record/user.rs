@@ -177,7 +177,13 @@ mod tests {
     #[test]
     fn a_merge_is_shallow_and_null_removes_only_on_the_first_level() {
         let mut data = object(json!({"a": {"x": 1}, "b": 2, "c": [1]})).unwrap();
-        merge(&mut data, &object(json!({"a": {"y": null}, "b": null, "c": [2], "d": 4})).unwrap());
-        assert_eq!(serde_json::Value::Object(data), json!({"a": {"y": null}, "c": [2], "d": 4}));
+        merge(
+            &mut data,
+            &object(json!({"a": {"y": null}, "b": null, "c": [2], "d": 4})).unwrap(),
+        );
+        assert_eq!(
+            serde_json::Value::Object(data),
+            json!({"a": {"y": null}, "c": [2], "d": 4})
+        );
     }
 }

@@ -33,11 +33,17 @@ pub trait UserStore: Send + Sync + 'static {
     async fn user(&self, tenant: &TenantId, id: &UserId) -> Stored<Option<User>>;
 
     /// The user that `identifier` may sign in as, with its password credential if it has one. One statement.
-    async fn user_by_identifier(&self, tenant: &TenantId, identifier: &Identifier) -> Stored<Option<Account>>;
+    async fn user_by_identifier(&self, tenant: &TenantId, identifier: &Identifier)
+    -> Stored<Option<Account>>;
 
     /// Merges `patch` into the metadata on the first level, as one step: two merges at once lose nothing.
     /// Returns the new metadata, or none if there is no such user (a tombstone is none).
-    async fn merge_metadata(&self, tenant: &TenantId, id: &UserId, patch: &JsonMap) -> Stored<Option<JsonMap>>;
+    async fn merge_metadata(
+        &self,
+        tenant: &TenantId,
+        id: &UserId,
+        patch: &JsonMap,
+    ) -> Stored<Option<JsonMap>>;
 
     /// Replaces the whole metadata. Whether there was such a user.
     async fn clear_metadata(&self, tenant: &TenantId, id: &UserId) -> Stored<bool>;
@@ -59,7 +65,12 @@ pub struct Account {
 #[async_trait]
 pub trait CredentialStore: Send + Sync + 'static {
     /// The credentials of one kind of a user, oldest first.
-    async fn credentials(&self, tenant: &TenantId, user: &UserId, kind: CredentialKind) -> Stored<Vec<Credential>>;
+    async fn credentials(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        kind: CredentialKind,
+    ) -> Stored<Vec<Credential>>;
 
     /// Replaces the sealed part if the version is still `version`, which it then raises by one; touches nothing
     /// else. Whether it did (threat A-PWD-06).
@@ -292,7 +303,12 @@ pub trait Flows: Send + Sync + 'static {
 
     /// Applies `change`, raises epoch and revision, deletes all sessions and challenges, writes the notices. The
     /// user as it is now; none if there is none (a tombstone is none).
-    async fn change_user(&self, tenant: &TenantId, user: &UserId, change: &UserChange) -> Stored<Option<User>>;
+    async fn change_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        change: &UserChange,
+    ) -> Stored<Option<User>>;
 
     /// Replaces the list of factors required of a user, if its revision is still `revision`; touches the user's
     /// session rows, so that a refresh at the same time sees it. Whether it did.
@@ -323,6 +339,13 @@ pub trait Storage:
 }
 
 impl<T> Storage for T where
-    T: UserStore + CredentialStore + ChallengeStore + SessionStore + CounterStore + NoticeStore + KeyStore + Flows
+    T: UserStore
+        + CredentialStore
+        + ChallengeStore
+        + SessionStore
+        + CounterStore
+        + NoticeStore
+        + KeyStore
+        + Flows
 {
 }
