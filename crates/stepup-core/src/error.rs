@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A fresh id clashed, or a statement met a state its caller excludes.
     #[error("store refused a write: {0}")]
     Conflict(&'static str),
+    /// The tables are missing, or are not those of this version.
+    #[error("store is not migrated: {0}")]
+    Schema(&'static str),
 }
 
 /// What broke under an operation. Clients see a plain 503 or 500; the log sees the source.

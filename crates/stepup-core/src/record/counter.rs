@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::{Timestamp, millis};
+
 /// Names a counter: a keyed digest of what is counted, so that the table holds no address and no identifier.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterKey(String);
@@ -32,7 +34,8 @@ pub struct Ask {
     pub cost: u32,
     /// The most the window may hold.
     pub limit: u32,
-    /// How long the window lasts from its first count; after it the count starts anew.
+    /// How long the window lasts, from its first count; a curve's (`base` not zero) from its last one, since only
+    /// silence may wear a failure count down. After it the count starts anew.
     pub window: Duration,
     /// Counts that cost no delay.
     pub free: u32,
@@ -78,6 +81,81 @@ impl Ask {
         self.cost = 0;
         self
     }
+
+    /// Puts the question to `counter`, or to one that does not exist yet: the counter as it is after granting,
+    /// or how long to wait.
+    ///
+    /// # Errors
+    /// The wait, if the counter refuses.
+    pub fn put_to(&self, counter: Option<&Counter>, now: Timestamp) -> Result<Counter, Duration> {
+        let fresh = Counter {
+            since: now,
+            count: 0,
+            until: now,
+            over_at: now,
+        };
+        let kept = counter.filter(|counter| now.since(counter.since) < self.window);
+        let count = kept.map_or(0, |counter| counter.count);
+        let until = counter.map_or(now, |counter| counter.until);
+        if count.saturating_add(self.cost) > self.limit {
+            let since = kept.map_or(now, |counter| counter.since);
+            let window = if self.window == ENDLESS {
+                ENDLESS
+            } else {
+                since.plus(self.window).since(now)
+            };
+            return Err(window.max(until.since(now)));
+        }
+        if until > now {
+            return Err(until.since(now));
+        }
+        if self.cost == 0 {
+            return Ok(kept.copied().unwrap_or(fresh));
+        }
+        let count = count.saturating_add(self.cost);
+        let since = match kept {
+            Some(counter) if self.base.is_zero() => counter.since,
+            _ => now,
+        };
+        let until = if count >= self.free {
+            now.plus(self.delay(count))
+        } else {
+            now
+        };
+        Ok(Counter {
+            since,
+            count,
+            until,
+            over_at: since.plus(self.window).max(until),
+        })
+    }
+
+    /// The delay that follows the count `count`: `base` doubled for each count above `free`, at most `cap`.
+    fn delay(&self, count: u32) -> Duration {
+        doubled(self.base, count.saturating_sub(self.free), self.cap)
+    }
+}
+
+/// `base * 2^times`, at most `cap`, without overflow.
+pub(crate) fn doubled(base: Duration, times: u32, cap: Duration) -> Duration {
+    // Halving the cap instead of doubling the base cannot overflow; the stores' SQL does the same.
+    let (base, cap) = (millis(base), millis(cap));
+    let times = times.min(62);
+    let ms = if base > cap >> times { cap } else { base << times };
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+/// A counter as stored, keyed by its [`CounterKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// When its window began.
+    pub since: Timestamp,
+    /// What was counted since then.
+    pub count: u32,
+    /// Until when its delay lasts.
+    pub until: Timestamp,
+    /// When window and delay are both over: it may be swept then.
+    pub over_at: Timestamp,
 }
 
 /// What a set of counters answered. All grant and all count, or none counts.
@@ -92,4 +170,87 @@ pub enum Charge {
         /// How long to wait; a full curve (`count >= limit`) says [`ENDLESS`].
         retry_after: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_ms(1_700_000_000_000);
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_plain_window_grants_up_to_its_limit_and_starts_anew_when_it_is_over() {
+        let ask = Ask::window(CounterKey::new("k"), 2, secs(60));
+        let one = ask.put_to(None, T0).unwrap();
+        let two = ask.put_to(Some(&one), T0.plus(secs(10))).unwrap();
+        assert_eq!((two.count, two.since), (2, T0));
+        assert_eq!(ask.put_to(Some(&two), T0.plus(secs(59))), Err(secs(1)));
+        let anew = ask.put_to(Some(&two), T0.plus(secs(60))).unwrap();
+        assert_eq!((anew.count, anew.since), (1, T0.plus(secs(60))));
+    }
+
+    #[test]
+    fn a_curve_doubles_its_delay_to_the_cap_and_stops_at_its_limit() {
+        let ask = Ask::curve(CounterKey::new("k"), 5, secs(30), secs(3600), 14);
+        let (mut counter, mut now, mut waits) = (None, T0, Vec::new());
+        for _ in 0..14 {
+            let next = ask.put_to(counter.as_ref(), now).unwrap();
+            waits.push(next.until.since(now).as_secs());
+            now = next.until;
+            counter = Some(next);
+        }
+        assert_eq!(
+            waits,
+            [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+        );
+        assert_eq!(ask.put_to(counter.as_ref(), now), Err(ENDLESS));
+    }
+
+    #[test]
+    fn only_silence_wears_a_curve_down() {
+        let ask = Ask::curve(CounterKey::new("k"), 5, secs(30), secs(3600), 50);
+        let one = ask.put_to(None, T0).unwrap();
+        let late = T0.plus(ENDLESS - secs(1));
+        let two = ask.put_to(Some(&one), late).unwrap();
+        assert_eq!(two.count, 2);
+        assert_eq!(
+            ask.put_to(Some(&two), late.plus(ENDLESS - secs(1)))
+                .unwrap()
+                .count,
+            3
+        );
+        assert_eq!(ask.put_to(Some(&two), late.plus(ENDLESS)).unwrap().count, 1);
+    }
+
+    #[test]
+    fn a_look_counts_nothing_and_still_refuses() {
+        let ask = Ask::curve(CounterKey::new("k"), 1, secs(30), secs(60), 9);
+        let one = ask.put_to(None, T0).unwrap();
+        assert_eq!(ask.clone().look().put_to(Some(&one), T0), Err(secs(30)));
+        assert_eq!(ask.look().put_to(Some(&one), T0.plus(secs(30))), Ok(one));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_opens_nothing() {
+        let ask = Ask::curve(CounterKey::new("k"), 1, secs(30), secs(60), 9);
+        let one = ask.put_to(None, T0).unwrap();
+        assert_eq!(ask.put_to(Some(&one), T0.minus(secs(10))), Err(secs(40)));
+        let window = Ask::window(CounterKey::new("k"), 1, secs(60));
+        let one = window.put_to(None, T0).unwrap();
+        assert_eq!(window.put_to(Some(&one), T0.minus(secs(10))), Err(secs(70)));
+    }
+
+    #[test]
+    fn doubling_never_overflows() {
+        assert_eq!(doubled(secs(1), u32::MAX, secs(900)), secs(900));
+        assert_eq!(
+            doubled(Duration::MAX, 3, Duration::MAX),
+            Duration::from_millis(i64::MAX as u64)
+        );
+        assert_eq!(doubled(Duration::ZERO, 9, secs(900)), Duration::ZERO);
+    }
 }

@@ -50,6 +50,33 @@ impl Session {
     pub fn end(&self) -> Timestamp {
         self.idle_expires_at.min(self.ends_at)
     }
+
+    /// Rotates the chain if `rotate` presents the current token, the session is not over and its tally not full.
+    /// Whether it did. A store does the same in one statement, with a look at the user.
+    pub fn rotate(&mut self, rotate: &Rotate) -> bool {
+        let now = rotate.rotation.at;
+        let chain = &mut self.chain;
+        let anew = now.since(chain.tally_since) >= rotate.tally_window;
+        let tally = if anew { 0 } else { chain.tally };
+        let over = now >= self.idle_expires_at || now >= self.ends_at;
+        if over
+            || chain.generation != rotate.generation
+            || chain.current != rotate.current
+            || tally >= rotate.tally_limit
+        {
+            return false;
+        }
+        chain.generation += 1;
+        chain.previous = Some(chain.current);
+        chain.current = rotate.next;
+        chain.rotated = Some(rotate.rotation.clone());
+        chain.tally = tally + 1;
+        if anew {
+            chain.tally_since = now;
+        }
+        self.idle_expires_at = now.plus(rotate.idle).min(self.ends_at);
+        true
+    }
 }
 
 /// How long-lived a session is.

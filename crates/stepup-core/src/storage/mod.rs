@@ -88,13 +88,15 @@ pub trait CredentialStore: Send + Sync + 'static {
 /// Keeps challenges: secrets that can be answered once.
 #[async_trait]
 pub trait ChallengeStore: Send + Sync + 'static {
-    /// Adds `challenge`, in the place of any other of the same session and purpose: at most one is live (R-OTP-5).
+    /// Adds `challenge`, in the place of any other of the same tenant, session and purpose: at most one is live
+    /// (R-OTP-5).
     /// Its id is fresh, so a clash is a [`StoreError::Conflict`].
     async fn put_challenge(&self, challenge: &Challenge) -> Stored<()>;
 
     /// Charges one attempt, compares, and closes the challenge if one of `macs` is right and has not expired, or if
     /// the attempts are used up: of several racing callers exactly one gets [`Answer::Right`]. Expiry is judged
-    /// inside: a right code that is too old is [`Answer::Expired`] and charged. Several macs, because keys rotate.
+    /// inside: a right code that is too old is [`Answer::Expired`] and charged. Several macs, because keys rotate,
+    /// and at most [`MACS`](crate::record::challenge::MACS): more are a [`StoreError::Conflict`].
     async fn answer(
         &self,
         tenant: &TenantId,
@@ -137,7 +139,7 @@ pub trait SessionStore: Send + Sync + 'static {
 #[async_trait]
 pub trait CounterStore: Send + Sync + 'static {
     /// Asks all counters for leave in one step, committed by itself: all grant and count, or none counts
-    /// ([`Ask`] says when one grants). Two asks of the same key are a programming error.
+    /// ([`Ask`] says when one grants). Two asks of the same key are a [`StoreError::Conflict`].
     async fn charge(&self, asks: &[Ask], now: Timestamp) -> Stored<Charge>;
 
     /// Forgets the counts of `keys`.
@@ -275,9 +277,10 @@ pub enum FactorOutcome {
 /// A change of a user that ends what was signed in before.
 #[derive(Clone, Debug)]
 pub struct UserChange {
-    /// The new state; unchanged if none.
+    /// The new state; unchanged if none. [`UserState::Deleted`] is a [`StoreError::Conflict`]: see
+    /// [`Flows::delete_user`].
     pub state: Option<UserState>,
-    /// Removes all second-factor credentials and empties the list of enrolled factors.
+    /// Removes all credentials but the password, and empties the list of enrolled factors.
     pub reset_factors: bool,
     /// What the user is told.
     pub notices: Vec<Notice>,
@@ -286,14 +289,15 @@ pub struct UserChange {
 /// The verbs that cross records. Each is one transaction.
 #[async_trait]
 pub trait Flows: Send + Sync + 'static {
-    /// Makes an account with its identifiers, credentials and first session, or nothing.
+    /// Makes an account with its identifiers, credentials and first session, or nothing. A clash of anything but
+    /// an identifier is a [`StoreError::Conflict`].
     async fn create_account(&self, account: &NewAccount) -> Stored<AccountOutcome>;
 
     /// Reads a session and what belongs to it in one statement. A session that is over is still returned.
     async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>>;
 
     /// Records a completed factor, with the rise and the enrolment that it brings; closes the session's other
-    /// challenges of that factor; clears counters. Requires the session to be there, not over, its user live and
+    /// challenges of that factor ([`Binding::factor`]); clears counters. Requires the session to be there, not over, its user live and
     /// of the same epoch.
     ///
     /// A rise sets the generation one higher, `current` to the new digest, `previous` and the last rotation to
@@ -321,14 +325,14 @@ pub trait Flows: Send + Sync + 'static {
     ) -> Stored<bool>;
 
     /// Deletes everything of a user but a tombstone: identifiers, credentials, challenges, sessions, notices,
-    /// metadata, methods. The handles of the ended sessions; none if there was no such user.
+    /// metadata, methods. The handles of the ended sessions; none if there was no such user, or only a tombstone.
     async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>>;
 
     /// Deletes up to `limit` rows each of sessions that are over, challenges past their end, and counters whose
     /// window and delay are over. How many rows went.
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64>;
 
-    /// Whether the store answers.
+    /// Whether the store answers, and has the tables of this version ([`StoreError::Schema`]).
     async fn ping(&self) -> Stored<()>;
 }
 
