@@ -3,11 +3,19 @@
 //! Data flows one way: a call comes in with plain values, is decided by pure functions over records, and goes out as
 //! a value. Time, randomness, storage, delivery and background work are ports that are handed in.
 
+pub mod app;
+pub mod background;
+pub mod config;
+pub mod delivery;
 pub mod entropy;
 pub mod error;
+pub mod event;
 pub mod evidence;
 pub mod id;
+pub mod policy;
 pub mod record;
+pub mod require;
+pub mod rule;
 pub mod secret;
 pub mod storage;
 pub mod time;

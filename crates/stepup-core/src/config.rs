@@ -1,0 +1,336 @@
+//! Every number that somebody may want to change, with its unit, its default and where the default comes from.
+
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// The tunable numbers. A value past a hard limit is refused by `build()`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Sessions and tokens.
+    pub sessions: SessionConfig,
+    /// One-time codes.
+    pub codes: CodeConfig,
+    /// Throttles.
+    pub limits: LimitConfig,
+    /// Names of the derived claims in the access-token payload.
+    pub claims: ClaimNames,
+    /// Puts a mask in the place of the phone number in the payload, which scripts can read.
+    pub mask_contacts: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sessions: SessionConfig::default(),
+            codes: CodeConfig::default(),
+            limits: LimitConfig::default(),
+            claims: ClaimNames::default(),
+            mask_contacts: false,
+        }
+    }
+}
+
+/// Sessions and tokens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// Life of an access token: 15 min, at most 60 (ASVS v5.0.0-8.3.2: it bounds the lag of a revocation).
+    pub access: Duration,
+    /// Life of a half-login's access token: 4 min, so that it can be refreshed within [`SessionConfig::half`].
+    pub half_access: Duration,
+    /// Tolerance on `exp` and `nbf`: 10 s, at most 60 (RFC 7519 §4.1.4).
+    pub leeway: Duration,
+    /// A session ends unless refreshed for this long: 7 days, at most 100 (ASVS v5.0.0-7.3.1).
+    pub idle: Duration,
+    /// A session ends after this long whatever happens: 30 days, at most 365 (NIST SP 800-63B-4 §2.1.3).
+    pub absolute: Duration,
+    /// Life of a half-login: 15 min, at most 60 (ASVS v5.0.0-2.3.1).
+    pub half: Duration,
+    /// How long the predecessor of a rotation is answered the same successor: 30 s, at most 60 (RFC 9700 §4.14.2).
+    pub grace: Duration,
+    /// How long a refresh token from before a rise in assurance is refused without being taken for theft: 60 s.
+    pub rise_grace: Duration,
+    /// Rotations of one session within [`SessionConfig::tally_window`]: 30; above it the current token is repeated.
+    pub tally: u32,
+    /// See [`SessionConfig::tally`]: 1 min.
+    pub tally_window: Duration,
+    /// A factor endpoint wants an access token with at least this much life: 30 s, so that no refresh races with it.
+    pub factor_margin: Duration,
+    /// Age of a factor that still admits changes of factors: 5 min, at most 60 (ASVS v5.0.0-7.5.1).
+    pub step_up: Duration,
+    /// Lifetime of a signing key: 7 days, at most 90 (ASVS v5.0.0-11.1.1).
+    pub key_rotation: Duration,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            access: 15 * MINUTE,
+            half_access: 4 * MINUTE,
+            leeway: Duration::from_secs(10),
+            idle: 7 * DAY,
+            absolute: 30 * DAY,
+            half: 15 * MINUTE,
+            grace: Duration::from_secs(30),
+            rise_grace: MINUTE,
+            tally: 30,
+            tally_window: MINUTE,
+            factor_margin: Duration::from_secs(30),
+            step_up: 5 * MINUTE,
+            key_rotation: 7 * DAY,
+        }
+    }
+}
+
+/// One-time codes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CodeConfig {
+    /// Digits of a code: 6, or 7 or 8 (NIST SP 800-63B-4 §3.1.3.2: at least 6).
+    pub digits: usize,
+    /// Life of a code that is a second factor: 5 min, at most 10 (ASVS v5.0.0-6.5.5).
+    pub lifetime: Duration,
+    /// Answers that end a challenge: 5, at most 10.
+    pub attempts: u32,
+    /// Codes of one challenge that live at once, the newest ones: 3, or fewer.
+    pub live: usize,
+    /// Pause before the first resend: 15 s, which is the clients' own; it doubles with each message.
+    pub resend_base: Duration,
+    /// The longest pause: 240 s.
+    pub resend_cap: Duration,
+    /// Life of a challenge in a complete session: 15 min. A half-login's challenge ends with the half-login.
+    pub challenge: Duration,
+}
+
+impl Default for CodeConfig {
+    fn default() -> Self {
+        Self {
+            digits: 6,
+            lifetime: 5 * MINUTE,
+            attempts: 5,
+            live: 3,
+            resend_base: Duration::from_secs(15),
+            resend_cap: Duration::from_secs(240),
+            challenge: 15 * MINUTE,
+        }
+    }
+}
+
+/// At most `count` in `window`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How many.
+    pub count: u32,
+    /// In how long.
+    pub window: Duration,
+}
+
+/// `free` tries without delay, then `base` doubling up to `cap`; a stop at `stop` tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Curve {
+    /// Tries without delay.
+    pub free: u32,
+    /// The first delay.
+    pub base: Duration,
+    /// The longest delay.
+    pub cap: Duration,
+    /// Tries after which there are no more.
+    pub stop: u32,
+}
+
+const fn per(count: u32, window: Duration) -> Window {
+    Window { count, window }
+}
+
+/// Throttles (threat model §3.3). They live in the store, so that all nodes share them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LimitConfig {
+    /// Multiplies every count, for load tests of a demo on loopback: 1.
+    pub scale: u32,
+    /// Second-factor failures per account, for each kind of factor and for all together (NIST SP 800-63B-4 §3.2.2).
+    pub second_factor: Curve,
+    /// Password failures per account and network.
+    pub password: Curve,
+    /// Password failures of an account after which a network without a live session of it gets
+    /// [`LimitConfig::password_slow`] only: 100 (NIST SP 800-63B-4 §3.2.2).
+    pub password_account: u32,
+    /// See [`LimitConfig::password_account`].
+    pub password_slow: Window,
+    /// Sign-in calls per network.
+    pub sign_in: Window,
+    /// Failed sign-ins per network.
+    pub sign_in_failed: [Window; 2],
+    /// Sign-ups per network.
+    pub sign_up: [Window; 2],
+    /// Calls of the `exists` endpoints per network.
+    pub exists: Window,
+    /// Calls of the `exists` endpoints of the whole site.
+    pub exists_site: Window,
+    /// Code requests per account, resends included.
+    pub codes: [Window; 2],
+    /// Messages per destination, over all accounts and tenants; a verified contact has a budget of its own.
+    pub destination: [Window; 3],
+    /// Messages to unverified contacts per network.
+    pub sms_network: [Window; 2],
+    /// Messages to unverified contacts per country.
+    pub sms_country: Window,
+    /// Messages to unverified contacts of the whole site.
+    pub sms_site: Window,
+    /// The breaker of a country opens when this many were sent within its window ..
+    pub breaker_sent: u32,
+    /// .. and less than this share of them, in percent, was answered rightly.
+    pub breaker_percent: u32,
+    /// How long it stays open.
+    pub breaker_open: Duration,
+    /// Refreshes with an unknown token per network; above it they are refused without asking the store.
+    pub refresh_unknown: Window,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            scale: 1,
+            second_factor: Curve {
+                free: 5,
+                base: Duration::from_secs(30),
+                cap: HOUR,
+                stop: 50,
+            },
+            password: Curve {
+                free: 5,
+                base: Duration::from_secs(1),
+                cap: 15 * MINUTE,
+                stop: u32::MAX,
+            },
+            password_account: 100,
+            password_slow: per(1, 15 * MINUTE),
+            sign_in: per(30, MINUTE),
+            sign_in_failed: [per(10, MINUTE), per(100, HOUR)],
+            sign_up: [per(20, MINUTE), per(100, DAY)],
+            exists: per(10, MINUTE),
+            exists_site: per(1_000, HOUR),
+            codes: [per(3, 10 * MINUTE), per(10, DAY)],
+            destination: [per(3, 10 * MINUTE), per(6, HOUR), per(10, DAY)],
+            sms_network: [per(10, HOUR), per(20, DAY)],
+            sms_country: per(100, HOUR),
+            sms_site: per(1_000, HOUR),
+            breaker_sent: 30,
+            breaker_percent: 20,
+            breaker_open: HOUR,
+            refresh_unknown: per(120, MINUTE),
+        }
+    }
+}
+
+/// Names of the derived claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClaimNames {
+    /// The claim that the multi-factor clients read: `st-mfa`.
+    pub mfa: String,
+    /// The boolean claim: `2fa-completed`.
+    pub second_factor: String,
+    /// The stored phone number, for display and for the client that asks for a code by itself: `phoneNumber`.
+    pub phone: String,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self {
+            mfa: "st-mfa".to_owned(),
+            second_factor: "2fa-completed".to_owned(),
+            phone: "phoneNumber".to_owned(),
+        }
+    }
+}
+
+impl Config {
+    /// Every value that lies past a hard limit, in a sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let s = &self.sessions;
+        let c = &self.codes;
+        let rules: [(bool, &str); 19] = [
+            (
+                s.access >= MINUTE && s.access <= HOUR,
+                "sessions.access must lie between 1 and 60 min",
+            ),
+            (
+                s.half_access >= MINUTE && s.half_access <= s.access,
+                "sessions.half_access must lie between 1 min and sessions.access",
+            ),
+            (
+                s.half_access < s.half,
+                "sessions.half_access must be shorter than sessions.half",
+            ),
+            (s.leeway <= MINUTE, "sessions.leeway must not pass 60 s"),
+            (
+                s.idle >= s.access && s.idle <= 100 * DAY,
+                "sessions.idle must lie between sessions.access and 100 days",
+            ),
+            (
+                s.absolute >= s.idle && s.absolute <= 365 * DAY,
+                "sessions.absolute must lie between sessions.idle and 365 days",
+            ),
+            (s.half <= HOUR, "sessions.half must not pass 60 min"),
+            (s.grace <= MINUTE, "sessions.grace must not pass 60 s"),
+            (s.rise_grace <= MINUTE, "sessions.rise_grace must not pass 60 s"),
+            (s.tally >= 1, "sessions.tally must be at least 1"),
+            (
+                s.factor_margin < s.half_access,
+                "sessions.factor_margin must be shorter than sessions.half_access",
+            ),
+            (s.step_up <= HOUR, "sessions.step_up must not pass 60 min"),
+            (
+                s.key_rotation >= HOUR && s.key_rotation <= 90 * DAY,
+                "sessions.key_rotation must lie between 1 hour and 90 days",
+            ),
+            ((6..=8).contains(&c.digits), "codes.digits must be 6, 7 or 8"),
+            (
+                c.lifetime >= MINUTE && c.lifetime <= 10 * MINUTE,
+                "codes.lifetime must lie between 1 and 10 min",
+            ),
+            (
+                (1..=10).contains(&c.attempts),
+                "codes.attempts must lie between 1 and 10",
+            ),
+            ((1..=3).contains(&c.live), "codes.live must lie between 1 and 3"),
+            (
+                c.resend_base >= Duration::from_secs(15),
+                "codes.resend_base must be at least 15 s",
+            ),
+            (
+                self.limits.second_factor.stop <= 100,
+                "limits.second_factor.stop must not pass 100",
+            ),
+        ];
+        rules
+            .iter()
+            .filter(|(holds, _)| !holds)
+            .map(|(_, text)| (*text).to_owned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_lie_within_the_hard_limits() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_value_past_a_limit_is_named() {
+        let mut config = Config::default();
+        config.codes.digits = 4;
+        config.sessions.leeway = Duration::from_secs(61);
+        let problems = config.problems();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! The delivery port: what a message is, and who carries it.
+//!
+//! Messages are handed over in the background, after the answer and never inside a transaction, so that neither the
+//! timing nor the fate of a delivery tells a stranger anything (R-ENU-1). The texts are the carrier's affair.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Source;
+use crate::id::FactorId;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// How a message travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// A text message.
+    Sms,
+    /// An e-mail.
+    Email,
+}
+
+/// A message to one address.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Message {
+    /// Names this message: the same id is the same message, should it be handed over twice.
+    pub id: String,
+    /// How it travels.
+    pub channel: Channel,
+    /// Where to: E.164 or an e-mail address, in normal form.
+    pub to: String,
+    /// What it says.
+    pub content: Content,
+    /// The application's name, from the configuration.
+    pub app_name: String,
+    /// The host that the code is meant for (origin-bound codes), from the configuration.
+    pub website_host: String,
+    /// When it was handed over.
+    pub at: Timestamp,
+}
+
+impl Message {
+    /// Puts a message together.
+    pub(crate) fn new(
+        id: String,
+        (channel, to): (Channel, String),
+        content: Content,
+        app: &crate::app::AppInfo,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            channel,
+            to,
+            content,
+            app_name: app.name().to_owned(),
+            website_host: app.website_host(),
+            at,
+        }
+    }
+}
+
+/// What a message says. Nothing in it was typed by a user, so that nobody can write messages in our name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// A one-time code.
+    Code {
+        /// The code.
+        code: Secret<String>,
+        /// How long it works.
+        lifetime: Duration,
+        /// Whether it is asked for after a first factor was right.
+        second_factor: bool,
+    },
+    /// A notice about the account's security.
+    Notice(NoticeKind),
+}
+
+/// Kinds of security notices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// A second factor was added.
+    FactorAdded {
+        /// Which.
+        factor: FactorId,
+        /// Its address, masked.
+        contact: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// All second factors were removed by the site.
+    FactorsReset {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Carries messages. It is called in the background and may take its time, up to the deadline of its caller.
+#[async_trait]
+pub trait Deliver: Debug + Send + Sync + 'static {
+    /// Whether it can carry messages of `channel`.
+    fn carries(&self, channel: Channel) -> bool;
+
+    /// Whether it shows messages to whoever looks at the console or the demo's outbox. `build()` refuses such a
+    /// carrier unless both domains are loopback or `danger_print_codes()` was called (threat A-SEC-15).
+    fn reveals_codes(&self) -> bool {
+        false
+    }
+
+    /// Hands `message` over.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]; a code is not retried (the user asks again), a notice is.
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError>;
+}
+
+/// A message could not be handed over.
+#[derive(Debug, thiserror::Error)]
+#[error("message not delivered")]
+pub struct DeliveryError(#[source] pub Source);
+
+/// Gives the addresses of a user of the application's own table, for notices.
+#[async_trait]
+pub trait UserDirectory: Debug + Send + Sync + 'static {
+    /// Where the user can be told about changes, by another way than the factor that changed.
+    ///
+    /// # Errors
+    /// The application's own.
+    async fn contacts(&self, user: &crate::id::UserId) -> Result<Vec<(Channel, String)>, Source>;
+}

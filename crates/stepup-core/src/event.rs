@@ -1,0 +1,230 @@
+//! Audit events, and the sink that receives them.
+
+use std::fmt::Debug;
+
+use crate::id::{FactorId, SessionHandle, TenantId, UserId};
+use crate::time::Timestamp;
+
+/// Something that happened to an account. It carries no secret, no code, no token and no address (R-LOG-1).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// When, in UTC.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// Whether it was allowed.
+    pub outcome: Outcome,
+    /// Why not, or what else is worth knowing: a fixed word, never text from a request.
+    pub reason: Option<&'static str>,
+    /// In which tenant.
+    pub tenant: Option<TenantId>,
+    /// Whose account, where known.
+    pub user: Option<UserId>,
+    /// The first 16 hex digits of the SHA-256 of the session's handle.
+    pub session: Option<String>,
+    /// With which factor.
+    pub factor: Option<FactorId>,
+    /// From which network.
+    pub network: Option<String>,
+}
+
+/// Whether the caller was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Yes.
+    Granted,
+    /// No.
+    Refused,
+    /// Neither: something to know.
+    Noted,
+}
+
+/// Kinds of events, by the names that they are logged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// `account.created`
+    AccountCreated,
+    /// `account.changed`
+    AccountChanged,
+    /// `account.deleted`
+    AccountDeleted,
+    /// `signin`
+    SignIn,
+    /// `session.opened`
+    SessionOpened,
+    /// `session.refreshed`
+    SessionRefreshed,
+    /// `session.grace`: the same successor was answered again
+    SessionGrace,
+    /// `session.theft`
+    SessionTheft,
+    /// `session.ended`
+    SessionEnded,
+    /// `session.refused`
+    SessionRefused,
+    /// `code.sent`
+    CodeSent,
+    /// `code.refused`
+    CodeRefused,
+    /// `code.answered`
+    CodeAnswered,
+    /// `factor.completed`
+    FactorCompleted,
+    /// `factor.enrolled`
+    FactorEnrolled,
+    /// `factor.reset`
+    FactorReset,
+    /// `notice.delivered`
+    NoticeDelivered,
+    /// `notice.failed`
+    NoticeFailed,
+    /// `delivery.failed`
+    DeliveryFailed,
+    /// `token.invalid`
+    TokenInvalid,
+    /// `cookie.duplicate`
+    CookieDuplicate,
+    /// `origin.refused`
+    OriginRefused,
+    /// `throttled`
+    Throttled,
+    /// `sms.breaker`: a country's breaker opened
+    SmsBreaker,
+    /// `sms.budget`: half of the site's budget is spent
+    SmsBudget,
+    /// `policy.stuck`: a user can reach no factor that the policy accepts
+    PolicyStuck,
+    /// `key.rotated`
+    KeyRotated,
+    /// `fault`
+    Fault,
+}
+
+impl EventKind {
+    /// The name that logs and alarms use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccountCreated => "account.created",
+            Self::AccountChanged => "account.changed",
+            Self::AccountDeleted => "account.deleted",
+            Self::SignIn => "signin",
+            Self::SessionOpened => "session.opened",
+            Self::SessionRefreshed => "session.refreshed",
+            Self::SessionGrace => "session.grace",
+            Self::SessionTheft => "session.theft",
+            Self::SessionEnded => "session.ended",
+            Self::SessionRefused => "session.refused",
+            Self::CodeSent => "code.sent",
+            Self::CodeRefused => "code.refused",
+            Self::CodeAnswered => "code.answered",
+            Self::FactorCompleted => "factor.completed",
+            Self::FactorEnrolled => "factor.enrolled",
+            Self::FactorReset => "factor.reset",
+            Self::NoticeDelivered => "notice.delivered",
+            Self::NoticeFailed => "notice.failed",
+            Self::DeliveryFailed => "delivery.failed",
+            Self::TokenInvalid => "token.invalid",
+            Self::CookieDuplicate => "cookie.duplicate",
+            Self::OriginRefused => "origin.refused",
+            Self::Throttled => "throttled",
+            Self::SmsBreaker => "sms.breaker",
+            Self::SmsBudget => "sms.budget",
+            Self::PolicyStuck => "policy.stuck",
+            Self::KeyRotated => "key.rotated",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+impl Event {
+    /// An event of `kind` at `at`; the rest by name.
+    pub fn new(kind: EventKind, outcome: Outcome, at: Timestamp) -> Self {
+        Self {
+            at,
+            kind,
+            outcome,
+            reason: None,
+            tenant: None,
+            user: None,
+            session: None,
+            factor: None,
+            network: None,
+        }
+    }
+
+    /// Adds the account.
+    #[must_use]
+    pub fn of(mut self, tenant: &TenantId, user: &UserId) -> Self {
+        self.tenant = Some(tenant.clone());
+        self.user = Some(user.clone());
+        self
+    }
+
+    /// Adds the session, digested.
+    #[must_use]
+    pub fn in_session(mut self, handle: &SessionHandle) -> Self {
+        self.session = Some(fingerprint(handle.as_str()));
+        self
+    }
+
+    /// Adds the factor.
+    #[must_use]
+    pub fn with_factor(mut self, factor: &FactorId) -> Self {
+        self.factor = Some(factor.clone());
+        self
+    }
+
+    /// Adds the reason.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Adds the network.
+    #[must_use]
+    pub fn from_network(mut self, network: &str) -> Self {
+        self.network = Some(network.to_owned());
+        self
+    }
+}
+
+/// The first 16 hex digits of the SHA-256 of `text`: enough to join log lines, of no use to a reader of logs.
+pub(crate) fn fingerprint(text: &str) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(text.as_bytes())
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// Receives events. It must not block: it is called in the middle of requests.
+pub trait EventSink: Debug + Send + Sync + 'static {
+    /// Receives one event.
+    fn record(&self, event: &Event);
+}
+
+/// Writes events to `tracing`, target `stepup::audit`. Every field is encoded by the subscriber.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingSink;
+
+impl EventSink for TracingSink {
+    fn record(&self, e: &Event) {
+        tracing::info!(
+            target: "stepup::audit",
+            at_ms = e.at.as_ms(),
+            event = e.kind.name(),
+            outcome = ?e.outcome,
+            reason = e.reason,
+            tenant = e.tenant.as_ref().map(tracing::field::display),
+            // Ids of an application's own may hold anything: `Debug` encodes line breaks and control characters.
+            user = e.user.as_ref().map(|u| tracing::field::debug(u.as_str().to_owned())),
+            session = e.session.as_deref(),
+            factor = e.factor.as_ref().map(tracing::field::display),
+            network = e.network.as_deref(),
+        );
+    }
+}

@@ -1,0 +1,337 @@
+use super::*;
+use crate::id::CredentialId;
+use crate::record::user::Enrolled;
+
+const PASSWORD: FactorId = FactorId::from_static("emailpassword");
+const PHONE: FactorId = FactorId::from_static("otp-phone");
+const TOTP: FactorId = FactorId::from_static("totp");
+const MAIL: FactorId = FactorId::from_static("otp-email");
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_ms(ms)
+}
+
+fn offered() -> Vec<Offered> {
+    [PHONE, TOTP, MAIL]
+        .map(|factor| Offered {
+            factor,
+            kind: Kind::Possession,
+        })
+        .to_vec()
+}
+
+fn completion(ms: i64, kind: Kind, channel: Option<&str>, first: bool) -> Completion {
+    Completion {
+        at: at(ms),
+        kind,
+        channel: channel.map(str::to_owned),
+        first,
+    }
+}
+
+fn after_password() -> Completed {
+    Completed::from([(PASSWORD, completion(1_000, Kind::Knowledge, None, true))])
+}
+
+fn and(mut done: Completed, factor: FactorId, ms: i64) -> Completed {
+    done.insert(factor, completion(ms, Kind::Possession, Some("phone:1"), false));
+    done
+}
+
+fn with(factors: &[FactorId]) -> Summary {
+    let enrolled = factors
+        .iter()
+        .map(|f| Enrolled {
+            factor: f.clone(),
+            credential: CredentialId::from("c"),
+            kind: Kind::Possession,
+            channel: Some(format!("{f}:1")),
+            contact: None,
+            at: at(1),
+        })
+        .collect();
+    Summary {
+        enrolled,
+        required: Vec::new(),
+    }
+}
+
+fn site(factors: &[FactorId]) -> Policy {
+    Policy::second_factor(any_of(factors.iter().cloned()))
+}
+
+#[test]
+fn a_site_that_demands_a_second_factor_is_not_satisfied_by_the_first() {
+    let standing = assess(
+        &site(&[PHONE]),
+        &offered(),
+        &Summary::default(),
+        &after_password(),
+    );
+    assert!(!standing.satisfied && !standing.second_factor);
+    assert_eq!((standing.next, standing.at), (vec![PHONE], at(1_000)));
+}
+
+#[test]
+fn a_second_factor_completes_the_session_and_gives_it_its_time() {
+    let standing = assess(
+        &site(&[PHONE]),
+        &offered(),
+        &with(&[PHONE]),
+        &and(after_password(), PHONE, 2_000),
+    );
+    assert!(standing.satisfied && standing.second_factor);
+    assert_eq!(
+        (standing.at, standing.newest, standing.next),
+        (at(2_000), Some(PHONE), vec![])
+    );
+}
+
+#[test]
+fn a_site_without_a_demand_is_satisfied_but_no_second_factor_is_claimed() {
+    let standing = assess(
+        &Policy::when_enrolled(),
+        &offered(),
+        &Summary::default(),
+        &after_password(),
+    );
+    assert!(standing.satisfied && !standing.second_factor && standing.next.is_empty() && !standing.stuck);
+}
+
+#[test]
+fn an_enrolled_factor_is_demanded_whatever_the_site_says() {
+    let standing = assess(
+        &Policy::when_enrolled(),
+        &offered(),
+        &with(&[TOTP]),
+        &after_password(),
+    );
+    assert_eq!((standing.satisfied, standing.next), (false, vec![TOTP]));
+}
+
+#[test]
+fn an_enrolled_factor_comes_before_the_one_that_the_site_demands() {
+    let standing = assess(&site(&[TOTP]), &offered(), &with(&[PHONE]), &after_password());
+    assert_eq!((standing.satisfied, standing.next), (false, vec![PHONE]));
+    let standing = assess(
+        &site(&[TOTP]),
+        &offered(),
+        &with(&[PHONE]),
+        &and(after_password(), PHONE, 2_000),
+    );
+    assert_eq!((standing.satisfied, standing.next), (false, vec![TOTP]));
+}
+
+#[test]
+fn of_several_enrolled_factors_those_that_meet_every_demand_are_asked() {
+    let standing = assess(
+        &site(&[TOTP]),
+        &offered(),
+        &with(&[PHONE, TOTP]),
+        &after_password(),
+    );
+    assert_eq!(standing.next, vec![TOTP]);
+}
+
+#[test]
+fn the_factor_that_opened_the_session_never_counts_as_the_second() {
+    let done = Completed::from([(MAIL, completion(1, Kind::Possession, Some("mail:1"), true))]);
+    let standing = assess(&site(&[MAIL, TOTP]), &offered(), &with(&[MAIL, TOTP]), &done);
+    assert!(!standing.satisfied);
+    // Another possession factor is of the same kind, so it does not second it either.
+    assert!(standing.next.is_empty() && standing.stuck);
+}
+
+#[test]
+fn a_factor_over_the_channel_of_the_first_one_does_not_count() {
+    let done = Completed::from([
+        (PASSWORD, completion(1, Kind::Knowledge, Some("mail:1"), true)),
+        (MAIL, completion(2, Kind::Possession, Some("mail:1"), false)),
+    ]);
+    assert!(!assess(&site(&[MAIL]), &offered(), &Summary::default(), &done).satisfied);
+}
+
+#[test]
+fn a_factor_without_a_first_one_completes_nothing() {
+    let done = Completed::from([(PHONE, completion(2, Kind::Possession, None, false))]);
+    let standing = assess(&Policy::when_enrolled(), &offered(), &Summary::default(), &done);
+    assert!(!standing.satisfied && !standing.second_factor);
+}
+
+#[test]
+fn an_empty_or_unknown_demand_denies_instead_of_passing() {
+    let nobody = FactorId::from_static("nobody");
+    for policy in [site(&[]), site(&[nobody])] {
+        let standing = assess(&policy, &offered(), &Summary::default(), &after_password());
+        assert!(!standing.satisfied && standing.stuck, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_factor_that_the_user_must_use_is_demanded_beside_the_sites() {
+    let mut summary = with(&[PHONE]);
+    summary.required = vec![TOTP];
+    let standing = assess(
+        &site(&[PHONE]),
+        &offered(),
+        &summary,
+        &and(after_password(), PHONE, 2_000),
+    );
+    assert_eq!((standing.satisfied, standing.next), (false, vec![TOTP]));
+}
+
+/// Every combination of three factors enrolled and completed, for three policies: A-MFA-27 and A-MFA-35.
+#[test]
+fn whoever_has_a_second_factor_is_never_complete_without_one() {
+    let all = [PHONE, TOTP, MAIL];
+    for enrolled in 0..8_u8 {
+        for done in 0..8_u8 {
+            for policy in [Policy::when_enrolled(), site(&[PHONE]), site(&[TOTP, MAIL])] {
+                let pick = |bits: u8| {
+                    all.iter()
+                        .enumerate()
+                        .filter(move |(i, _)| bits & (1 << i) != 0)
+                        .map(|(_, f)| f)
+                };
+                let summary = with(&pick(enrolled).cloned().collect::<Vec<_>>());
+                let mut completed = after_password();
+                for factor in pick(done) {
+                    completed = and(completed, factor.clone(), 2_000);
+                }
+                let standing = assess(&policy, &offered(), &summary, &completed);
+                if enrolled != 0 && enrolled & done == 0 {
+                    assert!(
+                        !is_complete(&standing, &summary),
+                        "{enrolled:03b} {done:03b} {policy:?}"
+                    );
+                    assert!(!standing.next.is_empty());
+                    assert!(standing.next.iter().all(|f| summary.enrolled(f).is_some()));
+                }
+                if done == 0 {
+                    assert!(!standing.second_factor);
+                }
+            }
+        }
+    }
+}
+
+fn age(first: i64, signed_up: bool) -> SessionAge {
+    SessionAge {
+        first_factor_at: at(first),
+        signed_up,
+    }
+}
+
+const STEP_UP: Duration = Duration::from_secs(300);
+
+#[test]
+fn the_first_second_factor_needs_a_fresh_first_one() {
+    let policy = site(&[PHONE]);
+    let summary = Summary::default();
+    let standing = assess(&policy, &offered(), &summary, &after_password());
+    let judge = |now: i64| {
+        may_enroll(
+            &policy,
+            &summary,
+            &standing,
+            &PHONE,
+            age(1_000, false),
+            STEP_UP,
+            at(now),
+        )
+    };
+    assert_eq!(judge(301_000), Ok(()));
+    assert_eq!(judge(301_001), Err(EnrollRefusal::SignInAgain));
+    // A first factor from the future is no fresh one (A-STU-03).
+    assert_eq!(judge(999), Err(EnrollRefusal::SignInAgain));
+}
+
+#[test]
+fn in_sign_up_session_mode_a_later_sign_in_cannot_enroll() {
+    let policy = site(&[PHONE]).with_enrollment(EnrollmentMode::InSignUpSession);
+    let summary = Summary::default();
+    let standing = assess(&policy, &offered(), &summary, &after_password());
+    let judge = |signed_up| {
+        may_enroll(
+            &policy,
+            &summary,
+            &standing,
+            &PHONE,
+            age(1_000, signed_up),
+            STEP_UP,
+            at(1_001),
+        )
+    };
+    assert_eq!(judge(true), Ok(()));
+    assert_eq!(judge(false), Err(EnrollRefusal::SignInAgain));
+}
+
+#[test]
+fn an_enrolled_factor_closes_enrollment_until_it_is_completed() {
+    let policy = site(&[PHONE, TOTP]);
+    let summary = with(&[TOTP]);
+    let before = assess(&policy, &offered(), &summary, &after_password());
+    let judge = |standing: &Standing, factor: &FactorId, now: i64| {
+        may_enroll(
+            &policy,
+            &summary,
+            standing,
+            factor,
+            age(1_000, true),
+            STEP_UP,
+            at(now),
+        )
+    };
+    assert_eq!(judge(&before, &PHONE, 1_001), Err(EnrollRefusal::Gate));
+    assert_eq!(judge(&before, &TOTP, 1_001), Err(EnrollRefusal::Enrolled));
+    let after = assess(&policy, &offered(), &summary, &and(after_password(), TOTP, 2_000));
+    assert_eq!(judge(&after, &PHONE, 3_000), Ok(()));
+    assert_eq!(judge(&after, &PHONE, 303_000), Err(EnrollRefusal::StepUp));
+}
+
+#[test]
+fn a_factor_that_is_not_next_cannot_be_enrolled_in_a_half_login() {
+    let policy = site(&[PHONE]);
+    let summary = Summary::default();
+    let standing = assess(&policy, &offered(), &summary, &after_password());
+    assert_eq!(
+        may_enroll(
+            &policy,
+            &summary,
+            &standing,
+            &TOTP,
+            age(1_000, true),
+            STEP_UP,
+            at(1_001)
+        ),
+        Err(EnrollRefusal::Gate)
+    );
+}
+
+#[test]
+fn choices_are_none_for_a_user_who_is_stuck() {
+    let policy = site(&[FactorId::from_static("nobody")]);
+    let standing = assess(&policy, &offered(), &Summary::default(), &after_password());
+    assert_eq!(
+        choices(&offered(), &[PASSWORD], &Summary::default(), &standing, |_| true),
+        None
+    );
+}
+
+#[test]
+fn choices_offer_only_what_is_next_in_a_half_login_and_everything_afterwards() {
+    let policy = site(&[PHONE]);
+    let summary = with(&[PHONE]);
+    let half = assess(&policy, &offered(), &summary, &after_password());
+    let shown = choices(&offered(), &[PASSWORD], &summary, &half, |_| false).unwrap();
+    assert_eq!((shown.next, shown.allowed_to_set_up), (vec![PHONE], vec![]));
+    assert_eq!(shown.already_set_up, vec![PASSWORD, PHONE]);
+    let full = assess(
+        &policy,
+        &offered(),
+        &summary,
+        &and(after_password(), PHONE, 2_000),
+    );
+    let shown = choices(&offered(), &[PASSWORD], &summary, &full, |f| *f == TOTP).unwrap();
+    assert_eq!((shown.next, shown.allowed_to_set_up), (vec![], vec![PHONE, TOTP]));
+}

@@ -1,0 +1,126 @@
+//! Requirements as types: what a route's signature asks of a session.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use crate::rule::Rule;
+
+/// What a route asks of a session, as a type: `Session<Require2fa>`.
+///
+/// Implement it for a type of your own to name a requirement of the application:
+///
+/// ```
+/// use stepup_core::require::Requirement;
+/// use stepup_core::rule::{ClaimRule, Rule};
+///
+/// struct Admin;
+///
+/// impl Requirement for Admin {
+///     fn rule() -> Rule {
+///         Rule::Claim(ClaimRule::includes("role", "admin"))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not something a session can be asked for",
+    label = "not a requirement",
+    note = "use `AnySession`, `SitePolicy`, `Require2fa`, `Fresh<SECONDS>`, a tuple of those, `Or<A, B>`, or implement `Requirement` for a type of your own"
+)]
+pub trait Requirement: Send + Sync + 'static {
+    /// The rule that it stands for.
+    fn rule() -> Rule;
+}
+
+/// A valid session; its factors are not looked at. The visible opt-out from the site's policy.
+#[derive(Clone, Copy, Debug)]
+pub struct AnySession;
+
+/// The site's policy is satisfied: what a session without a parameter asks.
+#[derive(Clone, Copy, Debug)]
+pub struct SitePolicy;
+
+/// Two distinct factors were completed in this session, and the site's policy is satisfied.
+#[derive(Clone, Copy, Debug)]
+pub struct Require2fa;
+
+/// `R`, and a second factor completed within the last `SECONDS` seconds (step-up).
+///
+/// # Source
+/// RFC 9470; ASVS v5.0.0-7.5.3.
+pub struct Fresh<const SECONDS: u64, R = Require2fa>(PhantomData<fn() -> R>);
+
+/// `A` or `B`.
+pub struct Or<A, B>(PhantomData<fn() -> (A, B)>);
+
+impl<const SECONDS: u64, R> Debug for Fresh<SECONDS, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fresh<{SECONDS}>")
+    }
+}
+
+impl<A, B> Debug for Or<A, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Or")
+    }
+}
+
+impl Requirement for AnySession {
+    fn rule() -> Rule {
+        Rule::Valid
+    }
+}
+
+impl Requirement for SitePolicy {
+    fn rule() -> Rule {
+        Rule::Site
+    }
+}
+
+impl Requirement for Require2fa {
+    fn rule() -> Rule {
+        Rule::SecondFactor
+    }
+}
+
+impl<const SECONDS: u64, R: Requirement> Requirement for Fresh<SECONDS, R> {
+    fn rule() -> Rule {
+        Rule::All(vec![R::rule(), Rule::Fresh(Duration::from_secs(SECONDS))])
+    }
+}
+
+impl<A: Requirement, B: Requirement> Requirement for Or<A, B> {
+    fn rule() -> Rule {
+        Rule::Any(vec![A::rule(), B::rule()])
+    }
+}
+
+macro_rules! all_of {
+    ($($name:ident),+) => {
+        impl<$($name: Requirement),+> Requirement for ($($name,)+) {
+            fn rule() -> Rule {
+                Rule::All(vec![$($name::rule()),+])
+            }
+        }
+    };
+}
+
+all_of!(A);
+all_of!(A, B);
+all_of!(A, B, C);
+all_of!(A, B, C, D);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_compose_into_one_rule() {
+        let rule = <(AnySession, Or<Require2fa, SitePolicy>, Fresh<300>)>::rule();
+        let shown = format!("{rule:?}");
+        assert_eq!(
+            shown,
+            "All([Valid, Any([SecondFactor, Site]), All([SecondFactor, Fresh(300s)])])"
+        );
+    }
+}
