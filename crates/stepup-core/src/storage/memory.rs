@@ -1,1 +1,663 @@
 //! The reference store: what the storage traits mean, in one file.
+//!
+//! Everything lies in maps under one lock, and a verb holds the lock from its first look to its last write: each is
+//! trivially one atomic step, and the other stores have to do the same by conditional statements. It forgets
+//! everything when the process ends, so that it is for tests and examples.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{
+    Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, Enrollment, FactorCompletion,
+    FactorOutcome, Flows, KeyStore, Look, NewAccount, NoticeStore, RiseTo, SessionStore, Stored, UserChange,
+    UserStore,
+};
+use crate::error::StoreError;
+use crate::id::{
+    ChallengeId, CredentialId, FactorId, KeyId, MethodId, NoticeId, SessionHandle, TenantId, UserId,
+};
+use crate::record::JsonMap;
+use crate::record::challenge::{Answer, Binding, Challenge, MACS, Resend, Resent};
+use crate::record::counter::{Ask, Charge, Counter, CounterKey};
+use crate::record::credential::{Credential, CredentialKind};
+use crate::record::key::SigningKeyRecord;
+use crate::record::notice::Notice;
+use crate::record::session::{Rise, Rotate, Session, SessionView};
+use crate::record::user::{Identifier, Summary, User, UserState, merge};
+use crate::secret::Mac;
+use crate::time::Timestamp;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<Tables>);
+
+/// The tables, by their keys.
+#[derive(Debug, Default)]
+struct Tables {
+    users: HashMap<UserKey, User>,
+    identifiers: HashMap<(TenantId, Identifier), (UserId, MethodId)>,
+    credentials: HashMap<CredentialKey, Credential>,
+    challenges: HashMap<(TenantId, ChallengeId), Challenge>,
+    sessions: HashMap<SessionHandle, Session>,
+    counters: HashMap<CounterKey, Counter>,
+    notices: BTreeMap<NoticeId, Notice>,
+    keys: Vec<SigningKeyRecord>,
+    checks: Vec<(KeyId, Mac)>,
+}
+
+type UserKey = (TenantId, UserId);
+/// Without the user: a credential's id is unique among all users of its tenant.
+type CredentialKey = (TenantId, CredentialKind, CredentialId);
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tables, for the length of one verb. No verb awaits while it holds them.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // A verb checks everything before it writes, so that even one that panicked left whole records behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    /// The user, unless it is a tombstone.
+    fn user_mut(&mut self, tenant: &TenantId, id: &UserId) -> Option<&mut User> {
+        let user = self.users.get_mut(&(tenant.clone(), id.clone()))?;
+        (user.state != UserState::Deleted).then_some(user)
+    }
+
+    /// The user that a session may live by: there, live, and of the same epoch.
+    fn live_user(&self, session: &Session) -> Option<&User> {
+        let user = self.users.get(&(session.tenant.clone(), session.user.clone()))?;
+        (user.state == UserState::Live && user.epoch == session.epoch).then_some(user)
+    }
+
+    fn add_credential(&mut self, credential: &Credential) {
+        let key = (credential.tenant.clone(), credential.kind, credential.id.clone());
+        self.credentials.insert(key, credential.clone());
+    }
+
+    fn has_credential(&self, credential: &Credential) -> bool {
+        let key = (credential.tenant.clone(), credential.kind, credential.id.clone());
+        self.credentials.contains_key(&key)
+    }
+
+    fn add_notices(&mut self, notices: &[Notice]) {
+        for notice in notices {
+            self.notices.insert(notice.id.clone(), notice.clone());
+        }
+    }
+
+    fn check_notices(&self, notices: &[Notice]) -> Stored<()> {
+        let mut fresh = HashSet::new();
+        let clash = notices
+            .iter()
+            .any(|notice| self.notices.contains_key(&notice.id) || !fresh.insert(&notice.id));
+        if clash {
+            Err(StoreError::Conflict("notice id"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ends all sessions of a user but `keep`, and all its challenges. The handles of the ended sessions.
+    fn end_sessions(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+        keep: Option<&SessionHandle>,
+    ) -> Vec<SessionHandle> {
+        self.challenges
+            .retain(|_, challenge| challenge.tenant != *tenant || challenge.binding.user != *user);
+        self.sessions
+            .extract_if(|handle, session| {
+                session.tenant == *tenant && session.user == *user && Some(handle) != keep
+            })
+            .map(|(handle, _)| handle)
+            .collect()
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryStore {
+    async fn user(&self, tenant: &TenantId, id: &UserId) -> Stored<Option<User>> {
+        Ok(self.tables().users.get(&(tenant.clone(), id.clone())).cloned())
+    }
+
+    async fn user_by_identifier(
+        &self,
+        tenant: &TenantId,
+        identifier: &Identifier,
+    ) -> Stored<Option<Account>> {
+        let tables = self.tables();
+        let Some((id, _)) = tables.identifiers.get(&(tenant.clone(), identifier.clone())) else {
+            return Ok(None);
+        };
+        let Some(user) = tables.users.get(&(tenant.clone(), id.clone())) else {
+            return Ok(None);
+        };
+        let password = of_user(&tables, tenant, id, CredentialKind::Password)
+            .into_iter()
+            .next();
+        Ok(Some(Account {
+            user: user.clone(),
+            password,
+        }))
+    }
+
+    async fn merge_metadata(
+        &self,
+        tenant: &TenantId,
+        id: &UserId,
+        patch: &JsonMap,
+    ) -> Stored<Option<JsonMap>> {
+        Ok(self.tables().user_mut(tenant, id).map(|user| {
+            merge(&mut user.metadata, patch);
+            user.metadata.clone()
+        }))
+    }
+
+    async fn clear_metadata(&self, tenant: &TenantId, id: &UserId) -> Stored<bool> {
+        Ok(self
+            .tables()
+            .user_mut(tenant, id)
+            .map(|user| user.metadata.clear())
+            .is_some())
+    }
+
+    async fn ensure_user(&self, user: &User) -> Stored<User> {
+        let key = (user.tenant.clone(), user.id.clone());
+        Ok(self
+            .tables()
+            .users
+            .entry(key)
+            .or_insert_with(|| user.clone())
+            .clone())
+    }
+}
+
+#[async_trait]
+impl CredentialStore for MemoryStore {
+    async fn credentials(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        kind: CredentialKind,
+    ) -> Stored<Vec<Credential>> {
+        Ok(of_user(&self.tables(), tenant, user, kind))
+    }
+
+    async fn reseal(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        kind: CredentialKind,
+        id: &CredentialId,
+        version: i64,
+        sealed: &[u8],
+    ) -> Stored<bool> {
+        let mut tables = self.tables();
+        let found = tables
+            .credentials
+            .get_mut(&(tenant.clone(), kind, id.clone()))
+            .filter(|credential| credential.user == *user && credential.version == version);
+        let Some(credential) = found else {
+            return Ok(false);
+        };
+        credential.sealed = Some(sealed.to_vec());
+        credential.version += 1;
+        Ok(true)
+    }
+}
+
+/// The credentials of one kind of a user, oldest first.
+fn of_user(tables: &Tables, tenant: &TenantId, user: &UserId, kind: CredentialKind) -> Vec<Credential> {
+    let mut found: Vec<_> = tables
+        .credentials
+        .values()
+        .filter(|c| c.tenant == *tenant && c.user == *user && c.kind == kind)
+        .cloned()
+        .collect();
+    found.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    found
+}
+
+#[async_trait]
+impl ChallengeStore for MemoryStore {
+    async fn put_challenge(&self, challenge: &Challenge) -> Stored<()> {
+        let mut tables = self.tables();
+        let key = (challenge.tenant.clone(), challenge.id.clone());
+        if tables.challenges.contains_key(&key) {
+            return Err(StoreError::Conflict("challenge id"));
+        }
+        tables.challenges.retain(|_, other| {
+            other.tenant != challenge.tenant
+                || other.binding.session != challenge.binding.session
+                || other.binding.purpose != challenge.binding.purpose
+        });
+        tables.challenges.insert(key, challenge.clone());
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        tenant: &TenantId,
+        id: &ChallengeId,
+        to: &Binding,
+        macs: &[Mac],
+        now: Timestamp,
+    ) -> Stored<Answer> {
+        if macs.len() > MACS {
+            return Err(StoreError::Conflict("too many digests of one answer"));
+        }
+        let mut tables = self.tables();
+        let challenge = tables.challenges.get_mut(&(tenant.clone(), id.clone()));
+        Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
+    }
+
+    async fn resend(&self, resend: &Resend) -> Stored<Resent> {
+        let mut tables = self.tables();
+        let challenge = tables
+            .challenges
+            .get_mut(&(resend.tenant.clone(), resend.id.clone()));
+        Ok(challenge.map_or(Resent::Gone, |challenge| challenge.resend(resend)))
+    }
+}
+
+#[async_trait]
+impl SessionStore for MemoryStore {
+    async fn open_session(&self, session: &Session) -> Stored<bool> {
+        let mut tables = self.tables();
+        if tables.sessions.contains_key(&session.handle) {
+            return Err(StoreError::Conflict("session handle"));
+        }
+        if tables.live_user(session).is_none() {
+            return Ok(false);
+        }
+        tables.sessions.insert(session.handle.clone(), session.clone());
+        Ok(true)
+    }
+
+    async fn rotate(&self, rotate: &Rotate) -> Stored<Option<SessionView>> {
+        let mut tables = self.tables();
+        let Some(mut session) = tables.sessions.get(&rotate.handle).cloned() else {
+            return Ok(None);
+        };
+        let Some(user) = tables.live_user(&session) else {
+            return Ok(None);
+        };
+        let summary = user.summary.clone();
+        if !session.rotate(rotate) {
+            return Ok(None);
+        }
+        tables.sessions.insert(session.handle.clone(), session.clone());
+        Ok(Some(SessionView { session, summary }))
+    }
+
+    async fn merge_payload(&self, handle: &SessionHandle, patch: &JsonMap) -> Stored<Option<JsonMap>> {
+        Ok(self.tables().sessions.get_mut(handle).map(|session| {
+            merge(&mut session.payload, patch);
+            session.payload.clone()
+        }))
+    }
+
+    async fn sessions(&self, tenant: &TenantId, user: &UserId, now: Timestamp) -> Stored<Vec<Session>> {
+        let mut found: Vec<_> = self
+            .tables()
+            .sessions
+            .values()
+            .filter(|s| s.tenant == *tenant && s.user == *user && !s.is_over(now))
+            .cloned()
+            .collect();
+        found.sort_by(|a, b| (b.created_at, &b.handle).cmp(&(a.created_at, &a.handle)));
+        Ok(found)
+    }
+
+    async fn revoke_session(&self, handle: &SessionHandle) -> Stored<Option<Session>> {
+        let mut tables = self.tables();
+        let Some(session) = tables.sessions.remove(handle) else {
+            return Ok(None);
+        };
+        tables
+            .challenges
+            .retain(|_, c| c.tenant != session.tenant || c.binding.session != session.handle);
+        Ok(Some(session))
+    }
+
+    async fn revoke_sessions(&self, tenant: &TenantId, user: &UserId) -> Stored<Vec<SessionHandle>> {
+        Ok(self.tables().end_sessions(tenant, user, None))
+    }
+}
+
+#[async_trait]
+impl CounterStore for MemoryStore {
+    async fn charge(&self, asks: &[Ask], now: Timestamp) -> Stored<Charge> {
+        let mut keys = HashSet::new();
+        if !asks.iter().all(|ask| keys.insert(&ask.key)) {
+            return Err(StoreError::Conflict("one counter was asked twice"));
+        }
+        let mut tables = self.tables();
+        let mut granted = Vec::with_capacity(asks.len());
+        for (index, ask) in asks.iter().enumerate() {
+            match ask.put_to(tables.counters.get(&ask.key), now) {
+                Ok(counter) => granted.push(counter),
+                Err(retry_after) => return Ok(Charge::Refused { index, retry_after }),
+            }
+        }
+        let counts = granted.iter().map(|counter| counter.count).collect();
+        for (ask, counter) in asks.iter().zip(granted) {
+            if ask.cost > 0 {
+                tables.counters.insert(ask.key.clone(), counter);
+            }
+        }
+        Ok(Charge::Granted(counts))
+    }
+
+    async fn clear(&self, keys: &[CounterKey]) -> Stored<()> {
+        let mut tables = self.tables();
+        for key in keys {
+            tables.counters.remove(key);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl NoticeStore for MemoryStore {
+    async fn take_notices(&self, now: Timestamp, until: Timestamp, limit: u32) -> Stored<Vec<Notice>> {
+        let mut tables = self.tables();
+        let mut due: Vec<_> = tables.notices.values_mut().filter(|n| n.due_at <= now).collect();
+        due.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
+        let taken = due.into_iter().take(limit as usize).map(|notice| {
+            notice.due_at = until;
+            notice.tries += 1;
+            notice.clone()
+        });
+        Ok(taken.collect())
+    }
+
+    async fn finish_notice(&self, id: &NoticeId) -> Stored<()> {
+        self.tables().notices.remove(id);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryStore {
+    async fn signing_keys(&self) -> Stored<Vec<SigningKeyRecord>> {
+        let mut keys = self.tables().keys.clone();
+        keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        Ok(keys)
+    }
+
+    async fn add_signing_key(&self, key: &SigningKeyRecord) -> Stored<bool> {
+        let mut tables = self.tables();
+        if tables.keys.iter().any(|other| other.slot == key.slot) {
+            return Ok(false);
+        }
+        if tables.keys.iter().any(|other| other.id == key.id) {
+            return Err(StoreError::Conflict("signing key id"));
+        }
+        tables.keys.push(key.clone());
+        Ok(true)
+    }
+
+    async fn drop_signing_keys(&self, now: Timestamp) -> Stored<()> {
+        self.tables().keys.retain(|key| now < key.verifies_until);
+        Ok(())
+    }
+
+    async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>> {
+        Ok(self.tables().checks.clone())
+    }
+
+    async fn add_secret_check(&self, id: &KeyId, check: &Mac) -> Stored<()> {
+        let mut tables = self.tables();
+        if tables.checks.iter().any(|(other, _)| other == id) {
+            return Err(StoreError::Conflict("secret id"));
+        }
+        tables.checks.push((id.clone(), *check));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Flows for MemoryStore {
+    async fn create_account(&self, account: &NewAccount) -> Stored<AccountOutcome> {
+        let mut tables = self.tables();
+        let user = &account.user;
+        let key = (user.tenant.clone(), user.id.clone());
+        let named = |identifier: &Identifier| (user.tenant.clone(), identifier.clone());
+        if account
+            .identifiers
+            .iter()
+            .any(|(i, _)| tables.identifiers.contains_key(&named(i)))
+        {
+            return Ok(AccountOutcome::IdentifierTaken);
+        }
+        if tables.users.contains_key(&key) {
+            return Err(StoreError::Conflict("user id"));
+        }
+        if account.credentials.iter().any(|c| tables.has_credential(c)) {
+            return Err(StoreError::Conflict("credential id"));
+        }
+        if account
+            .session
+            .as_ref()
+            .is_some_and(|s| tables.sessions.contains_key(&s.handle))
+        {
+            return Err(StoreError::Conflict("session handle"));
+        }
+        for (identifier, method) in &account.identifiers {
+            let owner = (user.id.clone(), method.clone());
+            tables.identifiers.insert(named(identifier), owner);
+        }
+        for credential in &account.credentials {
+            tables.add_credential(credential);
+        }
+        if let Some(session) = &account.session {
+            tables.sessions.insert(session.handle.clone(), session.clone());
+        }
+        tables.users.insert(key, user.clone());
+        Ok(AccountOutcome::Created)
+    }
+
+    async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>> {
+        let tables = self.tables();
+        let Some(session) = tables.sessions.get(handle) else {
+            return Ok(None);
+        };
+        let Some(user) = tables.users.get(&(session.tenant.clone(), session.user.clone())) else {
+            return Ok(None);
+        };
+        let challenge = challenge.and_then(|id| tables.challenges.get(&(session.tenant.clone(), id.clone())));
+        Ok(Some(Look {
+            session: session.clone(),
+            user: user.clone(),
+            contacts: of_user(&tables, &session.tenant, &session.user, CredentialKind::Contact),
+            challenge: challenge.cloned(),
+        }))
+    }
+
+    async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome> {
+        let mut tables = self.tables();
+        let at = completion.now;
+        let found = tables.sessions.get(&completion.handle).filter(|session| {
+            session.tenant == completion.tenant && session.user == completion.user && !session.is_over(at)
+        });
+        let Some(mut session) = found.cloned() else {
+            return Ok(FactorOutcome::Gone);
+        };
+        let Some(mut user) = tables.live_user(&session).cloned() else {
+            return Ok(FactorOutcome::Gone);
+        };
+        if let Some(enrollment) = &completion.enrollment {
+            if user.revision != enrollment.revision {
+                return Ok(FactorOutcome::Outrun);
+            }
+            if tables.has_credential(&enrollment.credential) {
+                return Err(StoreError::Conflict("credential id"));
+            }
+            tables.check_notices(&enrollment.notices)?;
+        }
+
+        session
+            .factors
+            .insert(completion.factor.clone(), completion.completion.clone());
+        if let Some(rise) = &completion.rise {
+            rise_to(&mut session, rise, at);
+        }
+        for challenge in tables.challenges.values_mut() {
+            let binding = &challenge.binding;
+            if challenge.tenant == session.tenant
+                && binding.session == session.handle
+                && binding.factor() == completion.factor
+            {
+                challenge.closed = true;
+            }
+        }
+        if let Some(enrollment) = &completion.enrollment {
+            enroll(&mut tables, &mut user, &mut session, enrollment);
+        }
+        for key in &completion.clear {
+            tables.counters.remove(key);
+        }
+        tables.sessions.insert(session.handle.clone(), session.clone());
+        tables
+            .users
+            .insert((user.tenant.clone(), user.id.clone()), user.clone());
+        Ok(FactorOutcome::Done(Box::new((session, user))))
+    }
+
+    async fn change_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        change: &UserChange,
+    ) -> Stored<Option<User>> {
+        if change.state == Some(UserState::Deleted) {
+            return Err(StoreError::Conflict("a user is deleted by delete_user"));
+        }
+        let mut tables = self.tables();
+        tables.check_notices(&change.notices)?;
+        let Some(row) = tables.user_mut(tenant, user) else {
+            return Ok(None);
+        };
+        row.state = change.state.unwrap_or(row.state);
+        row.epoch += 1;
+        row.revision += 1;
+        if change.reset_factors {
+            row.summary.enrolled.clear();
+        }
+        let row = row.clone();
+        if change.reset_factors {
+            tables
+                .credentials
+                .retain(|_, c| c.tenant != *tenant || c.user != *user || c.kind == CredentialKind::Password);
+        }
+        tables.end_sessions(tenant, user, None);
+        tables.add_notices(&change.notices);
+        Ok(Some(row))
+    }
+
+    async fn require_factors(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        required: &[FactorId],
+    ) -> Stored<bool> {
+        let mut tables = self.tables();
+        let Some(row) = tables
+            .user_mut(tenant, user)
+            .filter(|row| row.revision == revision)
+        else {
+            return Ok(false);
+        };
+        row.summary.required = required.to_vec();
+        row.revision += 1;
+        Ok(true)
+    }
+
+    async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
+        let mut tables = self.tables();
+        let Some(row) = tables.user_mut(tenant, user) else {
+            return Ok(None);
+        };
+        row.state = UserState::Deleted;
+        row.epoch += 1;
+        row.revision += 1;
+        row.methods.clear();
+        row.summary = Summary::default();
+        row.metadata.clear();
+        tables
+            .identifiers
+            .retain(|(of, _), (owner, _)| of != tenant || owner != user);
+        tables
+            .credentials
+            .retain(|_, c| c.tenant != *tenant || c.user != *user);
+        tables
+            .notices
+            .retain(|_, n| n.tenant != *tenant || n.user != *user);
+        Ok(Some(tables.end_sessions(tenant, user, None)))
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
+        let mut tables = self.tables();
+        let limit = limit as usize;
+        let sessions = tables
+            .sessions
+            .extract_if(|_, s| s.is_over(now))
+            .take(limit)
+            .count();
+        let challenges = tables
+            .challenges
+            .extract_if(|_, c| c.ends_at <= now)
+            .take(limit)
+            .count();
+        let counters = tables
+            .counters
+            .extract_if(|_, c| c.over_at <= now)
+            .take(limit)
+            .count();
+        Ok((sessions + challenges + counters) as u64)
+    }
+
+    async fn ping(&self) -> Stored<()> {
+        Ok(())
+    }
+}
+
+/// Writes a rise in assurance into the session: no earlier token leads to the new one.
+fn rise_to(session: &mut Session, rise: &RiseTo, at: Timestamp) {
+    let chain = &mut session.chain;
+    chain.generation += 1;
+    chain.current = rise.secret;
+    chain.previous = None;
+    chain.rotated = None;
+    chain.rise = Some(Rise {
+        generation: chain.generation,
+        at,
+    });
+    session.class = rise.class;
+    session.idle_expires_at = rise.idle_expires_at;
+    session.ends_at = rise.ends_at;
+}
+
+/// Writes an enrolment: credential, summary, notices and, if the others end, a new epoch that `session` takes.
+fn enroll(tables: &mut Tables, user: &mut User, session: &mut Session, enrollment: &Enrollment) {
+    tables.add_credential(&enrollment.credential);
+    tables.add_notices(&enrollment.notices);
+    user.summary = enrollment.summary.clone();
+    user.revision += 1;
+    if enrollment.end_others {
+        user.epoch += 1;
+        session.epoch = user.epoch;
+        tables.end_sessions(&user.tenant, &user.id, Some(&session.handle));
+    }
+}
