@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod id;
+pub mod keyring;
 pub mod policy;
 pub mod record;
 pub mod require;
