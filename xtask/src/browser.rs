@@ -1,0 +1,127 @@
+//! The browser suite: the unmodified frontend SDK in Chromium, against the demo server.
+//!
+//! The suite lives in `tests/browser` and starts the server by itself. It is told where things are:
+//! `STEPUP_DEMO_AXUM` is the demo's binary, `CHROMIUM` the browser.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::install;
+use crate::report::{Outcome, run, run_suite};
+use crate::workspace::Workspace;
+
+/// Why there is nothing to run yet, while the demo or the suite is not written.
+pub(crate) fn not_written(workspace: &Workspace) -> Option<&'static str> {
+    let is_there = |file: &str| workspace.root().join(file).exists();
+    if !is_there("examples/axum/Cargo.toml") {
+        Some("there is no examples/axum yet")
+    } else if !is_there("tests/browser/package.json") {
+        Some("there is no tests/browser yet")
+    } else {
+        None
+    }
+}
+
+/// Builds the demo, gets what the suite needs, and runs it.
+pub(crate) fn suite(workspace: &Workspace) -> Outcome {
+    let folder = workspace.root().join("tests/browser");
+    let chromium = install::program(
+        workspace,
+        &["chromium", "chromium-browser", "google-chrome"],
+        &["chromium"],
+    )?;
+    node(workspace)?;
+    packages(workspace, &folder)?;
+    run(&mut workspace.cargo(&["build", "--package", "demo-axum"]))?;
+    let demo = Copied::of(workspace, "demo-axum")?;
+    let mut test = workspace.command("npm");
+    test.arg("test")
+        .current_dir(&folder)
+        .env("STEPUP_DEMO_AXUM", &demo.0)
+        .env("CHROMIUM", on_path(chromium)?);
+    run_suite(&mut test)
+}
+
+/// Node of [`NODE`] or newer, with npm.
+fn node(workspace: &Workspace) -> Result<(), String> {
+    install::program(workspace, &["node"], &["nodejs"])?;
+    install::program(workspace, &["npm"], &["npm"])?;
+    let version = install::version("node").unwrap_or_default();
+    match major(&version) {
+        Some(NODE..) => Ok(()),
+        _ => Err(format!(
+            "node is {version:?}, the browser suite needs {NODE} or newer"
+        )),
+    }
+}
+
+/// `node_modules` as the lock file says.
+fn packages(workspace: &Workspace, folder: &Path) -> Result<(), String> {
+    // npm writes this file last: a set-up that was cut off does not have it.
+    let installed = modified(&folder.join("node_modules/.package-lock.json"));
+    let locked = modified(&folder.join("package-lock.json"))
+        .ok_or("tests/browser/package-lock.json is missing: nothing is installed that is not pinned")?;
+    if installed.is_some_and(|installed| installed >= locked) {
+        return Ok(());
+    }
+    let mut ci = workspace.command("npm");
+    ci.args(["ci", "--no-audit", "--no-fund"]).current_dir(folder);
+    run(&mut ci).map(drop).map_err(|failure| failure.why)
+}
+
+/// A copy of a built binary, removed when dropped: a build that goes on meanwhile must not swap the server under the
+/// suite, which starts it more than once.
+struct Copied(PathBuf);
+
+impl Copied {
+    fn of(workspace: &Workspace, name: &str) -> Result<Self, String> {
+        let from = workspace.binary(name);
+        let folder = workspace.target_folder("xtask");
+        let to = folder.join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::copy(&from, &to))
+            .map_err(|error| format!("cannot copy {} to {}: {error}", from.display(), to.display()))?;
+        Ok(Self(to))
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        // If it stays, it is one file too many in the target folder.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The full path of `program`: a library that starts a browser may not search for it.
+fn on_path(program: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+        .ok_or_else(|| format!("{program} runs, but is in no folder of PATH"))
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// `20` of `v20.20.2`.
+fn major(version: &str) -> Option<u32> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// Oldest major version of node that the suite is written for.
+const NODE: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_of_node_is_read() {
+        assert_eq!(major("v20.20.2"), Some(20));
+        assert_eq!(major("20.20.2"), None);
+        assert_eq!(major("vx"), None);
+        assert_eq!(major(""), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! `cargo xtask`: everything that is checked about this repository, by one command.
+//!
+//! A check is a [`report::Report::step`]. Each stands alone: one that fails does not keep the later ones from running,
+//! and what cannot be run is a failure, never a silent gap. To add a check, write a function that returns a
+//! [`report::Outcome`] into a file of its subject and call it from [`test()`].
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a command line tool"
+)]
+
+mod browser;
+mod counts;
+mod install;
+mod lint;
+mod part;
+mod report;
+mod rust;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::part::Part;
+use crate::report::Report;
+use crate::workspace::Workspace;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [--only PART]...   run everything, or only the named parts
+  help                    show this
+
+parts:
+  lint       formatting, clippy, documentation, licenses and banned crates
+  core       unit tests of the crates below the protocol, and the architecture
+  sqlx       the stores
+  adapters   the protocol, the frameworks, the examples
+  attacks    attacks over HTTP
+  browser    the frontend SDK in Chromium against the demo
+
+environment:
+  CARGO_TARGET_DIR      where to build (default: target)
+  STEPUP_ADVISORY_DB    folder with a copy of the RustSec database, as `cargo deny fetch` lays it out
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    match Order::parse(&words) {
+        Ok(Order::Help) => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Ok(Order::Test(parts)) => match Workspace::find() {
+            Ok(workspace) => test(&workspace, &parts),
+            Err(why) => {
+                eprintln!("xtask: {why}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(why) => {
+            eprint!("xtask: {why}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs `parts`, all if none is named.
+fn test(workspace: &Workspace, parts: &[Part]) -> ExitCode {
+    let mut report = Report::new();
+    let everything = parts.is_empty();
+
+    if everything || parts.contains(&Part::Lint) {
+        report.step("format", || lint::format(workspace));
+        report.step("clippy", || lint::clippy(workspace));
+        report.step("docs", || lint::docs(workspace));
+        report.step("deny", || lint::deny(workspace));
+        match lint::advisory_db() {
+            Some(_) => report.step("advisories", || lint::advisories(workspace)),
+            None => report.not_run("advisories", "STEPUP_ADVISORY_DB is not set"),
+        }
+    }
+    if everything {
+        // One build for all of them: features are unified over the workspace once.
+        report.step("tests", || rust::all(workspace));
+    } else {
+        for &part in parts.iter().filter(|part| part.is_rust()) {
+            report.step(part.name(), || rust::part(workspace, part));
+        }
+    }
+    if everything || parts.contains(&Part::Browser) {
+        match browser::not_written(workspace) {
+            Some(why) => report.not_run("browser", why),
+            None => report.step("browser", || browser::suite(workspace)),
+        }
+    }
+
+    report.finish()
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Order {
+    Help,
+    Test(Vec<Part>),
+}
+
+impl Order {
+    fn parse(words: &[String]) -> Result<Self, String> {
+        let mut words = words.iter().map(String::as_str);
+        let order = match words.next() {
+            None => return Err("no command given".to_owned()),
+            Some("help" | "--help" | "-h") => Self::Help,
+            Some("test") => {
+                let mut parts = Vec::new();
+                while let Some(word) = words.next() {
+                    let part = match (word, words.next()) {
+                        ("--only", Some(name)) => {
+                            Part::named(name).ok_or_else(|| format!("there is no part `{name}`"))?
+                        }
+                        ("--only", None) => return Err("`--only` needs a part".to_owned()),
+                        (other, _) => return Err(format!("unknown word `{other}`")),
+                    };
+                    if !parts.contains(&part) {
+                        parts.push(part);
+                    }
+                }
+                Self::Test(parts)
+            }
+            Some(other) => return Err(format!("unknown command `{other}`")),
+        };
+        match words.next() {
+            Some(word) => Err(format!("unknown word `{word}`")),
+            None => Ok(order),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Order, String> {
+        Order::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn parts_are_chosen_by_name_and_once() {
+        assert_eq!(parse("test"), Ok(Order::Test(vec![])));
+        assert_eq!(
+            parse("test --only core --only browser --only core"),
+            Ok(Order::Test(vec![Part::Core, Part::Browser])),
+        );
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused() {
+        for line in [
+            "",
+            "tset",
+            "test core",
+            "test --only",
+            "test --only cor",
+            "help me",
+            "test --only core x",
+        ] {
+            assert!(parse(line).is_err(), "{line:?} was accepted");
+        }
+    }
+}
