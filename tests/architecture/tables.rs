@@ -1,0 +1,137 @@
+//! The tables that the rules read.
+
+/// What one of our crates may import. Dev-dependencies and test code are free.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The crate.
+    pub(crate) name: &'static str,
+    /// Those of our crates that it may know.
+    pub(crate) ours: &'static [&'static str],
+    /// What it may know of the rest of the world.
+    pub(crate) others: Others,
+    /// The modules of core that it may name, where it may not name all of them.
+    pub(crate) core: Option<&'static [&'static str]>,
+}
+
+/// What a crate may know of other people's crates.
+#[derive(Debug)]
+pub(crate) enum Others {
+    /// These alone.
+    Only(&'static [&'static str]),
+    /// All but those of these groups.
+    Not(&'static [&'static [&'static str]]),
+}
+
+use Others::{Not, Only};
+
+/// Who may import whom.
+#[rustfmt::skip]
+pub(crate) const CRATES: &[Row] = &[
+    of("stepup-core",     &[],                            Not(&[HTTP, FRAMEWORKS, DATABASES, RUNTIMES])),
+    of("stepup-oauth",    &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])),
+    of("stepup-webauthn", &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])),
+    of("stepup-sqlx",     &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(STORAGE),
+    of("stepup-redis",    &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(STORAGE),
+    of("stepup-delivery", &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])).but_of_core(DELIVERY),
+    of("stepup-wire",     &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
+    of("stepup-ui",       &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
+    of("stepup-axum",     &["stepup-wire"],               Only(&["axum", "bytes", "http", "http-body", "tower", "tower-layer", "tower-service"])),
+    of("stepup-actix",    &["stepup-wire"],               Only(&["actix-web", "bytes", "futures-util", "http"])),
+    of("stepup-rocket",   &["stepup-wire"],               Only(&["bytes", "http", "rocket"])),
+    of("stepup-cli",      &["stepup-core", "stepup-delivery", "stepup-sqlx"], Not(&[FRAMEWORKS])),
+    of("stepup-testkit",  &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES])),
+    of("stepup",          FACADE,                         Only(&[])),
+];
+
+/// All but the testkit, which is for tests, and the command line tool.
+#[rustfmt::skip]
+const FACADE: &[&str] = &[
+    "stepup-actix", "stepup-axum", "stepup-core", "stepup-delivery", "stepup-oauth", "stepup-redis", "stepup-rocket", "stepup-sqlx",
+    "stepup-ui", "stepup-webauthn", "stepup-wire",
+];
+
+/// What a store may know of core: the traits it implements, and the records these speak of.
+const STORAGE: &[&str] = &["error", "evidence", "id", "record", "secret", "storage", "time"];
+
+/// What a delivery may know of core.
+const DELIVERY: &[&str] = &["delivery", "error", "id", "secret", "time"];
+
+#[rustfmt::skip]
+const HTTP: &[&str] = &[
+    "http", "http-body", "http-body-util", "hyper", "hyper-util", "reqwest", "tower", "tower-http", "tower-layer", "tower-service", "ureq",
+];
+
+#[rustfmt::skip]
+const FRAMEWORKS: &[&str] = &[
+    "actix-http", "actix-rt", "actix-service", "actix-web", "axum", "axum-core", "axum-extra", "poem", "rocket", "salvo", "warp",
+];
+
+#[rustfmt::skip]
+const DATABASES: &[&str] = &[
+    "deadpool-postgres", "diesel", "fred", "libsqlite3-sys", "mysql_async", "redis", "rusqlite", "sea-orm", "sqlx", "sqlx-core", "tokio-postgres",
+];
+
+const RUNTIMES: &[&str] = &["async-std", "smol", "tokio", "tokio-util"];
+
+const fn of(name: &'static str, ours: &'static [&'static str], others: Others) -> Row {
+    Row {
+        name,
+        ours,
+        others,
+        core: None,
+    }
+}
+
+impl Row {
+    const fn but_of_core(self, modules: &'static [&'static str]) -> Self {
+        Self {
+            core: Some(modules),
+            ..self
+        }
+    }
+}
+
+/// The row of a crate.
+pub(crate) fn row(name: &str) -> Option<&'static Row> {
+    CRATES.iter().find(|row| row.name == name)
+}
+
+/// Floors of core, lowest first. A file imports from lower floors only, not from its neighbors. A folder's `mod.rs` stands
+/// below its files, which share what it defines; that it declares and re-exports them is no import. Files that do not
+/// exist yet are reserved places.
+#[rustfmt::skip]
+pub(crate) const FLOORS: &[(&str, &[&str])] = &[
+    ("ids and time",            &["entropy.rs", "id.rs", "secret.rs", "time.rs"]),
+    ("words",                   &["config.rs", "error.rs", "evidence.rs"]),
+    ("what records share",      &["record/mod.rs"]),
+    ("records",                 &["record/challenge.rs", "record/counter.rs", "record/credential.rs", "record/key.rs", "record/notice.rs",
+                                  "record/user.rs"]),
+    ("records that hold them",  &["record/session.rs"]),
+    ("ports",                   &["background.rs", "delivery.rs", "event.rs", "storage/mod.rs"]),
+    ("the reference store",     &["storage/memory.rs"]),
+    ("tools",                   &["digest.rs", "keyring.rs", "limit.rs"]),
+    ("what the next share",     &["factor/mod.rs", "session/mod.rs"]),
+    ("factors",                 &["factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
+    /* sessions, devices */       "session/access.rs", "session/claim.rs", "session/refresh.rs", "device.rs", "email.rs"]),
+    ("policy",                  &["policy.rs"]),
+    ("policy as types",         &["require.rs"]),
+    ("flow",                    &["flow.rs"]),
+    ("Stepup",                  &["stepup.rs"]),
+    ("its builder",             &["builder.rs"]),
+    ("the front door",          &["lib.rs"]),
+];
+
+/// The one file that reads the system clock.
+pub(crate) const CLOCK: &str = "crates/stepup-core/src/time.rs";
+
+/// Files of the store that may hand a string that is no literal to the database. Each must make it from constants.
+pub(crate) const MAY_BUILD_SQL: &[&str] = &[];
+
+/// Crates that only convert between a framework and `stepup-wire`.
+pub(crate) const ADAPTERS: &[&str] = &["stepup-actix", "stepup-axum", "stepup-rocket"];
+
+/// Most lines of a source file.
+pub(crate) const FILE_LINES: usize = 700;
+
+/// An adapter has fewer lines than this.
+pub(crate) const ADAPTER_LINES: usize = 500;
