@@ -287,7 +287,7 @@ fn rules_can_fail() {
                 ),
                 (
                     &format!("{core}/record/user.rs"),
-                    "use super::JsonMap; use crate::id::UserId; #[cfg(test)] use crate::flow::F;",
+                    "use super::JsonMap; pub(crate) use crate::id::UserId; #[cfg(test)] use crate::flow::F;",
                 ),
                 (
                     &format!("{core}/id.rs"),

@@ -156,8 +156,8 @@ pub(crate) const FLOORS: Rule = Rule {
                 let Some((found, (to, _))) = nearest(&core, &target) else {
                     continue;
                 };
-                // A file may use what lies in its own folder, and itself.
-                if found.starts_with(module) && (found == module || !module.is_empty()) {
+                let is_family = found.starts_with(module) || module.starts_with(found);
+                if found == module || (is_family && !found.is_empty() && !module.is_empty()) {
                     continue;
                 }
                 if floor(to).is_some_and(|to| to >= own) {
