@@ -1,0 +1,671 @@
+//! Signing keys: making them, rotating them, and the set of them that this process knows.
+//!
+//! Time is cut into intervals. The key of an interval signs until the interval ends, and verifies until the last token
+//! that it signed has expired; after that it is unknown, whether or not anybody has deleted it. The next key is made,
+//! and published, a quarter of an hour before it is needed, so that other nodes and other verifiers have fetched it by
+//! then. An interval is a unique slot in the store: of several nodes that rotate at once one wins, and the others use
+//! its key. Private keys are sealed by the keyring, bound to their id, algorithm and times.
+//!
+//! Signing and verifying only read memory. Whoever runs the background calls [`SigningKeys::poll`] every
+//! [`POLL_EVERY`], and once more when [`SigningKeys::wants_early_poll`] says so.
+
+use std::fmt::{self, Debug};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::time::Duration;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+use zeroize::Zeroizing;
+
+use crate::config::SessionConfig;
+use crate::entropy::Entropy;
+use crate::error::{Fault, StoreError};
+use crate::id::KeyId;
+use crate::keyring::Keyring;
+use crate::record::key::SigningKeyRecord;
+use crate::secret::Secret;
+use crate::storage::KeyStore;
+use crate::time::{Timestamp, millis};
+
+/// How often the store is asked for keys that other nodes made.
+pub const POLL_EVERY: Duration = Duration::from_secs(60);
+
+/// How long before its use a key is published.
+pub const PUBLISH_BEFORE: Duration = Duration::from_secs(15 * 60);
+
+/// The shortest time between two polls that unknown key ids ask for.
+pub const EARLY_POLL_EVERY: Duration = Duration::from_secs(10);
+
+/// How access tokens are signed. Verification knows only this one: the header of a token never chooses (R-TOK-1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SigningAlgorithm {
+    /// ECDSA over P-256 with SHA-256.
+    #[default]
+    Es256,
+    /// RSA of 3072 bits, PKCS #1 v1.5, SHA-256: for verifiers that read nothing else. Signing costs 25 times as much.
+    Rs256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SigningAlgorithm {
+    /// The name in headers, key sets and the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// Bytes of a signature.
+    pub const fn signature_bytes(self) -> usize {
+        match self {
+            Self::Es256 | Self::EdDsa => 64,
+            Self::Rs256 => 384,
+        }
+    }
+
+    const fn jwa(self) -> Algorithm {
+        match self {
+            Self::Es256 => Algorithm::ES256,
+            Self::Rs256 => Algorithm::RS256,
+            Self::EdDsa => Algorithm::EdDSA,
+        }
+    }
+
+    /// Keeps the slots of two algorithms apart, so that a change of the setting finds its interval free.
+    const fn lane(self) -> i64 {
+        match self {
+            Self::Es256 => 0,
+            Self::Rs256 => 1,
+            Self::EdDsa => 2,
+        }
+    }
+}
+
+/// The signing keys of a site, as this process knows them.
+pub struct SigningKeys {
+    store: Arc<dyn KeyStore>,
+    keyring: Arc<Keyring>,
+    entropy: Arc<dyn Entropy>,
+    schedule: Schedule,
+    known: RwLock<Known>,
+    tickets: AtomicU64,
+    polled_at: AtomicI64,
+    early_at: AtomicI64,
+}
+
+impl SigningKeys {
+    /// Reads the keys of the store, and makes the first one where there is none.
+    ///
+    /// # Errors
+    /// The store or randomness failed, or a key that still verifies does not open: it was tampered with, or the secret
+    /// that sealed it was dropped too early (threat A-SEC-05). Nothing may be started then.
+    pub async fn load(
+        store: Arc<dyn KeyStore>,
+        keyring: Arc<Keyring>,
+        entropy: Arc<dyn Entropy>,
+        algorithm: SigningAlgorithm,
+        config: &SessionConfig,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
+        install_provider();
+        let keys = Self {
+            store,
+            keyring,
+            entropy,
+            schedule: Schedule {
+                algorithm,
+                interval: config.key_rotation,
+                overlap: config.access.saturating_add(config.leeway),
+            },
+            known: RwLock::new(Known::default()),
+            tickets: AtomicU64::new(0),
+            polled_at: AtomicI64::new(i64::MIN),
+            early_at: AtomicI64::new(i64::MIN),
+        };
+        let polled = keys.poll(now).await?;
+        if polled.unreadable > 0 {
+            return Err(UNREADABLE);
+        }
+        Ok(keys)
+    }
+
+    /// Reads the keys of the store, and makes the next one where it is due. Of two calls at once the later one counts.
+    ///
+    /// # Errors
+    /// The store or randomness failed, or no key could be had that may sign. The keys known before stay known.
+    pub async fn poll(&self, now: Timestamp) -> Result<Polled, Fault> {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut records = self.store.signing_keys().await?;
+        let mut made = None;
+        if self.schedule.is_due(&records, now) {
+            made = self.make(now).await?;
+            records = self.store.signing_keys().await?;
+        }
+        let (keys, unreadable) = self.read(&records, now);
+        let known = Known::new(ticket, keys);
+        let can_sign = known.signer(&self.schedule, now).is_some();
+        {
+            let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if current.ticket < ticket {
+                *current = known;
+            }
+        }
+        self.polled_at.store(now.as_ms(), Ordering::Relaxed);
+        match (can_sign, unreadable) {
+            (true, _) => {}
+            (false, 0) => return Err(NO_SIGNER),
+            (false, _) => return Err(UNREADABLE),
+        }
+        Ok(Polled { made, unreadable })
+    }
+
+    /// Whether it is time for [`SigningKeys::poll`]: a minute has passed, the clock went back, or no key may sign.
+    pub fn wants_poll(&self, now: Timestamp) -> bool {
+        let last = Timestamp::from_ms(self.polled_at.load(Ordering::Relaxed));
+        now < last
+            || now >= last.plus(POLL_EVERY)
+            || self.with_known(|known| known.signer(&self.schedule, now).is_none())
+    }
+
+    /// Whether a token with an unknown key id is a reason to poll at once: yes, once in [`EARLY_POLL_EVERY`]. The
+    /// caller of verification asks, and hands the poll to the background: a flood of invented ids costs nothing more.
+    pub fn wants_early_poll(&self, now: Timestamp) -> bool {
+        let last = self.early_at.load(Ordering::Relaxed);
+        let ready =
+            last == i64::MIN || now.as_ms() < last || now >= Timestamp::from_ms(last).plus(EARLY_POLL_EVERY);
+        ready
+            && self
+                .early_at
+                .compare_exchange(last, now.as_ms(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// The public keys that verify at `now`, newest first.
+    pub fn jwks(&self, now: Timestamp) -> Jwks {
+        self.with_known(|known| {
+            let fresh = known.keys.iter().all(|key| self.schedule.verifies(key, now));
+            let body = if fresh {
+                Arc::clone(&known.jwks)
+            } else {
+                // A key retired since the last poll.
+                let live = known.keys.iter().filter(|key| self.schedule.verifies(key, now));
+                write_jwks(live.map(Arc::as_ref))
+            };
+            let newest = known.keys.iter().map(|key| key.signs_until).max();
+            let made_at = newest.unwrap_or(now).minus(PUBLISH_BEFORE);
+            Jwks {
+                body,
+                max_age: Duration::from_secs(made_at.since(now).as_secs().max(1)),
+            }
+        })
+    }
+
+    /// Signs a payload: JSON that is embedded as it is.
+    ///
+    /// # Errors
+    /// No key may sign at `now` (call [`SigningKeys::poll`]), or the signature failed.
+    pub fn sign(&self, claims_json: &str, now: Timestamp) -> Result<SignedToken, Fault> {
+        let key = self
+            .with_known(|known| known.signer(&self.schedule, now).cloned())
+            .ok_or(NO_SIGNER)?;
+        let payload_chars = claims_json.len().div_ceil(3) * 4;
+        let signature_chars = key.algorithm.signature_bytes().div_ceil(3) * 4;
+        // Reserved in full, so that no half-grown copy of the token stays behind unwiped.
+        let mut token = Zeroizing::new(String::with_capacity(
+            key.header.len() + payload_chars + signature_chars + 2,
+        ));
+        token.push_str(&key.header);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims_json, &mut token);
+        let signature = Zeroizing::new(key.sign(token.as_bytes())?);
+        token.push('.');
+        token.push_str(&signature);
+        Ok(SignedToken {
+            token: Secret::new(std::mem::take(&mut *token)),
+            kid: key.id.clone(),
+        })
+    }
+
+    /// The algorithm of this site.
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        self.schedule.algorithm
+    }
+
+    /// The key whose header `encoded` is, if it verifies at `now`. Headers are compared as a whole with those that we
+    /// issue, so that one with any other member, order or spelling belongs to no key.
+    pub(super) fn by_header(&self, encoded: &str, now: Timestamp) -> Option<Arc<SigningKey>> {
+        self.with_known(|known| {
+            known
+                .keys
+                .iter()
+                .find(|key| key.header == encoded && self.schedule.verifies(key, now))
+                .cloned()
+        })
+    }
+
+    /// Whether a key of that id verifies at `now`.
+    pub(super) fn knows(&self, kid: &str, now: Timestamp) -> bool {
+        self.with_known(|known| {
+            known
+                .keys
+                .iter()
+                .any(|key| key.id.as_str() == kid && self.schedule.verifies(key, now))
+        })
+    }
+
+    /// Whether `token` begins with a header that we issued, under a key that may be retired by now.
+    pub(super) fn issued(&self, token: &str) -> bool {
+        self.with_known(|known| known.keys.iter().any(|key| token.starts_with(&key.header)))
+    }
+
+    fn with_known<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
+        read(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes the key that is due. Its id, unless another node was faster.
+    async fn make(&self, now: Timestamp) -> Result<Option<KeyId>, Fault> {
+        let record = self.schedule.record(&self.keyring, &*self.entropy, now)?;
+        // A whole interval late, so that a clock that leaps ahead and back has not deleted what still verifies.
+        self.store
+            .drop_signing_keys(now.minus(self.schedule.interval))
+            .await?;
+        let added = match self.store.add_signing_key(&record).await {
+            Err(StoreError::Conflict(_)) => false,
+            other => other?,
+        };
+        Ok(added.then_some(record.id))
+    }
+
+    /// Opens the records that verify at `now`; how many of them did not open.
+    fn read(&self, records: &[SigningKeyRecord], now: Timestamp) -> (Vec<Arc<SigningKey>>, usize) {
+        let before = self.with_known(|known| known.keys.clone());
+        let mut keys = Vec::new();
+        let mut unreadable = 0;
+        for record in records.iter().filter(|record| self.schedule.admits(record, now)) {
+            let same = before
+                .iter()
+                .find(|key| key.id == record.id && key.sealed == record.sealed);
+            match same.cloned().map_or_else(
+                || SigningKey::open(record, self.schedule.algorithm, &self.keyring).map(Arc::new),
+                Ok,
+            ) {
+                Ok(key) => keys.push(key),
+                Err(fault) => {
+                    unreadable += 1;
+                    tracing::error!(kid = %record.id, %fault, "a signing key does not open");
+                }
+            }
+        }
+        keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        (keys, unreadable)
+    }
+}
+
+impl Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.with_known(|known| known.keys.iter().map(|key| key.id.clone()).collect::<Vec<_>>());
+        f.debug_struct("SigningKeys")
+            .field("schedule", &self.schedule)
+            .field("ids", &ids)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a poll found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// The key that this call made, if it made one.
+    pub made: Option<KeyId>,
+    /// Keys that should verify and do not open. Their tokens are refused until the secret list is mended.
+    pub unreadable: usize,
+}
+
+/// A token and the key that signed it.
+#[derive(Clone, Debug)]
+pub struct SignedToken {
+    /// The token, in its compact form.
+    pub token: Secret<String>,
+    /// The key.
+    pub kid: KeyId,
+}
+
+/// The public keys, as published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jwks {
+    /// JSON: `{"keys":[…]}`.
+    pub body: Arc<str>,
+    /// How long it may be cached: until the next key is made, at least a second.
+    pub max_age: Duration,
+}
+
+/// The keys of one poll.
+#[derive(Default)]
+struct Known {
+    ticket: u64,
+    /// Newest first.
+    keys: Vec<Arc<SigningKey>>,
+    jwks: Arc<str>,
+}
+
+impl Known {
+    fn new(ticket: u64, keys: Vec<Arc<SigningKey>>) -> Self {
+        let jwks = write_jwks(keys.iter().map(Arc::as_ref));
+        Self { ticket, keys, jwks }
+    }
+
+    /// The newest key that was published long enough ago; in a pinch, the oldest that was not.
+    fn signer(&self, schedule: &Schedule, now: Timestamp) -> Option<&Arc<SigningKey>> {
+        let mut able = self.keys.iter().filter(|key| schedule.signs(key, now));
+        able.clone()
+            .find(|key| key.created_at.plus(PUBLISH_BEFORE) <= now)
+            .or_else(|| able.next_back())
+    }
+}
+
+/// When keys are made, sign and verify: pure functions of the time.
+#[derive(Clone, Copy, Debug)]
+struct Schedule {
+    algorithm: SigningAlgorithm,
+    interval: Duration,
+    /// Life of a token, and the tolerance on it.
+    overlap: Duration,
+}
+
+impl Schedule {
+    /// Whether a key must be made: none of those there will sign once the publication delay has passed.
+    fn is_due(&self, records: &[SigningKeyRecord], now: Timestamp) -> bool {
+        !records
+            .iter()
+            .any(|record| self.admits(record, now) && record.signs_until > now.plus(LEAD))
+    }
+
+    /// A key for the interval in which `now`, and the publication delay, end.
+    fn record(
+        &self,
+        keyring: &Keyring,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<SigningKeyRecord, Fault> {
+        let interval = millis(self.interval).max(1);
+        let number = now.plus(LEAD).as_ms().div_euclid(interval);
+        let signs_until = Timestamp::from_ms(number.saturating_add(1).saturating_mul(interval));
+        let mut record = SigningKeyRecord {
+            id: KeyId::new(format!("{KID_PREFIX}{}", now.as_ms())),
+            algorithm: self.algorithm.name().to_owned(),
+            sealed: Vec::new(),
+            created_at: now,
+            signs_until,
+            verifies_until: signs_until.plus(self.overlap),
+            slot: number.saturating_mul(LANES).saturating_add(self.algorithm.lane()),
+        };
+        let private = generate(self.algorithm)?;
+        record.sealed = keyring.seal(&place(&record).parts(), &private, entropy)?;
+        Ok(record)
+    }
+
+    /// Whether a stored key is of the algorithm of this site and verifies at `now`.
+    fn admits(&self, record: &SigningKeyRecord, now: Timestamp) -> bool {
+        record.algorithm == self.algorithm.name()
+            && self.holds(record.signs_until, record.verifies_until, now)
+    }
+
+    fn verifies(&self, key: &SigningKey, now: Timestamp) -> bool {
+        self.holds(key.signs_until, key.verifies_until, now)
+    }
+
+    fn signs(&self, key: &SigningKey, now: Timestamp) -> bool {
+        self.verifies(key, now) && now < key.signs_until
+    }
+
+    fn holds(&self, signs_until: Timestamp, verifies_until: Timestamp, now: Timestamp) -> bool {
+        // A key that was made while the clock stood far ahead must not sign for decades (threat A-CLK-01).
+        let farthest = now.plus(self.interval).plus(self.interval);
+        now < verifies_until && signs_until <= farthest
+    }
+}
+
+/// A signing key, opened.
+pub(super) struct SigningKey {
+    id: KeyId,
+    algorithm: SigningAlgorithm,
+    sealed: Vec<u8>,
+    created_at: Timestamp,
+    signs_until: Timestamp,
+    verifies_until: Timestamp,
+    /// The header of its tokens, encoded.
+    header: String,
+    /// Its entry in the key set.
+    jwk: String,
+    private: EncodingKey,
+    public: DecodingKey,
+}
+
+impl SigningKey {
+    fn open(
+        record: &SigningKeyRecord,
+        algorithm: SigningAlgorithm,
+        keyring: &Keyring,
+    ) -> Result<Self, Fault> {
+        if !is_kid(record.id.as_str()) {
+            return Err(Fault::Key("a signing key has a malformed id"));
+        }
+        let pkcs8 = keyring.open(&place(record).parts(), &record.sealed)?;
+        let pair = parse(algorithm, &pkcs8).ok_or(Fault::Key("a signing key does not parse"))?;
+        let (kid, alg) = (&record.id, algorithm.name());
+        let key = Self {
+            id: kid.clone(),
+            algorithm,
+            sealed: record.sealed.clone(),
+            created_at: record.created_at,
+            signs_until: record.signs_until,
+            verifies_until: record.verifies_until,
+            header: URL_SAFE_NO_PAD.encode(format!(
+                r#"{{"kid":"{kid}","typ":"JWT","version":"5","alg":"{alg}"}}"#
+            )),
+            jwk: format!(
+                r#"{{"kty":"{}","kid":"{kid}",{},"alg":"{alg}","use":"sig"}}"#,
+                pair.kty, pair.members
+            ),
+            private: pair.private,
+            public: pair.public,
+        };
+        // A key pair whose halves do not match would issue tokens that nobody accepts.
+        let probe = key.sign(b"probe")?;
+        if !key.verify(&probe, b"probe") {
+            return Err(Fault::Key("a signing key does not verify what it signed"));
+        }
+        Ok(key)
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<String, Fault> {
+        crypto::sign(message, &self.private, self.algorithm.jwa())
+            .map_err(|_| Fault::Key("a signature could not be made"))
+    }
+
+    /// Whether `signature`, in base64url, is this key's over `message`.
+    pub(super) fn verify(&self, signature: &str, message: &[u8]) -> bool {
+        // Only the one spelling that we issue: no padding, no other alphabet, no trailing bits (threat A-TOK-08).
+        let mut bytes = [0; MAX_SIGNATURE];
+        let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes);
+        length.is_ok_and(|length| length == self.algorithm.signature_bytes())
+            && crypto::verify(signature, message, &self.public, self.algorithm.jwa()).unwrap_or(false)
+    }
+}
+
+/// What a sealed key is bound to: nobody who can write to the store lends it another name or a longer life.
+struct Place<'a> {
+    record: &'a SigningKeyRecord,
+    times: [[u8; 8]; 4],
+}
+
+fn place(record: &SigningKeyRecord) -> Place<'_> {
+    Place {
+        record,
+        times: [
+            record.created_at.as_ms(),
+            record.signs_until.as_ms(),
+            record.verifies_until.as_ms(),
+            record.slot,
+        ]
+        .map(i64::to_be_bytes),
+    }
+}
+
+impl Place<'_> {
+    fn parts(&self) -> [&[u8]; 7] {
+        let [created, signs, verifies, slot] = &self.times;
+        [
+            b"signing key",
+            self.record.id.as_str().as_bytes(),
+            self.record.algorithm.as_bytes(),
+            created,
+            signs,
+            verifies,
+            slot,
+        ]
+    }
+}
+
+/// Whether `kid` is of the form of our key ids: `d-` and up to 16 digits.
+pub(super) fn is_kid(kid: &str) -> bool {
+    kid.strip_prefix(KID_PREFIX).is_some_and(|digits| {
+        (1..=16).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+struct Pair {
+    private: EncodingKey,
+    public: DecodingKey,
+    /// The key's type, and the members that are its public part (RFC 7518 §6, RFC 8037 §2).
+    kty: &'static str,
+    members: String,
+}
+
+/// Makes a private key, in PKCS #8.
+fn generate(algorithm: SigningAlgorithm) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let failed = |_| Fault::Key("a signing key could not be made");
+    let document = match algorithm {
+        SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+            .and_then(|pair| pair.to_pkcs8v1())
+            .map_err(failed)?
+            .as_ref()
+            .to_vec(),
+        SigningAlgorithm::EdDsa => Ed25519KeyPair::generate()
+            .and_then(|pair| pair.to_pkcs8())
+            .map_err(failed)?
+            .as_ref()
+            .to_vec(),
+        SigningAlgorithm::Rs256 => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa3072).map_err(failed)?;
+            AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
+                .map_err(failed)?
+                .as_ref()
+                .to_vec()
+        }
+    };
+    Ok(Zeroizing::new(document))
+}
+
+fn parse(algorithm: SigningAlgorithm, pkcs8: &[u8]) -> Option<Pair> {
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    match algorithm {
+        SigningAlgorithm::Es256 => {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
+            let point = pair.public_key().as_ref();
+            // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
+            let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
+            Some(Pair {
+                private: EncodingKey::from_ec_der(pkcs8),
+                public: DecodingKey::from_ec_der(point),
+                kty: "EC",
+                members: format!(r#""crv":"P-256","x":"{}","y":"{}""#, text(x), text(y)),
+            })
+        }
+        SigningAlgorithm::EdDsa => {
+            let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
+            let point = pair.public_key().as_ref();
+            Some(Pair {
+                private: EncodingKey::from_ed_der(pkcs8),
+                public: DecodingKey::from_ed_der(point),
+                kty: "OKP",
+                members: format!(r#""crv":"Ed25519","x":"{}""#, text(point)),
+            })
+        }
+        SigningAlgorithm::Rs256 => {
+            let pair = RsaKeyPair::from_pkcs8(pkcs8).ok()?;
+            let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
+            let (n, e) = (
+                n.big_endian_without_leading_zero(),
+                e.big_endian_without_leading_zero(),
+            );
+            Some(Pair {
+                private: EncodingKey::from_rsa_der(pkcs1(pkcs8)?),
+                public: DecodingKey::from_rsa_raw_components(n, e),
+                kty: "RSA",
+                members: format!(r#""n":"{}","e":"{}""#, text(n), text(e)),
+            })
+        }
+    }
+}
+
+/// The `RSAPrivateKey` (RFC 8017 §A.1.2) inside a PKCS #8 document (RFC 5958 §2): the form that the signer reads.
+fn pkcs1(pkcs8: &[u8]) -> Option<&[u8]> {
+    let (body, _) = element(0x30, pkcs8)?;
+    let (_, rest) = element(0x02, body)?;
+    let (_, rest) = element(0x30, rest)?;
+    Some(element(0x04, rest)?.0)
+}
+
+/// The content of a DER element, and what follows it.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[found, length], rest) = der.split_first_chunk::<2>()?;
+    if found != tag {
+        return None;
+    }
+    let (length, rest) = if length < 0x80 {
+        (usize::from(length), rest)
+    } else {
+        let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+        let length = digits.iter().try_fold(0_usize, |sum, digit| {
+            sum.checked_mul(256)?.checked_add(usize::from(*digit))
+        })?;
+        (length, rest)
+    };
+    rest.split_at_checked(length)
+}
+
+fn write_jwks<'a>(keys: impl Iterator<Item = &'a SigningKey>) -> Arc<str> {
+    let entries: Vec<&str> = keys.map(|key| key.jwk.as_str()).collect();
+    format!(r#"{{"keys":[{}]}}"#, entries.join(",")).into()
+}
+
+/// Chooses the cryptography of `jsonwebtoken` for this process. Where the application has chosen already, its choice
+/// stands.
+fn install_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _already_chosen = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    });
+}
+
+const NO_SIGNER: Fault = Fault::Key("no signing key may sign now");
+const UNREADABLE: Fault =
+    Fault::Key("a signing key does not open: it was changed, or its secret is not in the list");
+const KID_PREFIX: &str = "d-";
+const LANES: i64 = 4;
+const MAX_SIGNATURE: usize = 512;
+/// A key is made this long before the last one ends: the publication delay, and two polls in which to make it.
+const LEAD: Duration = Duration::from_secs(15 * 60 + 2 * 60);
+
+#[cfg(test)]
+mod tests;
