@@ -43,7 +43,7 @@ pub(crate) fn deny(workspace: &Workspace) -> Outcome {
 
 /// Known vulnerabilities, from the copy of the database that `STEPUP_ADVISORY_DB` names; nothing is fetched.
 pub(crate) fn advisories(workspace: &Workspace) -> Outcome {
-    run(cargo_deny(workspace)?.args(["check", "--disable-fetch", "advisories"]))
+    run(cargo_deny(workspace)?.args(["--offline", "check", "advisories"]))
 }
 
 /// Where the advisory database is, if anywhere. `deny.toml` reads the same variable.
