@@ -187,8 +187,6 @@ pub struct LimitConfig {
     pub breaker_percent: u32,
     /// How long it stays open.
     pub breaker_open: Duration,
-    /// Refreshes with an unknown token per network; above it they are refused without asking the store.
-    pub refresh_unknown: Window,
 }
 
 impl Default for LimitConfig {
@@ -222,7 +220,6 @@ impl Default for LimitConfig {
             breaker_sent: 30,
             breaker_percent: 20,
             breaker_open: HOUR,
-            refresh_unknown: per(120, MINUTE),
         }
     }
 }

@@ -32,9 +32,12 @@ pub struct Completion {
     /// Whether it opened the session. The factor that did never counts as a second one (R-MFA-6).
     #[serde(default, skip_serializing_if = "is_false")]
     pub first: bool,
+    /// Whether the account was made with it, in this session.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub signed_up: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+// The reference is serde's wish.
 fn is_false(value: &bool) -> bool {
     !*value
 }

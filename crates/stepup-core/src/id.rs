@@ -95,6 +95,11 @@ impl TenantId {
 pub struct FactorId(Cow<'static, str>);
 
 impl FactorId {
+    /// E-mail and password.
+    pub const EMAIL_PASSWORD: Self = Self::from_static("emailpassword");
+    /// A one-time code to a phone.
+    pub const OTP_PHONE: Self = Self::from_static("otp-phone");
+
     /// A factor known at compile time.
     pub const fn from_static(id: &'static str) -> Self {
         Self(Cow::Borrowed(id))

@@ -75,9 +75,10 @@ impl Ask {
         }
     }
 
-    /// The same question without counting.
+    /// The same question without counting: it refuses exactly when one more count would be refused.
     #[must_use]
     pub fn look(mut self) -> Self {
+        self.limit = self.limit.saturating_sub(self.cost);
         self.cost = 0;
         self
     }

@@ -1,4 +1,6 @@
-//! Sessions: their tokens, the keys that sign them, and the memory of what was revoked.
+//! Sessions: access tokens, refresh tokens, claims, the keys that sign them, and the memory of what was revoked.
 
 pub mod access;
+pub mod claim;
 pub mod keys;
+pub mod refresh;

@@ -1,0 +1,76 @@
+//! E-mail and password: a first factor.
+
+use crate::contact::EmailAddress;
+use crate::digest::{HashParams, PasswordHasher};
+use crate::id::FactorId;
+use crate::password::{PasswordFault, PasswordRule};
+
+/// The factor's id.
+pub const ID: FactorId = FactorId::EMAIL_PASSWORD;
+
+/// Sign-up and sign-in by e-mail and password.
+#[derive(Debug, Default)]
+pub struct Password {
+    pub(crate) rule: Option<PasswordRule>,
+    pub(crate) params: HashParams,
+}
+
+impl Password {
+    /// With the default rule (8 to 256 code points, a block list, no rule of composition) and the default cost.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the rule.
+    #[must_use]
+    pub fn with_rule(mut self, rule: PasswordRule) -> Self {
+        self.rule = Some(rule);
+        self
+    }
+
+    /// Replaces the cost of hashing. Less than the floor is refused by `build()`.
+    #[must_use]
+    pub fn with_hash_params(mut self, params: HashParams) -> Self {
+        self.params = params;
+        self
+    }
+}
+
+/// The factor at work.
+#[derive(Debug)]
+pub(crate) struct PasswordFactor {
+    pub(crate) rule: PasswordRule,
+    pub(crate) hasher: PasswordHasher,
+}
+
+/// Why a form was not accepted; one for each field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldFault {
+    /// The e-mail address is none.
+    EmailMalformed,
+    /// An account with this address exists. The protocol says so at sign-up.
+    EmailTaken,
+    /// The password does not follow the rule.
+    Password(PasswordFault),
+}
+
+/// Judges the two fields of a sign-up form, both at once.
+pub(crate) fn judge_form(
+    rule: &PasswordRule,
+    email: &str,
+    password: &crate::password::Password,
+    service: &str,
+) -> Result<EmailAddress, Vec<FieldFault>> {
+    let mut faults = Vec::new();
+    let address = EmailAddress::parse(email);
+    if address.is_err() {
+        faults.push(FieldFault::EmailMalformed);
+    }
+    if let Err(fault) = rule.judge(password, email, service) {
+        faults.push(FieldFault::Password(fault));
+    }
+    match address {
+        Ok(address) if faults.is_empty() => Ok(address),
+        _ => Err(faults),
+    }
+}

@@ -1,0 +1,435 @@
+//! Sign-up, sign-in, and sign-in by the application's own first factor.
+
+use std::time::Duration;
+
+use crate::contact::{EmailAddress, PhoneNumber};
+use crate::digest::Verdict;
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::evidence::{Completion, Kind};
+use crate::factor::password::{self, FieldFault};
+use crate::flow::{Caller, SignedIn, session};
+use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
+use crate::limit::{self, Leave, Limits};
+use crate::parts::Parts;
+use crate::password::Password;
+use crate::record::JsonMap;
+use crate::record::credential::{Credential, CredentialKind};
+use crate::record::user::{Identifier, IdentifierKind, Method, Summary, User, UserState};
+use crate::storage::{AccountOutcome, NewAccount};
+use crate::time::Timestamp;
+
+/// What became of a sign-up.
+#[derive(Debug)]
+pub enum SignUpOutcome {
+    /// The account was made, and a session opened for it.
+    Created(Box<SignedIn>),
+    /// The form was not accepted. Nothing was written.
+    Fields(Vec<FieldFault>),
+    /// Too many sign-ups from this network.
+    Throttled(Duration),
+    /// Passwords are not among the first factors.
+    NotOffered,
+}
+
+/// What became of a sign-in.
+#[derive(Debug)]
+pub enum SignInOutcome {
+    /// The password was right.
+    SignedIn(Box<SignedIn>),
+    /// Address unknown, password wrong, or account disabled: one answer, and one hash computed in each case.
+    WrongCredentials,
+    /// The address is none.
+    Fields(Vec<FieldFault>),
+    /// Too many tries. No hash was computed.
+    Throttled(Duration),
+    /// Passwords are not among the first factors.
+    NotOffered,
+}
+
+/// A question that is limited because its answer tells something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exists {
+    /// The answer.
+    Known(bool),
+    /// The address is none.
+    Malformed,
+    /// Asked too often.
+    Throttled(Duration),
+}
+
+pub(crate) fn limits(parts: &Parts) -> Limits<'_> {
+    Limits { keyring: &parts.keyring, config: &parts.config.limits }
+}
+
+pub(crate) fn note_throttled(parts: &Parts, caller: &Caller, reason: &'static str) {
+    let event = parts.event(EventKind::Throttled, Outcome::Refused);
+    parts.record(&event.because(reason).from_network(&caller.origin.network));
+}
+
+fn first(at: Timestamp, kind: Kind, channel: Option<String>, signed_up: bool) -> Completion {
+    Completion { at, kind, channel, first: true, signed_up }
+}
+
+/// Makes an account with e-mail and password, and its first session, in one transaction.
+pub(crate) async fn sign_up(
+    parts: &Parts,
+    caller: &Caller,
+    email: &str,
+    password: Password,
+) -> Result<SignUpOutcome, Fault> {
+    let Some(factor) = &parts.password else { return Ok(SignUpOutcome::NotOffered) };
+    let address = match password::judge_form(&factor.rule, email, &password, parts.app.name()) {
+        Ok(address) => address,
+        Err(faults) => return Ok(SignUpOutcome::Fields(faults)),
+    };
+    let now = parts.now();
+    let asks = limits(parts).sign_up(&caller.origin.network);
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, now).await? {
+        note_throttled(parts, caller, "sign_up");
+        return Ok(SignUpOutcome::Throttled(retry_after));
+    }
+    let identifier = Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() };
+    let taken = || Ok(SignUpOutcome::Fields(vec![FieldFault::EmailTaken]));
+    if parts.store.user_by_identifier(&caller.tenant, &identifier).await?.is_some() {
+        return taken();
+    }
+    let hash = factor.hasher.hash(&password).await?;
+    drop(password);
+
+    let user_id = UserId::new(parts.uuid()?);
+    let method = MethodId::new(user_id.as_str());
+    let user = User {
+        tenant: caller.tenant.clone(),
+        id: user_id.clone(),
+        state: UserState::Live,
+        epoch: 1,
+        revision: 1,
+        methods: vec![Method {
+            id: method.clone(),
+            factor: password::ID,
+            email: Some(address.as_str().to_owned()),
+            phone: None,
+            verified: false,
+            joined_at: now,
+        }],
+        summary: Summary::default(),
+        metadata: JsonMap::new(),
+        created_at: now,
+    };
+    let credential = CredentialId::new(parts.uuid()?);
+    let sealed = seal_hash(parts, &user.tenant, &user_id, &credential, hash.expose())?;
+    let completion = first(now, Kind::Knowledge, None, true);
+    let opening = session::prepare(parts, &user, &method, &password::ID, completion, caller).await?;
+    let account = NewAccount {
+        user: user.clone(),
+        identifiers: vec![(identifier, method)],
+        credentials: vec![Credential {
+            tenant: user.tenant.clone(),
+            user: user_id,
+            kind: CredentialKind::Password,
+            id: credential,
+            public: serde_json::json!({}),
+            sealed: Some(sealed),
+            version: 1,
+            created_at: now,
+        }],
+        session: Some(opening.session.clone()),
+    };
+    match parts.store.create_account(&account).await? {
+        AccountOutcome::IdentifierTaken => taken(),
+        AccountOutcome::Created => {
+            let event = parts.event(EventKind::AccountCreated, Outcome::Granted);
+            parts.record(&event.of(&user.tenant, &user.id).from_network(&caller.origin.network));
+            Ok(SignUpOutcome::Created(Box::new(session::opened(parts, opening, user)?)))
+        }
+    }
+}
+
+/// The associated data of a password's hash: it opens only in the row that it was sealed for (A-SEC-03).
+fn hash_place<'a>(tenant: &'a TenantId, user: &'a UserId, id: &'a CredentialId) -> [&'a [u8]; 4] {
+    [b"password", tenant.as_str().as_bytes(), user.as_str().as_bytes(), id.as_str().as_bytes()]
+}
+
+fn seal_hash(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+    id: &CredentialId,
+    hash: &str,
+) -> Result<Vec<u8>, Fault> {
+    parts.keyring.seal(&hash_place(tenant, user, id), hash.as_bytes(), &*parts.entropy)
+}
+
+/// Signs in with e-mail and password.
+pub(crate) async fn sign_in(
+    parts: &Parts,
+    caller: &Caller,
+    email: &str,
+    password: Password,
+) -> Result<SignInOutcome, Fault> {
+    let Some(factor) = &parts.password else { return Ok(SignInOutcome::NotOffered) };
+    let Ok(address) = EmailAddress::parse(email) else {
+        return Ok(SignInOutcome::Fields(vec![FieldFault::EmailMalformed]));
+    };
+    let identifier = Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() };
+    let account = parts.store.user_by_identifier(&caller.tenant, &identifier).await?;
+    // Counted by the account, not by what was typed; an unknown address is counted as itself (R-RL-2).
+    let counted = match &account {
+        Some(account) => format!("user:{}", account.user.id),
+        None => format!("mail:{}", address.as_str()),
+    };
+    let known = account.as_ref().map(|a| &a.user);
+    let try_ = match begin(parts, caller, known, counted).await? {
+        Ok(try_) => try_,
+        Err(retry_after) => return Ok(SignInOutcome::Throttled(retry_after)),
+    };
+
+    let verdict = match account.as_ref().and_then(|a| Some((a, a.password.as_ref()?))) {
+        None => {
+            factor.hasher.burn(&password).await?;
+            Verdict::Wrong
+        }
+        Some((account, credential)) => {
+            let place = hash_place(&account.user.tenant, &account.user.id, &credential.id);
+            let sealed = credential.sealed.as_deref().ok_or(Fault::Key("a password without a hash"))?;
+            let opened = parts.keyring.open(&place, sealed)?;
+            match std::str::from_utf8(&opened) {
+                Ok(phc) => factor.hasher.verify(phc, &password).await?,
+                Err(_) => Verdict::Hostile,
+            }
+        }
+    };
+    let (user, rehash) = match (verdict, account) {
+        (Verdict::Right { rehash }, Some(account)) if account.user.state == UserState::Live => (account, rehash),
+        (verdict, account) => {
+            let reason = match (verdict, &account) {
+                (Verdict::Hostile, _) => "hostile_hash",
+                (Verdict::Right { .. }, _) => "disabled",
+                (_, None) => "unknown",
+                _ => "wrong_password",
+            };
+            try_.failed(parts, account.as_ref().map(|a| &a.user), reason).await?;
+            return Ok(SignInOutcome::WrongCredentials);
+        }
+    };
+    if let (true, Some(credential)) = (rehash, &user.password) {
+        // Compare-and-set: a change of the password in between is never overwritten (A-PWD-06).
+        let hash = factor.hasher.hash(&password).await?;
+        let sealed = seal_hash(parts, &user.user.tenant, &user.user.id, &credential.id, hash.expose())?;
+        let of = &user.user;
+        parts
+            .store
+            .reseal(&of.tenant, &of.id, CredentialKind::Password, &credential.id, credential.version, &sealed)
+            .await?;
+    }
+    drop(password);
+    let user = user.user;
+    let Some(method) = user.methods.iter().find(|m| m.factor == password::ID).map(|m| m.id.clone()) else {
+        return Err(Fault::Key("a password without its method"));
+    };
+    let completion = first(parts.now(), Kind::Knowledge, None, false);
+    match open(parts, caller, user, &method, &password::ID, completion).await? {
+        Some(signed_in) => {
+            try_.succeeded(parts).await?;
+            Ok(SignInOutcome::SignedIn(Box::new(signed_in)))
+        }
+        // Disabled or changed between reading and writing.
+        None => Ok(SignInOutcome::WrongCredentials),
+    }
+}
+
+async fn open(
+    parts: &Parts,
+    caller: &Caller,
+    user: User,
+    method: &MethodId,
+    factor: &FactorId,
+    completion: Completion,
+) -> Result<Option<SignedIn>, Fault> {
+    let opening = session::prepare(parts, &user, method, factor, completion, caller).await?;
+    if !parts.store.open_session(&opening.session).await? {
+        return Ok(None);
+    }
+    let event = parts.event(EventKind::SignIn, Outcome::Granted).with_factor(factor);
+    parts.record(&event.of(&user.tenant, &user.id).from_network(&caller.origin.network));
+    session::opened(parts, opening, user).map(Some)
+}
+
+/// A try to sign in that was counted before anything was compared. Tell it how it ended.
+#[derive(Debug)]
+#[must_use = "a try that is not told of its success stays counted as a failure"]
+pub struct SignInTry {
+    tenant: TenantId,
+    counted: String,
+    network: String,
+}
+
+/// Counts a try to sign in to `counted` (R-OTP-7's order: charge, then compare). Err: how long to wait.
+pub(crate) async fn begin(
+    parts: &Parts,
+    caller: &Caller,
+    known: Option<&User>,
+    counted: String,
+) -> Result<Result<SignInTry, Duration>, Fault> {
+    let now = parts.now();
+    let limits = limits(parts);
+    let network = caller.origin.network.clone();
+    let account = [caller.tenant.as_str(), counted.as_str()];
+    let counts = match limit::ask(&*parts.store, &limits.sign_in(&network, &account), now).await? {
+        Leave::Granted(counts) => counts,
+        Leave::Refused { retry_after, .. } => {
+            note_throttled(parts, caller, "sign_in");
+            return Ok(Err(retry_after));
+        }
+    };
+    let failures = counts.last().copied().unwrap_or(u32::MAX);
+    if failures > parts.config.limits.password_account.saturating_mul(parts.config.limits.scale) {
+        // A stranger may only delay: a network in which the account is signed in is exempt (R-RL-4).
+        let at_home = match known {
+            Some(user) => {
+                let sessions = parts.store.sessions(&user.tenant, &user.id, now).await?;
+                sessions.iter().any(|s| !network.is_empty() && s.origin.network == network && s.epoch == user.epoch)
+            }
+            None => false,
+        };
+        if !at_home {
+            let slow = [limits.sign_in_slow(&network, &account)];
+            if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &slow, now).await? {
+                note_throttled(parts, caller, "sign_in_account");
+                return Ok(Err(retry_after));
+            }
+        }
+    }
+    Ok(Ok(SignInTry { tenant: caller.tenant.clone(), counted, network }))
+}
+
+impl SignInTry {
+    /// The first factor was right: the account's failures are forgotten.
+    pub(crate) async fn succeeded(self, parts: &Parts) -> Result<(), Fault> {
+        let keys = limits(parts).sign_in_keys(&self.network, &[self.tenant.as_str(), &self.counted]);
+        Ok(parts.store.clear(&keys).await?)
+    }
+
+    /// It was wrong: the network's failures count one more.
+    pub(crate) async fn failed(self, parts: &Parts, user: Option<&User>, reason: &'static str) -> Result<(), Fault> {
+        let mut event = parts.event(EventKind::SignIn, Outcome::Refused).because(reason).from_network(&self.network);
+        if let Some(user) = user {
+            event = event.of(&user.tenant, &user.id);
+        }
+        parts.record(&event);
+        let asks = limits(parts).sign_in_failed(&self.network);
+        // Refused means full, and full is what it was to become.
+        limit::ask(&*parts.store, &asks, parts.now()).await?;
+        Ok(())
+    }
+}
+
+/// Whether an e-mail address may sign up, as the protocol lets clients ask.
+pub(crate) async fn email_exists(parts: &Parts, caller: &Caller, email: &str) -> Result<Exists, Fault> {
+    let Ok(address) = EmailAddress::parse(email) else { return Ok(Exists::Malformed) };
+    exists(parts, caller, Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() }).await
+}
+
+/// Whether a phone number may sign in. A second-factor phone may not, so it does not exist (A-LEG-07).
+pub(crate) async fn phone_exists(parts: &Parts, caller: &Caller, phone: &str) -> Result<Exists, Fault> {
+    let Ok(number) = PhoneNumber::parse(phone) else { return Ok(Exists::Malformed) };
+    exists(parts, caller, Identifier { kind: IdentifierKind::Phone, value: number.as_str().to_owned() }).await
+}
+
+async fn exists(parts: &Parts, caller: &Caller, identifier: Identifier) -> Result<Exists, Fault> {
+    let asks = limits(parts).exists(&caller.origin.network);
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        note_throttled(parts, caller, "exists");
+        return Ok(Exists::Throttled(retry_after));
+    }
+    Ok(Exists::Known(parts.store.user_by_identifier(&caller.tenant, &identifier).await?.is_some()))
+}
+
+/// A first factor that the application checked by itself.
+#[derive(Clone, Debug)]
+pub struct External {
+    factor: FactorId,
+    kind: Kind,
+}
+
+impl External {
+    /// Something the user knows: the application's own password check.
+    pub fn knowledge() -> Self {
+        Self { factor: FactorId::from_static("external"), kind: Kind::Knowledge }
+    }
+
+    /// Something the user has: a card, a certificate.
+    pub fn possession() -> Self {
+        Self { factor: FactorId::from_static("external"), kind: Kind::Possession }
+    }
+
+    /// Names it, for claims and events. The names of our own factors are refused.
+    #[must_use]
+    pub fn named(mut self, factor: FactorId) -> Self {
+        self.factor = factor;
+        self
+    }
+}
+
+/// Why an external sign-in was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExternalRefusal {
+    /// The user is disabled.
+    #[error("the user is disabled")]
+    Disabled,
+    /// The user was deleted; its id is never used again.
+    #[error("the user was deleted")]
+    Deleted,
+    /// The factor's name is one of ours, or none.
+    #[error("the factor's name is reserved")]
+    ReservedFactor,
+}
+
+/// Names that an external factor must not take: ours, now or later.
+const RESERVED_FACTORS: [&str; 10] = [
+    "emailpassword", "thirdparty", "otp-phone", "otp-email", "link-phone", "link-email", "totp", "webauthn",
+    "recovery-code", "trusted-device",
+];
+
+/// Opens a session for a user of the application's own table. An unknown id makes a user row.
+pub(crate) async fn sign_in_external(
+    parts: &Parts,
+    caller: &Caller,
+    user_id: &UserId,
+    external: External,
+) -> Result<Result<SignedIn, ExternalRefusal>, Fault> {
+    let name = external.factor.as_str();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if RESERVED_FACTORS.contains(&name) || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Ok(Err(ExternalRefusal::ReservedFactor));
+    }
+    let now = parts.now();
+    let method = MethodId::new(user_id.as_str());
+    let fresh = User {
+        tenant: caller.tenant.clone(),
+        id: user_id.clone(),
+        state: UserState::Live,
+        epoch: 1,
+        revision: 1,
+        methods: vec![Method {
+            id: method.clone(),
+            factor: external.factor.clone(),
+            email: None,
+            phone: None,
+            verified: false,
+            joined_at: now,
+        }],
+        summary: Summary::default(),
+        metadata: JsonMap::new(),
+        created_at: now,
+    };
+    let user = parts.store.ensure_user(&fresh).await?;
+    let state = user.state;
+    let completion = first(now, external.kind, None, false);
+    let opened = match state {
+        UserState::Live => open(parts, caller, user, &method, &external.factor, completion).await?,
+        UserState::Disabled | UserState::Deleted => None,
+    };
+    Ok(opened.ok_or(if state == UserState::Deleted { ExternalRefusal::Deleted } else { ExternalRefusal::Disabled }))
+}

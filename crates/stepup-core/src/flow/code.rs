@@ -1,0 +1,621 @@
+//! The second factor by a one-time code: create, resend, consume.
+//!
+//! All three act on the live session, whatever the client says of linking; without one there is nothing to act on
+//! (R-MFA-1, A-MFA-36). The stored contact is compared before anything is sent, on each of them.
+
+use std::time::Duration;
+
+use crate::contact::PhoneNumber;
+use crate::delivery::{Channel, Content, Message, NoticeKind};
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::evidence::Completion;
+use crate::factor::passwordless::{self, BoundTo, DeviceId, PasswordlessFactor};
+use crate::flow::session::{self, Checked, SessionEnded};
+use crate::flow::{Caller, IssuedRefresh, SignedIn, account, upkeep};
+use crate::id::{ChallengeId, CredentialId, FactorId};
+use crate::limit::{self, Leave, Limits, breaker_opens};
+use crate::parts::Parts;
+use crate::policy::{self, EnrollRefusal, SessionAge};
+use crate::record::challenge::{Answer, Binding, Challenge, Resend, Resent, SLOTS, Slot};
+use crate::record::credential::{Credential, CredentialKind};
+use crate::record::session::Class;
+use crate::record::user::{Enrolled, Summary};
+use crate::rule::{ClaimFailure, Rule, judge};
+use crate::secret::Secret;
+use crate::session::access::AccessClaims;
+use crate::session::claim::mask_phone;
+use crate::session::refresh::RefreshToken;
+use crate::storage::{Enrollment, FactorCompletion, FactorOutcome, RiseTo};
+
+const FACTOR: FactorId = passwordless::ID;
+
+/// Why a code request was refused. Nothing was sent and no challenge was made.
+#[derive(Debug)]
+pub enum CodeRefusal {
+    /// The session behind the token is gone.
+    Ended,
+    /// The access token is about to expire: refresh first, so that no refresh races with the factor.
+    TryRefresh,
+    /// The session is not allowed to: 403 with these claims.
+    Claims(Vec<ClaimFailure>),
+    /// A refusal in words, for the user.
+    General(General),
+    /// There is no such challenge in this session: start again.
+    Restart,
+    /// Codes are not on offer.
+    NotOffered,
+}
+
+/// Refusals that the user is told in words. None says more than the user may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum General {
+    /// Not a phone number.
+    ContactMalformed,
+    /// Not the number of this account. The stored one is not revealed.
+    ForeignContact,
+    /// A number that is not sent to: country, or kind.
+    NotServed,
+    /// The first factor is too old to add a second one.
+    SignInAgain,
+    /// The account's second factor cannot be used: an administrator has to reset it (A-LEG-03).
+    Unusable,
+    /// Too often, too early.
+    Throttled(Duration),
+    /// Too much to do.
+    Busy,
+}
+
+/// A code that is on its way.
+#[derive(Debug)]
+pub struct SentCode {
+    /// The secret that the client keeps.
+    pub device: DeviceId,
+    /// Its challenge.
+    pub challenge: ChallengeId,
+}
+
+/// What became of an answer.
+#[derive(Debug)]
+pub enum ConsumeOutcome {
+    /// Right: the same session, with the factor completed.
+    Completed {
+        /// The session's user and tokens.
+        signed_in: Box<SignedIn>,
+        /// Whether the contact was enrolled by it.
+        enrolled: bool,
+    },
+    /// Wrong.
+    Incorrect {
+        /// Failures of this challenge so far.
+        failed: u32,
+        /// How many end it.
+        max: u32,
+    },
+    /// Right, but too late.
+    Expired {
+        /// Failures of this challenge so far.
+        failed: u32,
+        /// How many end it.
+        max: u32,
+    },
+    /// Refused.
+    Refused(CodeRefusal),
+}
+
+/// What an enrolled contact looks like to this session.
+enum Contact {
+    /// None yet.
+    None,
+    /// This number.
+    Enrolled(String),
+    /// Enrolled, but its credential is gone: nobody may pass, and nobody may enroll another (A-LEG-03).
+    Lost,
+}
+
+fn contact(checked: &Checked) -> Contact {
+    let credentials = &checked.look.contacts;
+    match checked.look.user.summary.enrolled(&FACTOR) {
+        Some(enrolled) => credentials
+            .iter()
+            .find(|c| c.id == enrolled.credential)
+            .and_then(address)
+            .map_or(Contact::Lost, Contact::Enrolled),
+        // A credential without its summary is no reason to let a stranger enroll another one.
+        None if credentials.iter().any(|c| c.public.get("factor").and_then(|f| f.as_str()) == Some(FACTOR.as_str())) => {
+            Contact::Lost
+        }
+        None => Contact::None,
+    }
+}
+
+/// The address of a contact credential.
+fn address(credential: &Credential) -> Option<String> {
+    credential.public.get("address").and_then(|a| a.as_str()).map(str::to_owned)
+}
+
+/// A session that may work on factors: alive in the store, with a token that outlives the request.
+async fn session_for(
+    parts: &Parts,
+    access: &AccessClaims,
+    challenge: Option<&ChallengeId>,
+) -> Result<Result<Checked, CodeRefusal>, Fault> {
+    if access.expires_at().since(parts.now()) < parts.config.sessions.factor_margin {
+        return Ok(Err(CodeRefusal::TryRefresh));
+    }
+    Ok(session::check(parts, access, challenge).await?.map_err(|SessionEnded| CodeRefusal::Ended))
+}
+
+fn binding(checked: &Checked) -> Binding {
+    Binding {
+        purpose: passwordless::second_factor_purpose(&FACTOR),
+        user: checked.look.user.id.clone(),
+        session: checked.look.session.handle.clone(),
+    }
+}
+
+/// The first factor of a session, and whether it made the account.
+pub(crate) fn session_age(checked: &Checked) -> SessionAge {
+    let first = checked.look.session.factors.values().filter(|c| c.first).min_by_key(|c| c.at);
+    SessionAge {
+        first_factor_at: first.map_or(checked.look.session.created_at, |c| c.at),
+        signed_up: first.is_some_and(|c| c.signed_up),
+    }
+}
+
+/// Whether this session may enroll `factor` now.
+pub(crate) fn enrollable(parts: &Parts, checked: &Checked, factor: &FactorId) -> Result<(), EnrollRefusal> {
+    let summary = &checked.look.user.summary;
+    let age = session_age(checked);
+    let step_up = parts.config.sessions.step_up;
+    policy::may_enroll(&parts.policy, summary, &checked.standing, factor, age, step_up, parts.now())
+}
+
+fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> CodeRefusal {
+    let facts = session::facts_of(parts, checked);
+    let step_up = parts.config.sessions.step_up;
+    match refusal {
+        EnrollRefusal::SignInAgain => CodeRefusal::General(General::SignInAgain),
+        EnrollRefusal::Enrolled => CodeRefusal::General(General::ForeignContact),
+        EnrollRefusal::Gate => CodeRefusal::Claims(judge(&Rule::Site, &facts)),
+        EnrollRefusal::StepUp => CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts)),
+    }
+}
+
+/// Creates a code for `typed`, the number that the client sent.
+pub(crate) async fn create(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+    typed: &str,
+) -> Result<Result<SentCode, CodeRefusal>, Fault> {
+    let Some(factor) = &parts.passwordless else { return Ok(Err(CodeRefusal::NotOffered)) };
+    let checked = match session_for(parts, access, None).await? {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let refuse = |refusal: CodeRefusal, reason| {
+        let user = &checked.look.user;
+        let event = parts.event(EventKind::CodeRefused, Outcome::Refused).of(&user.tenant, &user.id);
+        let event = event.in_session(&checked.look.session.handle).with_factor(&FACTOR);
+        parts.record(&event.because(reason).from_network(&caller.origin.network));
+        Ok(Err(refusal))
+    };
+    let stored = contact(&checked);
+    let (number, verified) = match &stored {
+        Contact::Lost => return refuse(CodeRefusal::General(General::Unusable), "contact_lost"),
+        // The mask that the payload shows stands for the number behind it.
+        Contact::Enrolled(own) if parts.config.mask_contacts && typed == mask_phone(own) => (own.clone(), true),
+        stored => {
+            let Ok(number) = PhoneNumber::parse(typed) else {
+                return refuse(CodeRefusal::General(General::ContactMalformed), "contact_malformed");
+            };
+            match stored {
+                Contact::Enrolled(own) if own == number.as_str() => (own.clone(), true),
+                // Somebody with the password and a phone of their own (A-MFA-03).
+                Contact::Enrolled(_) | Contact::Lost => {
+                    return refuse(CodeRefusal::General(General::ForeignContact), "foreign_contact");
+                }
+                Contact::None => {
+                    if let Err(refusal) = enrollable(parts, &checked, &FACTOR) {
+                        return refuse(enroll_refusal(parts, &checked, refusal), "enrollment_closed");
+                    }
+                    if !factor.countries.admit(&number) {
+                        return refuse(CodeRefusal::General(General::NotServed), "not_served");
+                    }
+                    (number.as_str().to_owned(), false)
+                }
+            }
+        }
+    };
+    if let Err(general) = budget(parts, caller, &checked, &number, verified).await? {
+        return refuse(CodeRefusal::General(general), "budget");
+    }
+
+    let now = parts.now();
+    let device = DeviceId::random(&*parts.entropy)?;
+    let id = device.challenge();
+    let binding = binding(&checked);
+    let tenant = &checked.look.user.tenant;
+    let bound = BoundTo { tenant, challenge: &id, binding: &binding, destination: &number };
+    let codes = &parts.config.codes;
+    let code = passwordless::draw(&*parts.entropy, &parts.keyring, codes.digits, &bound)?;
+    let session = &checked.look.session;
+    let challenge = Challenge {
+        tenant: tenant.clone(),
+        id: id.clone(),
+        binding,
+        destination: number.clone(),
+        failed: 0,
+        max_failures: codes.attempts,
+        slots: [Some(Slot { mac: code.mac, expires_at: now.plus(codes.lifetime) }), None, None],
+        sends: 1,
+        next_send_at: now.plus(codes.resend_base),
+        closed: false,
+        created_at: now,
+        ends_at: match session.class {
+            Class::Half => session.ends_at,
+            Class::Full => now.plus(codes.challenge).min(session.end()),
+        },
+    };
+    parts.store.put_challenge(&challenge).await?;
+    if send(parts, factor, &challenge, code.text).is_err() {
+        return refuse(CodeRefusal::General(General::Busy), "queue_full");
+    }
+    note_sent(parts, caller, &checked);
+    Ok(Ok(SentCode { device, challenge: id }))
+}
+
+fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
+    let user = &checked.look.user;
+    let event = parts.event(EventKind::CodeSent, Outcome::Granted).of(&user.tenant, &user.id).with_factor(&FACTOR);
+    parts.record(&event.in_session(&checked.look.session.handle).from_network(&caller.origin.network));
+}
+
+/// Hands a code to the background. The answer does not wait for it, and does not tell how it went.
+fn send(
+    parts: &Parts,
+    factor: &PasswordlessFactor,
+    challenge: &Challenge,
+    code: Secret<String>,
+) -> Result<(), crate::background::QueueFull> {
+    let content = Content::Code { code, lifetime: parts.config.codes.lifetime, second_factor: true };
+    // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
+    let id = format!("{}-{}", crate::event::fingerprint(challenge.id.as_str()), challenge.sends);
+    let message =
+        Message::new(id, (Channel::Sms, challenge.destination.clone()), content, &parts.app, parts.now());
+    let deliver = factor.deliver.clone();
+    let events = parts.events.clone();
+    let failed = parts
+        .event(EventKind::DeliveryFailed, Outcome::Noted)
+        .of(&challenge.tenant, &challenge.binding.user)
+        .with_factor(&FACTOR);
+    parts.background.spawn(Box::pin(async move {
+        if let Err(error) = deliver.deliver(&message).await {
+            // The source may quote the address; only its type of failure is ours to tell.
+            tracing::debug!(target: "stepup::delivery", error = %error, "message not delivered");
+            events.record(&failed);
+        }
+    }))
+}
+
+/// Charges the budgets of a message. They are all charged before the carrier is called (R-SMS-1).
+async fn budget(
+    parts: &Parts,
+    caller: &Caller,
+    checked: &Checked,
+    number: &str,
+    verified: bool,
+) -> Result<Result<(), General>, Fault> {
+    let limits = account::limits(parts);
+    let user = &checked.look.user;
+    let now = parts.now();
+    if verified {
+        let asks = limits.code_to_verified(&user.tenant, &user.id, number);
+        return Ok(match limit::ask(&*parts.store, &asks, now).await? {
+            Leave::Granted(_) => Ok(()),
+            Leave::Refused { retry_after, .. } => Err(throttled(parts, caller, retry_after)),
+        });
+    }
+    let country = country_of(number);
+    let asks = limits.code_to_unverified(&user.tenant, &user.id, number, &country, &caller.origin.network);
+    let counts = match limit::ask(&*parts.store, &asks, now).await? {
+        Leave::Granted(counts) => counts,
+        Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
+    };
+    let count = |index: usize| counts.get(index).copied().unwrap_or(0);
+    let site = parts.config.limits.sms_site.count.saturating_mul(parts.config.limits.scale);
+    if count(Limits::SITE) == site.div_ceil(2) {
+        parts.record(&parts.event(EventKind::SmsBudget, Outcome::Noted).because("half_of_the_site_budget"));
+    }
+    if breaker_opens(&parts.config.limits, count(Limits::SENT), count(Limits::VERIFIED)) {
+        limit::ask(&*parts.store, &[limits.breaker(&country)], now).await?;
+        parts.record(&parts.event(EventKind::SmsBreaker, Outcome::Noted).because("few_answers"));
+        return Ok(Err(throttled(parts, caller, parts.config.limits.breaker_open)));
+    }
+    Ok(Ok(()))
+}
+
+fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
+    account::note_throttled(parts, caller, "codes");
+    General::Throttled(retry_after)
+}
+
+fn country_of(number: &str) -> String {
+    PhoneNumber::parse(number).ok().and_then(|n| n.country().map(|c| c.to_string())).unwrap_or_default()
+}
+
+/// A challenge that this session may work on: its own, and to the contact that the account has now.
+fn own_challenge<'c>(checked: &'c Checked, binding: &Binding) -> Result<&'c Challenge, CodeRefusal> {
+    let challenge = checked.look.challenge.as_ref().filter(|c| c.binding == *binding && c.tenant == checked.look.user.tenant);
+    let challenge = challenge.ok_or(CodeRefusal::Restart)?;
+    match contact(checked) {
+        Contact::None => Ok(challenge),
+        Contact::Enrolled(own) if own == challenge.destination => Ok(challenge),
+        // Enrolled since, with another number: the challenge is void.
+        Contact::Enrolled(_) => Err(CodeRefusal::Restart),
+        Contact::Lost => Err(CodeRefusal::General(General::Unusable)),
+    }
+}
+
+/// Sends one more code of a challenge.
+pub(crate) async fn resend(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+    device: &DeviceId,
+) -> Result<Result<(), CodeRefusal>, Fault> {
+    let Some(factor) = &parts.passwordless else { return Ok(Err(CodeRefusal::NotOffered)) };
+    let id = device.challenge();
+    let checked = match session_for(parts, access, Some(&id)).await? {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let binding = binding(&checked);
+    let challenge = match own_challenge(&checked, &binding) {
+        Ok(challenge) => challenge,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let now = parts.now();
+    if challenge.closed || challenge.failed >= challenge.max_failures || now >= challenge.ends_at {
+        return Ok(Err(CodeRefusal::Restart));
+    }
+    let early = |at: crate::time::Timestamp| Ok(Err(CodeRefusal::General(General::Throttled(at.since(now)))));
+    // A look before the budget is charged: an impatient user should not pay for a message that is not sent.
+    if now < challenge.next_send_at {
+        return early(challenge.next_send_at);
+    }
+    let verified = matches!(contact(&checked), Contact::Enrolled(_));
+    if let Err(general) = budget(parts, caller, &checked, &challenge.destination, verified).await? {
+        return Ok(Err(CodeRefusal::General(general)));
+    }
+    let codes = &parts.config.codes;
+    let bound = BoundTo { tenant: &challenge.tenant, challenge: &id, binding: &binding, destination: &challenge.destination };
+    let code = passwordless::draw(&*parts.entropy, &parts.keyring, codes.digits, &bound)?;
+    let resent = parts
+        .store
+        .resend(&Resend {
+            tenant: challenge.tenant.clone(),
+            id: id.clone(),
+            binding: binding.clone(),
+            slot: Slot { mac: code.mac, expires_at: now.plus(codes.lifetime) },
+            keep: codes.live.min(SLOTS),
+            base: codes.resend_base,
+            cap: codes.resend_cap,
+            now,
+        })
+        .await?;
+    match resent {
+        Resent::Gone => Ok(Err(CodeRefusal::Restart)),
+        Resent::TooEarly { at } => early(at),
+        Resent::Added { sends } => {
+            let message = Challenge { sends, ..challenge.clone() };
+            if send(parts, factor, &message, code.text).is_err() {
+                return Ok(Err(CodeRefusal::General(General::Busy)));
+            }
+            note_sent(parts, caller, &checked);
+            Ok(Ok(()))
+        }
+    }
+}
+
+/// Judges an answer. In this order: the session, then the charge, then the comparison, then what follows from it.
+pub(crate) async fn consume(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+    device: &DeviceId,
+    typed: &str,
+) -> Result<ConsumeOutcome, Fault> {
+    let refused = |refusal| Ok(ConsumeOutcome::Refused(refusal));
+    if parts.passwordless.is_none() {
+        return refused(CodeRefusal::NotOffered);
+    }
+    let id = device.challenge();
+    let checked = match session_for(parts, access, Some(&id)).await? {
+        Ok(checked) => checked,
+        Err(refusal) => return refused(refusal),
+    };
+    let user = &checked.look.user;
+    let note = |kind, outcome, reason| {
+        let event = parts.event(kind, outcome).of(&user.tenant, &user.id).with_factor(&FACTOR).because(reason);
+        parts.record(&event.in_session(&checked.look.session.handle).from_network(&caller.origin.network));
+    };
+    // Charged before anything is compared, and whether or not the challenge is this session's: an answer to a foreign
+    // one is a guess like any other (A-MFA-12).
+    let now = parts.now();
+    let limits = account::limits(parts);
+    let charged = limits.second_factor(&user.tenant, &user.id, &FACTOR);
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &charged, now).await? {
+        note(EventKind::Throttled, Outcome::Refused, "second_factor");
+        return refused(CodeRefusal::General(General::Throttled(retry_after)));
+    }
+    let binding = binding(&checked);
+    let challenge = match own_challenge(&checked, &binding) {
+        Ok(challenge) => challenge,
+        Err(refusal) => {
+            note(EventKind::CodeAnswered, Outcome::Refused, "no_such_challenge");
+            return refused(refusal);
+        }
+    };
+    let bound = BoundTo { tenant: &user.tenant, challenge: &id, binding: &binding, destination: &challenge.destination };
+    let macs = if passwordless::is_code(typed, parts.config.codes.digits) {
+        passwordless::macs(&parts.keyring, &bound, typed)
+    } else {
+        Vec::new()
+    };
+    let max = challenge.max_failures;
+    match parts.store.answer(&user.tenant, &id, &binding, &macs, now).await? {
+        Answer::Gone => {
+            note(EventKind::CodeAnswered, Outcome::Refused, "gone");
+            refused(CodeRefusal::Restart)
+        }
+        Answer::Wrong { failed } | Answer::Expired { failed } if failed >= max => {
+            note(EventKind::CodeAnswered, Outcome::Refused, "used_up");
+            refused(CodeRefusal::Restart)
+        }
+        Answer::Wrong { failed } => {
+            note(EventKind::CodeAnswered, Outcome::Refused, "wrong");
+            Ok(ConsumeOutcome::Incorrect { failed, max })
+        }
+        Answer::Expired { failed } => {
+            note(EventKind::CodeAnswered, Outcome::Refused, "expired");
+            Ok(ConsumeOutcome::Expired { failed, max })
+        }
+        Answer::Right => {
+            let keys = charged.into_iter().map(|ask| ask.key).collect();
+            let destination = challenge.destination.clone();
+            complete(parts, caller, access, &checked, &destination, keys).await
+        }
+    }
+}
+
+/// Records the completed factor with all that follows from it, in one transaction.
+async fn complete(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+    checked: &Checked,
+    destination: &str,
+    clear: Vec<crate::record::counter::CounterKey>,
+) -> Result<ConsumeOutcome, Fault> {
+    let now = parts.now();
+    let user = &checked.look.user;
+    let old = &checked.look.session;
+    let kind = parts.kind_of(&FACTOR).ok_or(Fault::Key("a factor without a kind"))?;
+    let completion = Completion {
+        at: now,
+        kind,
+        channel: Some(parts.channel(Channel::Sms, destination)),
+        first: false,
+        signed_up: false,
+    };
+    let enrollment = match contact(checked) {
+        Contact::None => Some(enrollment(parts, checked, destination, &completion).await?),
+        _ => None,
+    };
+    let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
+    let mut done = old.factors.clone();
+    done.insert(FACTOR, completion.clone());
+    let after = session::standing(parts, summary, &done);
+
+    // A session that was complete before is only renewed; everything else is a rise in assurance: a new generation,
+    // whose token is drawn, not derived, and which no older token leads to (design §3, A-SES-16).
+    let renewal = enrollment.is_none() && checked.standing.second_factor;
+    let secret: Secret<[u8; 32]> = Secret::new(parts.random()?);
+    let rise = if renewal {
+        None
+    } else {
+        let config = &parts.config.sessions;
+        let (class, ends_at) = match (old.class, after.satisfied) {
+            (Class::Half, true) => (Class::Full, old.created_at.plus(config.absolute)),
+            (class, _) => (class, old.ends_at),
+        };
+        Some(RiseTo {
+            secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
+            class,
+            idle_expires_at: now.plus(config.idle).min(ends_at),
+            ends_at,
+        })
+    };
+    let enrolled = enrollment.is_some();
+    let outcome = parts
+        .store
+        .complete_factor(&FactorCompletion {
+            tenant: user.tenant.clone(),
+            handle: old.handle.clone(),
+            user: user.id.clone(),
+            factor: FACTOR,
+            completion,
+            rise,
+            enrollment,
+            clear,
+            now,
+        })
+        .await?;
+    let (session, user) = match outcome {
+        FactorOutcome::Done(done) => *done,
+        FactorOutcome::Gone => return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended)),
+        FactorOutcome::Outrun => return Ok(ConsumeOutcome::Refused(CodeRefusal::Restart)),
+    };
+    let note = |kind| {
+        let event = parts.event(kind, Outcome::Granted).of(&user.tenant, &user.id).with_factor(&FACTOR);
+        parts.record(&event.in_session(&session.handle).from_network(&caller.origin.network));
+    };
+    note(EventKind::FactorCompleted);
+    if enrolled {
+        note(EventKind::FactorEnrolled);
+        session::revoke_tokens(parts, &user.tenant, &user.id, Some(&session.handle));
+        limit::ask(&*parts.store, &[account::limits(parts).verified(&country_of(destination))], now).await?;
+        upkeep::wake(parts);
+    }
+    let mut tokens = if renewal {
+        session::reissue(parts, &session, &user.summary, access)?
+    } else {
+        let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
+        session::issue(parts, &session, &user.summary, &refresh)?
+    };
+    if let Some(IssuedRefresh { expires_at, .. }) = &mut tokens.refresh {
+        *expires_at = session.end();
+    }
+    let signed_in = Box::new(SignedIn { user, session, tokens });
+    Ok(ConsumeOutcome::Completed { signed_in, enrolled })
+}
+
+/// The contact as a credential of its user, the summary that includes it, and the notice.
+async fn enrollment(
+    parts: &Parts,
+    checked: &Checked,
+    destination: &str,
+    completion: &Completion,
+) -> Result<Enrollment, Fault> {
+    let user = &checked.look.user;
+    let now = completion.at;
+    let credential = CredentialId::new(parts.uuid()?);
+    let mut summary: Summary = user.summary.clone();
+    summary.enrolled.push(Enrolled {
+        factor: FACTOR,
+        credential: credential.clone(),
+        kind: completion.kind,
+        channel: completion.channel.clone(),
+        contact: Some(destination.to_owned()),
+        at: now,
+    });
+    let notice = NoticeKind::FactorAdded { factor: FACTOR, contact: Some(mask_phone(destination)), at: now };
+    Ok(Enrollment {
+        revision: user.revision,
+        credential: Credential {
+            tenant: user.tenant.clone(),
+            user: user.id.clone(),
+            kind: CredentialKind::Contact,
+            id: credential,
+            public: serde_json::json!({ "factor": FACTOR, "channel": "sms", "address": destination }),
+            sealed: None,
+            version: 1,
+            created_at: now,
+        },
+        summary,
+        notices: upkeep::notices(parts, user, &notice, Some(destination)).await?,
+        end_others: true,
+    })
+}

@@ -1,0 +1,97 @@
+//! What a session may know of its factors: the protocol's `mfa/info`.
+
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::evidence::Completed;
+use crate::flow::session::{self, Checked, SessionEnded};
+use crate::flow::{IssuedTokens, code};
+use crate::id::FactorId;
+use crate::parts::{ByFactor, Parts};
+use crate::policy::{self, EnrollRefusal, FactorChoices};
+use crate::session::access::AccessClaims;
+
+/// What became of the question.
+#[derive(Debug)]
+pub enum FactorInfoOutcome {
+    /// The answer.
+    Known(Box<FactorInfo>),
+    /// The session is gone.
+    Ended,
+    /// The user may add a second factor only after signing in again.
+    SignInAgain,
+    /// A factor is demanded that nothing on offer can meet.
+    Stuck,
+}
+
+/// What a session may know of its factors.
+#[derive(Clone, Debug)]
+pub struct FactorInfo {
+    /// What is due, set up, and may be set up.
+    pub choices: FactorChoices,
+    /// E-mail addresses by factor; the client uses the first.
+    pub emails: ByFactor,
+    /// Phone numbers by factor; the client sends a code to the first.
+    pub phones: ByFactor,
+    /// A new access token, if the derived claims had changed. It never raises a factor.
+    pub tokens: Option<IssuedTokens>,
+}
+
+/// Answers for the session behind `access`.
+pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<FactorInfoOutcome, Fault> {
+    let checked = match session::check(parts, access, None).await? {
+        Ok(checked) => checked,
+        Err(SessionEnded) => return Ok(FactorInfoOutcome::Ended),
+    };
+    let user = &checked.look.user;
+    // The login method behind the session must still be the user's.
+    if !user.methods.iter().any(|m| m.id == checked.look.session.method) {
+        return Ok(FactorInfoOutcome::Ended);
+    }
+    let methods: Vec<FactorId> = user.methods.iter().map(|m| m.factor.clone()).collect();
+    let enroll = |factor: &FactorId| code::enrollable(parts, &checked, factor);
+    let choices = policy::choices(&parts.offered, &methods, &user.summary, &checked.standing, |f| enroll(f).is_ok());
+    let Some(choices) = choices else {
+        let again = checked.standing.next.iter().any(|f| enroll(f) == Err(EnrollRefusal::SignInAgain));
+        if again {
+            return Ok(FactorInfoOutcome::SignInAgain);
+        }
+        let event = parts.event(EventKind::PolicyStuck, Outcome::Refused).of(&user.tenant, &user.id);
+        parts.record(&event.in_session(&checked.look.session.handle));
+        return Ok(FactorInfoOutcome::Stuck);
+    };
+    let (emails, phones) = contacts(parts, &checked);
+    let tokens = if is_stale(&checked, access) {
+        Some(session::reissue(parts, &checked.look.session, &user.summary, access)?)
+    } else {
+        None
+    };
+    Ok(FactorInfoOutcome::Known(Box::new(FactorInfo { choices, emails, phones, tokens })))
+}
+
+/// Whether the token says of the factors what the row no longer, or does not yet, says.
+fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
+    let standing = &checked.standing;
+    let done: &Completed = &checked.look.session.factors;
+    access.satisfied() != Some(standing.satisfied)
+        || access.second_factor() != Some(standing.second_factor)
+        || access.completed().len() != done.len()
+        || done.iter().any(|(id, c)| access.completed().get(id.as_str()) != Some(&c.at.as_secs()))
+}
+
+fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
+    let user = &checked.look.user;
+    let mut emails = ByFactor::new();
+    let mut phones = ByFactor::new();
+    if parts.password.is_some() {
+        let own = user.methods.iter().filter(|m| m.factor == FactorId::EMAIL_PASSWORD).filter_map(|m| m.email.clone());
+        emails.insert(FactorId::EMAIL_PASSWORD, own.collect());
+    }
+    if parts.passwordless.is_some() {
+        let stored = user.summary.enrolled(&FactorId::OTP_PHONE).and_then(|e| e.contact.clone());
+        let shown = stored.map(|phone| {
+            if parts.config.mask_contacts { crate::session::claim::mask_phone(&phone) } else { phone }
+        });
+        phones.insert(FactorId::OTP_PHONE, shown.into_iter().collect());
+    }
+    (emails, phones)
+}

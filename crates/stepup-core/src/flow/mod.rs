@@ -1,0 +1,65 @@
+//! Flows: what is asked of stepup, step by step: read, judge by pure functions, write once, answer with a value.
+
+pub(crate) mod account;
+pub(crate) mod code;
+pub(crate) mod info;
+pub(crate) mod session;
+pub(crate) mod upkeep;
+pub(crate) mod user;
+
+use crate::id::TenantId;
+use crate::record::session::{Origin, Session};
+use crate::record::user::User;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// Who calls: the tenant that the call names, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant. Once a session is at hand, the session's tenant wins.
+    pub tenant: TenantId,
+    /// Network and user agent.
+    pub origin: Origin,
+}
+
+impl Caller {
+    /// A call to the public tenant from nowhere in particular, for calls that the application makes by itself.
+    pub fn internal() -> Self {
+        Self { tenant: TenantId::public(), origin: Origin::default() }
+    }
+}
+
+/// Tokens for the client, as values: which header or cookie carries them is `wire`'s affair.
+#[derive(Clone, Debug)]
+pub struct IssuedTokens {
+    /// The access token.
+    pub access: Secret<String>,
+    /// Its payload as JSON text: exactly what the token contains, to be embedded once more for the client.
+    pub payload: String,
+    /// Its user.
+    pub user: crate::id::UserId,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// The refresh token, unless the client keeps the one it has.
+    pub refresh: Option<IssuedRefresh>,
+}
+
+/// A refresh token for the client.
+#[derive(Clone, Debug)]
+pub struct IssuedRefresh {
+    /// The token.
+    pub token: Secret<String>,
+    /// When it stops working unless used.
+    pub expires_at: Timestamp,
+}
+
+/// A user who just signed in, or completed a factor.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The user.
+    pub user: User,
+    /// The session.
+    pub session: Session,
+    /// What the client gets.
+    pub tokens: IssuedTokens,
+}

@@ -1,0 +1,394 @@
+//! Opening, refreshing, checking and ending sessions.
+
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::evidence::{Completed, Completion};
+use crate::flow::{Caller, IssuedRefresh, IssuedTokens, SignedIn};
+use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
+use crate::parts::Parts;
+use crate::policy::{self, Standing};
+use crate::record::JsonMap;
+use crate::record::session::{Chain, Class, Rotate, Rotation, Session};
+use crate::record::user::{Summary, User, UserState};
+use crate::rule::Facts;
+use crate::secret::Secret;
+use crate::session::access::{AccessClaims, AccessParts};
+use crate::session::refresh::{self, RefreshToken, Verdict};
+use crate::session::{access, claim};
+use crate::storage::Look;
+use crate::time::Timestamp;
+
+/// A session that is not yet stored, with the refresh token whose digest it holds.
+pub(crate) struct Opening {
+    pub(crate) session: Session,
+    refresh: RefreshToken,
+}
+
+/// Where a session stands, by the one function that decides it.
+pub(crate) fn standing(parts: &Parts, summary: &Summary, done: &Completed) -> Standing {
+    policy::assess(&parts.policy, &parts.offered, summary, done)
+}
+
+/// Prepares a session that `first` opens for `user`. Handle and tokens are always new (R-SES-1).
+pub(crate) async fn prepare(
+    parts: &Parts,
+    user: &User,
+    method: &MethodId,
+    factor: &FactorId,
+    first: Completion,
+    caller: &Caller,
+) -> Result<Opening, Fault> {
+    let now = parts.now();
+    let config = &parts.config.sessions;
+    let mut payload = JsonMap::new();
+    for source in &parts.claims {
+        if let Some(value) = source.fetch(&user.tenant, &user.id).await.map_err(Fault::Part)? {
+            payload.insert(source.key().to_owned(), claim::entry(value, now));
+        }
+    }
+    let factors = Completed::from([(factor.clone(), first)]);
+    let class = if standing(parts, &user.summary, &factors).satisfied { Class::Full } else { Class::Half };
+    let ends_at = now.plus(match class {
+        Class::Half => config.half,
+        Class::Full => config.absolute,
+    });
+    let uuid = parts.uuid()?;
+    let handle = SessionHandle::new(if user.tenant.is_public() { uuid } else { format!("{uuid}_{}", user.tenant) });
+    let refresh = RefreshToken::new(handle.clone(), 1, Secret::new(parts.random()?));
+    let session = Session {
+        handle,
+        tenant: user.tenant.clone(),
+        user: user.id.clone(),
+        method: method.clone(),
+        epoch: user.epoch,
+        factors,
+        payload,
+        class,
+        created_at: now,
+        idle_expires_at: now.plus(config.idle).min(ends_at),
+        ends_at,
+        chain: Chain {
+            generation: 1,
+            current: refresh.digest(),
+            previous: None,
+            rotated: None,
+            rise: None,
+            tally_since: now,
+            tally: 0,
+        },
+        origin: caller.origin.clone(),
+    };
+    Ok(Opening { session, refresh })
+}
+
+/// Issues the first tokens of a session that was stored.
+pub(crate) fn opened(parts: &Parts, opening: Opening, user: User) -> Result<SignedIn, Fault> {
+    let tokens = issue(parts, &opening.session, &user.summary, &opening.refresh)?;
+    let event = parts.event(EventKind::SessionOpened, Outcome::Granted);
+    parts.record(
+        &event
+            .of(&user.tenant, &user.id)
+            .in_session(&opening.session.handle)
+            .from_network(&opening.session.origin.network),
+    );
+    Ok(SignedIn { user, session: opening.session, tokens })
+}
+
+/// An access token for `session` together with its refresh token.
+pub(crate) fn issue(
+    parts: &Parts,
+    session: &Session,
+    summary: &Summary,
+    refresh: &RefreshToken,
+) -> Result<IssuedTokens, Fault> {
+    let now = parts.now();
+    let config = &parts.config.sessions;
+    let life = match session.class {
+        Class::Half => config.half_access,
+        Class::Full => config.access,
+    };
+    let token = refresh.encode(&parts.keyring);
+    let hash = access::refresh_hash(token.expose());
+    let mut tokens = sign(parts, session, summary, &hash, now.plus(life).min(session.end()))?;
+    tokens.refresh = Some(IssuedRefresh { token, expires_at: session.end() });
+    Ok(tokens)
+}
+
+/// A new access token in the place of `old`: a new `iat`, the old `exp`, the refresh token unchanged.
+pub(crate) fn reissue(
+    parts: &Parts,
+    session: &Session,
+    summary: &Summary,
+    old: &AccessClaims,
+) -> Result<IssuedTokens, Fault> {
+    sign(parts, session, summary, old.refresh_hash(), old.expires_at())
+}
+
+fn sign(
+    parts: &Parts,
+    session: &Session,
+    summary: &Summary,
+    refresh_hash: &str,
+    expires_at: Timestamp,
+) -> Result<IssuedTokens, Fault> {
+    let standing = standing(parts, summary, &session.factors);
+    let derived = claim::derived(&parts.config, &standing, summary, &session.factors);
+    let issuer = parts.app.issuer();
+    let now = parts.now();
+    let payload = access::payload(&AccessParts {
+        issued_at: now,
+        expires_at,
+        user: &session.user,
+        method: &session.method,
+        tenant: &session.tenant,
+        handle: &session.handle,
+        refresh_hash,
+        issuer: &issuer,
+        audience: None,
+        derived: &derived,
+        payload: &session.payload,
+    });
+    let signed = parts.keys.sign(&payload, now)?;
+    Ok(IssuedTokens {
+        access: signed.token,
+        payload,
+        user: session.user.clone(),
+        // The token counts in whole seconds, and the client must not believe it lives longer.
+        expires_at: Timestamp::from_ms(expires_at.as_secs() * 1000),
+        refresh: None,
+    })
+}
+
+/// What became of a refresh.
+#[derive(Debug)]
+pub enum RefreshOutcome {
+    /// New tokens, or the successor once more.
+    Refreshed(Box<IssuedTokens>),
+    /// No session behind the token: sign in again.
+    Ended,
+    /// The token is from before a rise in assurance, just now: refused, but nothing may be cleared.
+    BeforeRise,
+    /// The token was used before; the session is ended.
+    Theft,
+}
+
+/// Uses a refresh token: one signature and one statement, unless it is no longer the current one.
+pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Result<RefreshOutcome, Fault> {
+    let Some(token) = RefreshToken::decode(&parts.keyring, text) else {
+        return Ok(RefreshOutcome::Ended);
+    };
+    let now = parts.now();
+    let config = &parts.config.sessions;
+    let salt = parts.random()?;
+    let key = parts.keyring.newest().clone();
+    let Some(generation) = token.generation.checked_add(1) else { return Ok(RefreshOutcome::Ended) };
+    let secret = refresh::successor(&parts.keyring, &key, &token.handle, generation, &salt)
+        .ok_or(Fault::Key("the newest key derives nothing"))?;
+    let next = RefreshToken::new(token.handle.clone(), generation, secret);
+    let rotated = parts
+        .store
+        .rotate(&Rotate {
+            handle: token.handle.clone(),
+            generation: token.generation,
+            current: token.digest(),
+            next: next.digest(),
+            rotation: Rotation { at: now, salt, key, origin: caller.origin.clone() },
+            idle: config.idle,
+            tally_limit: config.tally,
+            tally_window: config.tally_window,
+        })
+        .await?;
+    if let Some(view) = rotated {
+        let event = parts.event(EventKind::SessionRefreshed, Outcome::Granted);
+        parts.record(
+            &event
+                .of(&view.session.tenant, &view.session.user)
+                .in_session(&view.session.handle)
+                .from_network(&caller.origin.network),
+        );
+        return Ok(RefreshOutcome::Refreshed(Box::new(issue(parts, &view.session, &view.summary, &next)?)));
+    }
+    let look = parts.store.look(&token.handle, None).await?;
+    let row = look.as_ref().map(|l| (&l.session, &l.user));
+    let verdict = refresh::judge(&parts.keyring, config, row, &token, &caller.origin, now);
+    let note = |kind, outcome, reason| {
+        let mut event = parts.event(kind, outcome).in_session(&token.handle).because(reason);
+        if let Some((session, user)) = row {
+            event = event.of(&session.tenant, &user.id);
+        }
+        parts.record(&event.from_network(&caller.origin.network));
+    };
+    let successor = match verdict {
+        Verdict::Ended => {
+            note(EventKind::SessionRefused, Outcome::Refused, "ended");
+            return Ok(RefreshOutcome::Ended);
+        }
+        Verdict::BeforeRise => {
+            note(EventKind::SessionRefused, Outcome::Refused, "before_rise");
+            return Ok(RefreshOutcome::BeforeRise);
+        }
+        Verdict::Theft => {
+            // Both networks belong into the record: one of the two is the thief's.
+            note(EventKind::SessionTheft, Outcome::Refused, "reuse");
+            if let Some((session, user)) = row {
+                let last = session.chain.rotated.as_ref().map_or(&session.origin, |r| &r.origin);
+                let event = parts.event(EventKind::SessionTheft, Outcome::Noted).because("last_rotation_from");
+                parts.record(
+                    &event.of(&session.tenant, &user.id).in_session(&session.handle).from_network(&last.network),
+                );
+            }
+            end(parts, &token.handle).await?;
+            return Ok(RefreshOutcome::Theft);
+        }
+        Verdict::Repeat => {
+            note(EventKind::SessionGrace, Outcome::Granted, "too_often");
+            token.clone()
+        }
+        Verdict::Grace(next) => {
+            note(EventKind::SessionGrace, Outcome::Granted, "same_successor");
+            next
+        }
+    };
+    match look {
+        Some(look) => {
+            let tokens = issue(parts, &look.session, &look.user.summary, &successor)?;
+            Ok(RefreshOutcome::Refreshed(Box::new(tokens)))
+        }
+        None => Ok(RefreshOutcome::Ended),
+    }
+}
+
+/// Deletes a session, and makes its access tokens fail at once in this process.
+pub(crate) async fn end(parts: &Parts, handle: &SessionHandle) -> Result<bool, Fault> {
+    // Memory first: should the store fail, the token fails all the same.
+    parts.revocations.revoke_handle(handle, lapse(parts));
+    let row = parts.store.revoke_session(handle).await?;
+    if let Some(session) = &row {
+        let event = parts.event(EventKind::SessionEnded, Outcome::Noted);
+        parts.record(&event.of(&session.tenant, &session.user).in_session(handle));
+    }
+    Ok(row.is_some())
+}
+
+/// Deletes all sessions of a user.
+pub(crate) async fn end_all(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<Vec<SessionHandle>, Fault> {
+    let handles = parts.store.revoke_sessions(tenant, user).await?;
+    for handle in &handles {
+        parts.revocations.revoke_handle(handle, lapse(parts));
+    }
+    parts.record(&parts.event(EventKind::SessionEnded, Outcome::Noted).of(tenant, user).because("all"));
+    Ok(handles)
+}
+
+/// Until when a revocation has to be remembered: no access token made before it lives longer.
+pub(crate) fn lapse(parts: &Parts) -> Timestamp {
+    let config = &parts.config.sessions;
+    parts.now().plus(config.access).plus(config.leeway)
+}
+
+/// Ends what this process remembers of a user's tokens, but for one session.
+pub(crate) fn revoke_tokens(parts: &Parts, tenant: &TenantId, user: &UserId, but: Option<&SessionHandle>) {
+    parts.revocations.revoke_user(tenant, user, parts.now(), but, lapse(parts));
+}
+
+/// The session behind a verified token was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionEnded;
+
+/// A session as the store knows it, for routes that must not trust a token alone.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The session, its user, and what was read with them.
+    pub look: Look,
+    /// Where it stands now, whatever its token says.
+    pub standing: Standing,
+}
+
+/// Asks the store whether the session behind a token lives, and where it stands.
+pub(crate) async fn check(
+    parts: &Parts,
+    access: &AccessClaims,
+    challenge: Option<&crate::id::ChallengeId>,
+) -> Result<Result<Checked, SessionEnded>, Fault> {
+    let look = parts.store.look(access.handle(), challenge).await?;
+    let now = parts.now();
+    Ok(match look {
+        Some(look) if lives(&look, access, now) => {
+            let standing = standing(parts, &look.user.summary, &look.session.factors);
+            Ok(Checked { look, standing })
+        }
+        _ => Err(SessionEnded),
+    })
+}
+
+fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
+    look.session.user == *access.user()
+        && look.session.tenant == *access.tenant()
+        && !look.session.is_over(now)
+        && look.user.state == UserState::Live
+        && look.user.epoch == look.session.epoch
+}
+
+/// What a rule may look at, from a verified token.
+pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims) -> Facts<'a> {
+    Facts {
+        satisfied: access.satisfied(),
+        second_factor: access.second_factor(),
+        second_factor_at: access.second_factor_at(),
+        second_factor_id: access.second_factor_id(),
+        payload: access.payload(),
+        now: parts.now(),
+        names: &parts.config.claims,
+    }
+}
+
+/// What a rule may look at, from the store: the token's payload for the application's claims, the row for the rest.
+pub(crate) fn facts_of<'a>(parts: &'a Parts, checked: &'a Checked) -> Facts<'a> {
+    Facts {
+        satisfied: Some(checked.standing.satisfied),
+        second_factor: Some(checked.standing.second_factor),
+        second_factor_at: Some(checked.standing.at),
+        second_factor_id: checked.standing.newest.as_ref().map(FactorId::as_str),
+        payload: &checked.look.session.payload,
+        now: parts.now(),
+        names: &parts.config.claims,
+    }
+}
+
+/// Why a merge into the payload was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// The key belongs to stepup: claims that decide are never the application's to write (R-TOK-4).
+    #[error("the payload key is reserved: {0}")]
+    Reserved(String),
+    /// The token would outgrow a cookie, and browsers drop such a cookie without a word.
+    #[error("the payload would be too large")]
+    TooLarge,
+    /// The session is gone.
+    #[error("the session has ended")]
+    Ended,
+}
+
+/// Merges `patch` into the application's part of a session's payload; `null` removes a key. The session as it is then.
+pub(crate) async fn merge_payload(
+    parts: &Parts,
+    handle: &SessionHandle,
+    patch: &JsonMap,
+) -> Result<Result<Look, PayloadError>, Fault> {
+    if let Some(key) = patch.keys().find(|key| access::reserved(key, &parts.config.claims)) {
+        return Ok(Err(PayloadError::Reserved(key.clone())));
+    }
+    let Some(look) = parts.store.look(handle, None).await? else { return Ok(Err(PayloadError::Ended)) };
+    let mut merged = look.session.payload.clone();
+    crate::record::user::merge(&mut merged, patch);
+    if access::too_large(&merged) {
+        return Ok(Err(PayloadError::TooLarge));
+    }
+    match parts.store.merge_payload(handle, patch).await? {
+        Some(payload) => {
+            let session = Session { payload, ..look.session };
+            Ok(Ok(Look { session, ..look }))
+        }
+        None => Ok(Err(PayloadError::Ended)),
+    }
+}

@@ -1,0 +1,185 @@
+//! What goes on beside requests: notices, signing keys, clean-up.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::{Channel, Content, Message, NoticeKind};
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::id::NoticeId;
+use crate::parts::Parts;
+use crate::record::notice::Notice;
+use crate::record::user::User;
+use crate::time::Timestamp;
+
+/// How many notices are taken at once, and rows swept in one step.
+const BATCH: u32 = 32;
+const SWEEP_BATCH: u32 = 1_000;
+/// A notice that was taken is not taken again for this long, so that two nodes do not send it at once.
+const LEASE: Duration = Duration::from_secs(60);
+/// Tries of a notice, over about two days, before it is given up with an event.
+const TRIES: u32 = 12;
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const KEYS_EVERY: Duration = Duration::from_secs(60);
+const NOTICES_EVERY: Duration = Duration::from_secs(5);
+
+/// When what is due next.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    due: Mutex<Due>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    notices: Timestamp,
+    keys: Timestamp,
+    sweep: Timestamp,
+}
+
+impl Upkeep {
+    pub(crate) fn from(now: Timestamp) -> Self {
+        let due = Due { notices: now, keys: now.plus(KEYS_EVERY), sweep: now.plus(SWEEP_EVERY) };
+        Self { due: Mutex::new(due) }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Due) -> T) -> T {
+        f(&mut self.due.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// A due time that lies further away than its period was set by a clock that has jumped back since.
+fn is_due(at: Timestamp, period: Duration, now: Timestamp) -> bool {
+    now >= at || at > now.plus(period)
+}
+
+/// Notices were written: they go out at the next tick.
+pub(crate) fn wake(parts: &Parts) {
+    parts.upkeep.with(|due| due.notices = parts.now());
+}
+
+/// Does what is due. Errors are events: the next tick tries again.
+pub(crate) async fn tick(parts: &Parts) {
+    let now = parts.now();
+    let (notices, keys, sweep) = parts.upkeep.with(|due| {
+        let did = (
+            is_due(due.notices, NOTICES_EVERY, now),
+            is_due(due.keys, KEYS_EVERY, now),
+            is_due(due.sweep, SWEEP_EVERY, now),
+        );
+        if did.0 {
+            due.notices = now.plus(NOTICES_EVERY);
+        }
+        if did.1 {
+            due.keys = now.plus(KEYS_EVERY);
+        }
+        if did.2 {
+            due.sweep = now.plus(SWEEP_EVERY);
+        }
+        did
+    });
+    let fault = |what: &'static str, fault: &Fault| {
+        tracing::warn!(target: "stepup", what, error = %fault, "upkeep failed");
+        parts.record(&parts.event(EventKind::Fault, Outcome::Noted).because(what));
+    };
+    if notices {
+        if let Err(error) = drain(parts).await {
+            fault("notices", &error);
+        }
+    }
+    if keys || parts.keys.wants_poll(now) {
+        if let Err(error) = parts.keys.poll(&*parts.store, &parts.keyring, &*parts.entropy, now).await {
+            fault("keys", &error);
+        }
+    }
+    if sweep {
+        if let Err(error) = parts.store.sweep(now, SWEEP_BATCH).await {
+            fault("sweep", &error.into());
+        }
+    }
+}
+
+/// A notice as it is sealed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    channel: Channel,
+    to: String,
+    notice: NoticeKind,
+}
+
+fn place(id: &NoticeId) -> [&[u8]; 2] {
+    [b"notice", id.as_str().as_bytes()]
+}
+
+/// Notices to the contacts of a user, but for the one that the notice is about. They are to be written by the verb that
+/// causes them, so that none is lost (R-MFA-10).
+pub(crate) async fn notices(
+    parts: &Parts,
+    user: &User,
+    kind: &NoticeKind,
+    but: Option<&str>,
+) -> Result<Vec<Notice>, Fault> {
+    let Some(deliver) = &parts.notices else { return Ok(Vec::new()) };
+    let mut to: Vec<(Channel, String)> =
+        user.methods.iter().filter_map(|m| m.email.clone()).map(|email| (Channel::Email, email)).collect();
+    if let Some(directory) = &parts.directory {
+        to.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
+    }
+    let phones = user.summary.enrolled.iter().filter_map(|e| e.contact.clone());
+    to.extend(phones.filter(|c| c.starts_with('+')).map(|phone| (Channel::Sms, phone)));
+    to.retain(|(channel, address)| Some(address.as_str()) != but && deliver.carries(*channel));
+    to.dedup();
+    let now = parts.now();
+    let mut notices = Vec::new();
+    for (channel, to) in to {
+        let id = NoticeId::new(parts.uuid()?);
+        let sealed = Sealed { channel, to, notice: kind.clone() };
+        let plain = serde_json::to_vec(&sealed).map_err(|e| Fault::Part(Box::new(e)))?;
+        notices.push(Notice {
+            sealed: parts.keyring.seal(&place(&id), &plain, &*parts.entropy)?,
+            id,
+            tenant: user.tenant.clone(),
+            user: user.id.clone(),
+            created_at: now,
+            due_at: now,
+            tries: 0,
+        });
+    }
+    Ok(notices)
+}
+
+async fn drain(parts: &Parts) -> Result<(), Fault> {
+    let Some(deliver) = &parts.notices else { return Ok(()) };
+    loop {
+        let now = parts.now();
+        let taken = parts.store.take_notices(now, now.plus(LEASE), BATCH).await?;
+        let full = taken.len() == BATCH as usize;
+        for notice in taken {
+            let about = |kind, outcome| parts.event(kind, outcome).of(&notice.tenant, &notice.user);
+            let opened = parts.keyring.open(&place(&notice.id), &notice.sealed);
+            let message = opened.ok().and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+            let delivered = match message {
+                None => false,
+                Some(Sealed { channel, to, notice: kind }) => {
+                    let content = Content::Notice(kind);
+                    let message =
+                        Message::new(notice.id.as_str().to_owned(), (channel, to), content, &parts.app, now);
+                    deliver.deliver(&message).await.is_ok()
+                }
+            };
+            if delivered {
+                parts.store.finish_notice(&notice.id).await?;
+                parts.record(&about(EventKind::NoticeDelivered, Outcome::Noted));
+            } else if notice.tries >= TRIES {
+                parts.store.finish_notice(&notice.id).await?;
+                parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("given_up"));
+            } else {
+                parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("will_retry"));
+            }
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the application does to its users: look up, disable, delete, reset factors, metadata.
+
+use serde_json::{Value, json};
+
+use crate::delivery::NoticeKind;
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::flow::{account, session, upkeep};
+use crate::id::{FactorId, TenantId, UserId};
+use crate::parts::Parts;
+use crate::record::JsonMap;
+use crate::record::user::{User, UserState};
+use crate::storage::UserChange;
+
+/// What the application changed by itself. Whatever it was, the user's sessions and half-logins end (R-SES-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// The password, in the application's own table.
+    Password,
+    /// An address.
+    Contact,
+    /// The user may not sign in any more.
+    Disabled,
+    /// The user may sign in again.
+    Enabled,
+    /// The user is gone.
+    Deleted,
+}
+
+/// Applies a change. Whether there was such a user.
+pub(crate) async fn changed(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+    what: Changed,
+) -> Result<bool, Fault> {
+    let state = match what {
+        Changed::Deleted => return delete(parts, tenant, user).await,
+        Changed::Disabled => Some(UserState::Disabled),
+        Changed::Enabled => Some(UserState::Live),
+        Changed::Password | Changed::Contact => None,
+    };
+    let change = UserChange { state, reset_factors: false, notices: Vec::new() };
+    let there = parts.store.change_user(tenant, user, &change).await?.is_some();
+    session::revoke_tokens(parts, tenant, user, None);
+    let reason = match what {
+        Changed::Password => "password",
+        Changed::Contact => "contact",
+        Changed::Disabled => "disabled",
+        Changed::Enabled => "enabled",
+        Changed::Deleted => "deleted",
+    };
+    parts.record(&parts.event(EventKind::AccountChanged, Outcome::Noted).of(tenant, user).because(reason));
+    Ok(there)
+}
+
+async fn delete(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    let there = parts.store.delete_user(tenant, user).await?.is_some();
+    session::revoke_tokens(parts, tenant, user, None);
+    parts.record(&parts.event(EventKind::AccountDeleted, Outcome::Noted).of(tenant, user));
+    Ok(there)
+}
+
+/// Removes all second factors of a user who lost them: an administrator's act, with a notice, after which the next
+/// sign-in enrolls anew (A-MFA-33). The failure counts are kept: history is not lost by removal (A-MFA-38).
+pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+    let Some(row) = parts.store.user(tenant, user).await? else { return Ok(false) };
+    let kind = NoticeKind::FactorsReset { at: parts.now() };
+    let notices = upkeep::notices(parts, &row, &kind, None).await?;
+    let change = UserChange { state: None, reset_factors: true, notices };
+    let there = parts.store.change_user(tenant, user, &change).await?.is_some();
+    session::revoke_tokens(parts, tenant, user, None);
+    if there {
+        parts.record(&parts.event(EventKind::FactorReset, Outcome::Noted).of(tenant, user));
+        upkeep::wake(parts);
+    }
+    Ok(there)
+}
+
+/// Replaces the factors that are required of one user. Whether there was such a user.
+pub(crate) async fn require_factors(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+    required: &[FactorId],
+) -> Result<bool, Fault> {
+    // Another verb may change the row in between; it never does so for long.
+    for _ in 0..3 {
+        let Some(row) = parts.store.user(tenant, user).await? else { return Ok(false) };
+        if row.state == UserState::Deleted {
+            return Ok(false);
+        }
+        if parts.store.require_factors(tenant, user, row.revision, required).await? {
+            return Ok(true);
+        }
+    }
+    Err(Fault::Busy)
+}
+
+/// Keys of metadata that are views of what stepup keeps elsewhere.
+const VIEWS: [&str; 2] = ["passwordlessUserId", "_supertokens"];
+
+/// The metadata key is a view, and cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metadata key is derived and cannot be written: {0}")]
+pub struct DerivedKey(pub String);
+
+fn with_views(user: &User, mut metadata: JsonMap) -> JsonMap {
+    if let Some(phone) = user.summary.enrolled(&FactorId::OTP_PHONE) {
+        metadata.insert("passwordlessUserId".to_owned(), Value::from(phone.credential.as_str()));
+    }
+    if !user.summary.required.is_empty() {
+        metadata.insert("_supertokens".to_owned(), json!({ "requiredSecondaryFactors": user.summary.required }));
+    }
+    metadata
+}
+
+/// The metadata of a user with its views; empty for an unknown one.
+pub(crate) async fn metadata(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<JsonMap, Fault> {
+    let row = parts.store.user(tenant, user).await?;
+    Ok(row.map_or_else(JsonMap::new, |user| with_views(&user, user.metadata.clone())))
+}
+
+/// Merges `patch` on the first level; `null` removes a key. The new metadata with its views, or none for an unknown user.
+pub(crate) async fn merge_metadata(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+    patch: &JsonMap,
+) -> Result<Result<Option<JsonMap>, DerivedKey>, Fault> {
+    if let Some(key) = patch.keys().find(|key| VIEWS.contains(&key.as_str())) {
+        return Ok(Err(DerivedKey(key.clone())));
+    }
+    if parts.store.merge_metadata(tenant, user, patch).await?.is_none() {
+        return Ok(Ok(None));
+    }
+    metadata(parts, tenant, user).await.map(|map| Ok(Some(map)))
+}
+
+/// Gives a suspended second factor its tries back. For an administrator who knows that it was the owner who failed.
+pub(crate) async fn forgive_failures(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    let factors: Vec<FactorId> = parts.offered.iter().map(|o| o.factor.clone()).collect();
+    let keys = account::limits(parts).second_factor_keys(tenant, user, &factors);
+    Ok(parts.store.clear(&keys).await?)
+}

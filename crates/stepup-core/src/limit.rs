@@ -1,0 +1,188 @@
+//! Throttles: who may try again, and when. Here are the questions; the counters are the store's.
+
+use std::time::Duration;
+
+use crate::config::{Curve, LimitConfig, Window};
+use crate::error::Fault;
+use crate::id::{FactorId, TenantId, UserId};
+use crate::keyring::{Keyring, Purpose};
+use crate::record::counter::{Ask, Charge, CounterKey};
+use crate::storage::CounterStore;
+use crate::time::Timestamp;
+
+/// Makes asks. Keys are keyed digests: the table holds no address, and a copy of it tells nobody who was counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'a> {
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) config: &'a LimitConfig,
+}
+
+/// An answer to a set of asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Granted; the counts afterwards.
+    Granted(Vec<u32>),
+    /// Refused by the ask at `index`.
+    Refused { index: usize, retry_after: Duration },
+}
+
+/// Asks the store. The charge is committed by itself, before anything is compared (R-OTP-7).
+pub(crate) async fn ask<S: CounterStore + ?Sized>(store: &S, asks: &[Ask], now: Timestamp) -> Result<Leave, Fault> {
+    Ok(match store.charge(asks, now).await? {
+        Charge::Granted(counts) => Leave::Granted(counts),
+        Charge::Refused { index, retry_after } => Leave::Refused { index, retry_after },
+    })
+}
+
+impl Limits<'_> {
+    fn key(&self, label: &str, parts: &[&str]) -> CounterKey {
+        let mut bytes: Vec<&[u8]> = vec![label.as_bytes()];
+        bytes.extend(parts.iter().map(|p| p.as_bytes()));
+        let mac = self.keyring.mac(Purpose::Throttle, &bytes);
+        let digest: String = mac.as_bytes().iter().take(20).map(|b| format!("{b:02x}")).collect();
+        CounterKey::new(format!("{label}:{digest}"))
+    }
+
+    fn window(&self, label: &str, parts: &[&str], window: Window) -> Ask {
+        Ask::window(self.key(label, parts), window.count.saturating_mul(self.config.scale), window.window)
+    }
+
+    fn windows<'w>(&self, label: &str, parts: &[&str], windows: &'w [Window]) -> impl Iterator<Item = Ask> + use<'w, '_> {
+        let keys: Vec<Ask> = windows
+            .iter()
+            .map(|w| {
+                let named = format!("{label}/{}", w.window.as_secs());
+                self.window(&named, parts, *w)
+            })
+            .collect();
+        keys.into_iter()
+    }
+
+    fn curve(&self, label: &str, parts: &[&str], curve: Curve) -> Ask {
+        let scale = self.config.scale;
+        Ask::curve(self.key(label, parts), curve.free.saturating_mul(scale), curve.base, curve.cap, curve.stop.saturating_mul(scale))
+    }
+
+    /// Attempts at a second factor: of its kind, and of all kinds together (A-OTP-08).
+    pub(crate) fn second_factor(&self, tenant: &TenantId, user: &UserId, factor: &FactorId) -> [Ask; 2] {
+        let account = [tenant.as_str(), user.as_str()];
+        [
+            self.curve("2f", &[account[0], account[1], factor.as_str()], self.config.second_factor),
+            self.curve("2f-all", &account, self.config.second_factor),
+        ]
+    }
+
+    /// The second-factor counters of an account, for a reset that starts them anew.
+    pub(crate) fn second_factor_keys(&self, tenant: &TenantId, user: &UserId, factors: &[FactorId]) -> Vec<CounterKey> {
+        let mut keys: Vec<CounterKey> =
+            factors.iter().flat_map(|f| self.second_factor(tenant, user, f)).map(|ask| ask.key).collect();
+        keys.dedup();
+        keys
+    }
+
+    /// A sign-in call: calls per network; a look at the failures per network; the account's failures from this
+    /// network, and from everywhere.
+    pub(crate) fn sign_in(&self, network: &str, account: &[&str]) -> Vec<Ask> {
+        let mut asks = vec![self.window("in", &[network], self.config.sign_in)];
+        asks.extend(self.sign_in_failed(network).into_iter().map(Ask::look));
+        let mut near = account.to_vec();
+        near.push(network);
+        asks.push(self.curve("pw", &near, self.config.password));
+        asks.push(Ask::window(self.key("pw-all", account), u32::MAX, crate::record::counter::ENDLESS));
+        asks
+    }
+
+    /// The counter of an account once it has seen too many wrong passwords: one try per network.
+    pub(crate) fn sign_in_slow(&self, network: &str, account: &[&str]) -> Ask {
+        let mut near = account.to_vec();
+        near.push(network);
+        self.window("pw-slow", &near, self.config.password_slow)
+    }
+
+    /// Failed sign-ins per network.
+    pub(crate) fn sign_in_failed(&self, network: &str) -> Vec<Ask> {
+        self.windows("in-bad", &[network], &self.config.sign_in_failed).collect()
+    }
+
+    /// The failure counters that a right password clears.
+    pub(crate) fn sign_in_keys(&self, network: &str, account: &[&str]) -> Vec<CounterKey> {
+        let mut near = account.to_vec();
+        near.push(network);
+        vec![self.key("pw", &near), self.key("pw-all", account), self.key("pw-slow", &near)]
+    }
+
+    /// Sign-ups per network.
+    pub(crate) fn sign_up(&self, network: &str) -> Vec<Ask> {
+        self.windows("up", &[network], &self.config.sign_up).collect()
+    }
+
+    /// Calls of an `exists` endpoint: per network and of the whole site.
+    pub(crate) fn exists(&self, network: &str) -> Vec<Ask> {
+        vec![self.window("ex", &[network], self.config.exists), self.window("ex-all", &[], self.config.exists_site)]
+    }
+
+    /// A code to a contact that the account has verified: a budget of its own, which no stranger can spend (A-SMS-11).
+    pub(crate) fn code_to_verified(&self, tenant: &TenantId, user: &UserId, destination: &str) -> Vec<Ask> {
+        let account = [tenant.as_str(), user.as_str()];
+        self.windows("code", &account, &self.config.codes)
+            .chain(self.windows("to-own", &[account[0], account[1], destination], &self.config.destination))
+            .collect()
+    }
+
+    /// A code to a contact that nobody has verified. The first two asks are the country's breaker and its right
+    /// answers, looked at; [`Limits::SENT`] is the place of the country's count.
+    pub(crate) fn code_to_unverified(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        destination: &str,
+        country: &str,
+        network: &str,
+    ) -> Vec<Ask> {
+        let mut asks = vec![
+            self.breaker(country).look(),
+            self.verified(country).look(),
+            self.window("sms-cc", &[country], self.config.sms_country),
+            self.window("sms-all", &[], self.config.sms_site),
+        ];
+        asks.extend(self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes));
+        asks.extend(self.windows("to", &[destination], &self.config.destination));
+        asks.extend(self.windows("sms-net", &[network], &self.config.sms_network));
+        asks
+    }
+
+    /// Where [`Limits::code_to_unverified`] asks for the country's right answers, its messages, and the site's.
+    pub(crate) const VERIFIED: usize = 1;
+    pub(crate) const SENT: usize = 2;
+    pub(crate) const SITE: usize = 3;
+
+    /// Opens, or asks for, the breaker of a country.
+    pub(crate) fn breaker(&self, country: &str) -> Ask {
+        Ask::window(self.key("sms-brk", &[country]), 1, self.config.breaker_open)
+    }
+
+    /// Counts a right answer to a code sent to a country.
+    pub(crate) fn verified(&self, country: &str) -> Ask {
+        Ask::window(self.key("sms-ok", &[country]), u32::MAX, self.config.sms_country.window)
+    }
+}
+
+/// Whether a country's messages look like pumping: many sent, few answered rightly (threat A-SMS-02).
+pub(crate) fn breaker_opens(config: &LimitConfig, sent: u32, verified: u32) -> bool {
+    sent > config.breaker_sent.saturating_mul(config.scale)
+        && u64::from(verified) * 100 < u64::from(sent) * u64::from(config.breaker_percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_breaker_opens_after_thirty_messages_that_hardly_anybody_answered() {
+        let config = LimitConfig::default();
+        assert!(!breaker_opens(&config, 30, 0));
+        assert!(breaker_opens(&config, 31, 0));
+        assert!(breaker_opens(&config, 31, 6));
+        assert!(!breaker_opens(&config, 31, 7));
+    }
+}

@@ -1,0 +1,102 @@
+//! The parts of a running [`Stepup`](crate::Stepup), as flows see them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::app::AppInfo;
+use crate::background::Background;
+use crate::config::Config;
+use crate::delivery::{Channel, Deliver, UserDirectory};
+use crate::entropy::{self, Entropy};
+use crate::error::Fault;
+use crate::event::{Event, EventKind, EventSink, Outcome};
+use crate::evidence::Kind;
+use crate::factor::password::PasswordFactor;
+use crate::factor::passwordless::PasswordlessFactor;
+use crate::id::FactorId;
+use crate::keyring::Keyring;
+use crate::policy::{Offered, Policy};
+use crate::session::claim::ClaimSource;
+use crate::session::keys::SigningKeys;
+use crate::session::revocation::Revocations;
+use crate::storage::Storage;
+use crate::time::{Clock, Timestamp};
+
+/// Everything that was handed in, checked and put together by the builder.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) app: AppInfo,
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
+    pub(crate) store: StoreHandle,
+    pub(crate) keyring: Keyring,
+    pub(crate) keys: SigningKeys,
+    pub(crate) revocations: Revocations,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) background: Arc<dyn Background>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) password: Option<PasswordFactor>,
+    pub(crate) passwordless: Option<PasswordlessFactor>,
+    pub(crate) notices: Option<Arc<dyn Deliver>>,
+    pub(crate) directory: Option<Arc<dyn UserDirectory>>,
+    pub(crate) claims: Vec<Arc<dyn ClaimSource>>,
+    pub(crate) offered: Vec<Offered>,
+    pub(crate) upkeep: crate::flow::upkeep::Upkeep,
+}
+
+/// The store, silent in `Debug`.
+pub(crate) struct StoreHandle(pub(crate) Arc<dyn Storage>);
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Storage(..)")
+    }
+}
+
+impl std::ops::Deref for StoreHandle {
+    type Target = dyn Storage;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl Parts {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn uuid(&self) -> Result<String, Fault> {
+        Ok(entropy::uuid(&*self.entropy)?)
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], Fault> {
+        Ok(entropy::bytes(&*self.entropy)?)
+    }
+
+    pub(crate) fn event(&self, kind: EventKind, outcome: Outcome) -> Event {
+        Event::new(kind, outcome, self.now())
+    }
+
+    pub(crate) fn record(&self, event: &Event) {
+        self.events.record(event);
+    }
+
+    /// The kind of a factor on offer.
+    pub(crate) fn kind_of(&self, factor: &FactorId) -> Option<Kind> {
+        self.offered.iter().find(|o| o.factor == *factor).map(|o| o.kind)
+    }
+
+    /// A digest of an address, as the channel of a completion: equal for equal addresses, and no address.
+    pub(crate) fn channel(&self, channel: Channel, address: &str) -> String {
+        let name = match channel {
+            Channel::Sms => "phone",
+            Channel::Email => "mailbox",
+        };
+        format!("{name}:{}", crate::event::fingerprint(address))
+    }
+}
+
+/// Sorted lists by factor id, as the protocol's `emails` and `phoneNumbers` are.
+pub(crate) type ByFactor = BTreeMap<FactorId, Vec<String>>;
