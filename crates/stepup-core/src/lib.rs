@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod background;
+mod builder;
 pub mod config;
 pub mod contact;
 pub mod delivery;
@@ -13,11 +14,15 @@ pub mod entropy;
 pub mod error;
 pub mod event;
 pub mod evidence;
+pub mod factor;
+pub mod flow;
 pub mod id;
 pub mod json;
 pub mod keyring;
+mod limit;
 pub mod network;
 pub mod offload;
+mod parts;
 pub mod password;
 pub mod policy;
 pub mod record;
@@ -25,5 +30,10 @@ pub mod require;
 pub mod rule;
 pub mod secret;
 pub mod session;
+mod stepup;
 pub mod storage;
 pub mod time;
+
+pub use app::AppInfo;
+pub use builder::{BuildError, Builder};
+pub use stepup::{Denied, Stepup, Trust};

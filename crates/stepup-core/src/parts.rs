@@ -29,7 +29,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
     pub(crate) store: StoreHandle,
-    pub(crate) keyring: Keyring,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) keys: SigningKeys,
     pub(crate) revocations: Revocations,
     pub(crate) clock: Arc<dyn Clock>,

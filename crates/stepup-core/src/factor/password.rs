@@ -61,16 +61,13 @@ pub(crate) fn judge_form(
     password: &crate::password::Password,
     service: &str,
 ) -> Result<EmailAddress, Vec<FieldFault>> {
-    let mut faults = Vec::new();
     let address = EmailAddress::parse(email);
-    if address.is_err() {
-        faults.push(FieldFault::EmailMalformed);
-    }
-    if let Err(fault) = rule.judge(password, email, service) {
-        faults.push(FieldFault::Password(fault));
-    }
-    match address {
-        Ok(address) if faults.is_empty() => Ok(address),
-        _ => Err(faults),
+    let judged = rule.judge(password, address.as_ref().ok(), service);
+    match (address, judged) {
+        (Ok(address), Ok(())) => Ok(address),
+        (Ok(_), Err(fault)) => Err(vec![FieldFault::Password(fault)]),
+        (Err(_), judged) => {
+            Err([Some(FieldFault::EmailMalformed), judged.err().map(FieldFault::Password)].into_iter().flatten().collect())
+        }
     }
 }

@@ -71,7 +71,7 @@ impl Countries {
     pub fn admit(&self, number: &PhoneNumber) -> bool {
         let listed = match self {
             Self::All => true,
-            Self::Only(codes) => number.country().is_some_and(|c| codes.contains(&c.to_string())),
+            Self::Only(codes) => number.country().is_some_and(|c| codes.contains(c)),
         };
         listed && number.is_sendable()
     }

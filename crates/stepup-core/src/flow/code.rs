@@ -342,7 +342,7 @@ fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
 }
 
 fn country_of(number: &str) -> String {
-    PhoneNumber::parse(number).ok().and_then(|n| n.country().map(|c| c.to_string())).unwrap_or_default()
+    PhoneNumber::from_stored(number).ok().and_then(|n| n.country()).unwrap_or_default().to_owned()
 }
 
 /// A challenge that this session may work on: its own, and to the contact that the account has now.

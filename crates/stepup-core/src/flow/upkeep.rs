@@ -79,25 +79,39 @@ pub(crate) async fn tick(parts: &Parts) {
         }
         did
     });
-    let fault = |what: &'static str, fault: &Fault| {
-        tracing::warn!(target: "stepup", what, error = %fault, "upkeep failed");
-        parts.record(&parts.event(EventKind::Fault, Outcome::Noted).because(what));
-    };
     if notices {
         if let Err(error) = drain(parts).await {
-            fault("notices", &error);
+            failed(parts, "notices", &error);
         }
     }
     if keys || parts.keys.wants_poll(now) {
-        if let Err(error) = parts.keys.poll(&*parts.store, &parts.keyring, &*parts.entropy, now).await {
-            fault("keys", &error);
-        }
+        poll_keys(parts).await;
     }
     if sweep {
         if let Err(error) = parts.store.sweep(now, SWEEP_BATCH).await {
-            fault("sweep", &error.into());
+            failed(parts, "sweep", &error.into());
         }
     }
+}
+
+/// Reads the signing keys anew, and makes the next one where it is due.
+pub(crate) async fn poll_keys(parts: &Parts) {
+    match parts.keys.poll(parts.now()).await {
+        Ok(polled) => {
+            if polled.made.is_some() {
+                parts.record(&parts.event(EventKind::KeyRotated, Outcome::Noted));
+            }
+            if polled.unreadable > 0 {
+                failed(parts, "unreadable_keys", &Fault::Key("a signing key does not open"));
+            }
+        }
+        Err(error) => failed(parts, "keys", &error),
+    }
+}
+
+fn failed(parts: &Parts, what: &'static str, fault: &Fault) {
+    tracing::warn!(target: "stepup", what, error = %fault, "upkeep failed");
+    parts.record(&parts.event(EventKind::Fault, Outcome::Noted).because(what));
 }
 
 /// A notice as it is sealed.

@@ -1,0 +1,360 @@
+//! The builder: collects the parts, checks them together, and names every problem at once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::AppInfo;
+use crate::background::{Background, Job};
+use crate::config::Config;
+use crate::delivery::{Channel, Deliver, UserDirectory};
+use crate::digest::PasswordHasher;
+use crate::entropy::{Entropy, OsEntropy};
+use crate::error::Fault;
+use crate::event::{EventSink, TracingSink};
+use crate::evidence::Kind;
+use crate::factor::Part;
+use crate::factor::password::{Password, PasswordFactor};
+use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor};
+use crate::flow::upkeep::Upkeep;
+use crate::id::FactorId;
+use crate::keyring::{Keyring, Secrets, admit_secrets};
+use crate::offload::{Offload, Pool, PoolConfig};
+use crate::parts::{Parts, StoreHandle};
+use crate::password::PasswordRule;
+use crate::policy::{Offered, Policy};
+use crate::session::access;
+use crate::session::claim::ClaimSource;
+use crate::session::keys::{SigningAlgorithm, SigningKeys};
+use crate::session::revocation::Revocations;
+use crate::storage::Storage;
+use crate::stepup::Stepup;
+use crate::time::{Clock, SystemClock};
+
+/// How often the background looks whether something is due.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Puts a [`Stepup`] together.
+#[derive(Debug)]
+#[must_use = "nothing is built until `build()`"]
+pub struct Builder {
+    app: AppInfo,
+    store: StoreHandle,
+    secrets: Box<dyn Secrets>,
+    config: Config,
+    policy: Option<Policy>,
+    passwords: Vec<Password>,
+    codes: Vec<Passwordless>,
+    notices: Option<Arc<dyn Deliver>>,
+    directory: Option<Arc<dyn UserDirectory>>,
+    claims: Vec<Arc<dyn ClaimSource>>,
+    background: Option<Arc<dyn Background>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    events: Arc<dyn EventSink>,
+    offload: Option<Arc<dyn Offload>>,
+    algorithm: SigningAlgorithm,
+    print_codes: bool,
+}
+
+/// Why nothing was built.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The configuration is wrong; a sentence for each problem.
+    Config(Vec<String>),
+    /// The store, or the source of randomness, failed.
+    Fault(Fault),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => write!(f, "the configuration is wrong: {}", problems.join("; ")),
+            Self::Fault(_) => f.write_str("could not start"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(_) => None,
+            Self::Fault(fault) => Some(fault),
+        }
+    }
+}
+
+impl<E: Into<Fault>> From<E> for BuildError {
+    fn from(fault: E) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(app: AppInfo, store: Arc<dyn Storage>, secrets: Box<dyn Secrets>) -> Self {
+        Self {
+            app,
+            store: StoreHandle(store),
+            secrets,
+            config: Config::default(),
+            policy: None,
+            passwords: Vec::new(),
+            codes: Vec::new(),
+            notices: None,
+            directory: None,
+            claims: Vec::new(),
+            background: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            events: Arc::new(TracingSink),
+            offload: None,
+            algorithm: SigningAlgorithm::default(),
+            print_codes: false,
+        }
+    }
+
+    /// Adds a factor.
+    pub fn factor(mut self, factor: impl Into<Part>) -> Self {
+        match factor.into() {
+            Part::Password(factor) => self.passwords.push(factor),
+            Part::Passwordless(factor) => self.codes.push(factor),
+        }
+        self
+    }
+
+    /// What the site demands. Without it: a second factor from whoever has one.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Carries security notices, by e-mail at least.
+    pub fn notices(mut self, deliver: impl Deliver) -> Self {
+        self.notices = Some(Arc::new(deliver));
+        self
+    }
+
+    /// The addresses of users of the application's own table.
+    pub fn directory(mut self, directory: impl UserDirectory) -> Self {
+        self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// Puts a claim of the application's own into the payload of every new session.
+    pub fn claim(mut self, claim: impl ClaimSource) -> Self {
+        self.claims.push(Arc::new(claim));
+        self
+    }
+
+    /// Runs what outlives a request.
+    pub fn background(mut self, background: impl Background) -> Self {
+        self.background = Some(Arc::new(background));
+        self
+    }
+
+    /// Replaces the clock, for tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Replaces the source of randomness, for tests.
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Receives audit events.
+    pub fn events(mut self, events: impl EventSink) -> Self {
+        self.events = Arc::new(events);
+        self
+    }
+
+    /// Replaces the pool that hashes passwords.
+    pub fn offload(mut self, offload: impl Offload) -> Self {
+        self.offload = Some(Arc::new(offload));
+        self
+    }
+
+    /// Signs access tokens by another algorithm than ES256.
+    pub fn signing(mut self, algorithm: SigningAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Changes numbers.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Admits carriers that show codes to whoever looks, although a domain is not loopback.
+    pub fn danger_print_codes(mut self) -> Self {
+        self.print_codes = true;
+        self
+    }
+
+    /// Checks everything together, compares the secrets with the store, and loads or makes the signing keys.
+    ///
+    /// # Errors
+    /// [`BuildError::Config`] lists every problem, not the first.
+    pub async fn build(self) -> Result<Stepup, BuildError> {
+        let mut problems = self.config.problems();
+        let app = match self.app.clone().checked() {
+            Ok(app) => app,
+            Err(wrong) => {
+                problems.extend(wrong);
+                self.app.clone()
+            }
+        };
+        let keyring = match Keyring::new(&*self.secrets) {
+            Ok(keyring) => Some(Arc::new(keyring)),
+            Err(weak) => {
+                problems.extend(weak.iter().map(ToString::to_string));
+                None
+            }
+        };
+        let policy = self.policy.clone().unwrap_or_else(Policy::when_enrolled);
+        let offered = self.offered();
+        self.check_factors(&app, &policy, &offered, &mut problems);
+        let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {
+            return Err(BuildError::Config(problems));
+        };
+        if let Err(mismatch) = admit_secrets(&keyring, &*self.store).await {
+            match mismatch {
+                crate::keyring::SecretMismatch::Fault(fault) => return Err(BuildError::Fault(fault)),
+                other => problems.push(other.to_string()),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(BuildError::Config(problems));
+        }
+
+        let now = self.clock.now();
+        let keys = SigningKeys::load(
+            self.store.0.clone(),
+            keyring.clone(),
+            self.entropy.clone(),
+            self.algorithm,
+            &self.config.sessions,
+            now,
+        )
+        .await?;
+        let password = match self.passwords.into_iter().next() {
+            None => None,
+            Some(factor) => {
+                let offload = match self.offload {
+                    Some(offload) => offload,
+                    None => {
+                        let pool = Pool::start(PoolConfig::default()).map_err(|e| Fault::Part(Box::new(e)))?;
+                        Arc::new(pool)
+                    }
+                };
+                // A password that stands alone has to be longer (R-PWD-2).
+                let alone = policy.demanded().is_none();
+                let rule = factor.rule.unwrap_or(match alone {
+                    true => PasswordRule::sole_factor(),
+                    false => PasswordRule::with_second_factor(),
+                });
+                let hasher = PasswordHasher::new(factor.params, self.entropy.clone(), offload)?;
+                Some(PasswordFactor { rule, hasher })
+            }
+        };
+        let passwordless = self.codes.into_iter().next().map(|factor| PasswordlessFactor {
+            countries: factor.countries.unwrap_or(Countries::All),
+            deliver: factor.deliver,
+        });
+        let parts = Arc::new(Parts {
+            app,
+            config: self.config,
+            policy,
+            store: self.store,
+            keyring,
+            keys,
+            revocations: Revocations::default(),
+            upkeep: Upkeep::from(now),
+            clock: self.clock,
+            entropy: self.entropy,
+            background,
+            events: self.events,
+            password,
+            passwordless,
+            notices: self.notices,
+            directory: self.directory,
+            claims: self.claims,
+            offered,
+        });
+        // The background must not keep alive what it works for.
+        let weak = Arc::downgrade(&parts);
+        parts.background.every(
+            TICK,
+            Arc::new(move || {
+                let parts = weak.upgrade()?;
+                let job: Job = Box::pin(async move { Stepup::from_parts(parts).tick().await });
+                Some(job)
+            }),
+        );
+        Ok(Stepup::from_parts(parts))
+    }
+
+    fn offered(&self) -> Vec<Offered> {
+        self.codes.iter().map(|_| Offered { factor: FactorId::OTP_PHONE, kind: Kind::Possession }).collect()
+    }
+
+    fn check_factors(&self, app: &AppInfo, policy: &Policy, offered: &[Offered], problems: &mut Vec<String>) {
+        let mut say = |text: &str| problems.push(text.to_owned());
+        if self.background.is_none() {
+            say("no background: call .background(..), for example with the thread of stepup-delivery");
+        }
+        if self.passwords.len() > 1 || self.codes.len() > 1 {
+            say("a factor was added twice");
+        }
+        let shows = self.codes.iter().map(|c| &c.deliver).chain(&self.notices).any(|d| d.reveals_codes());
+        if shows && !app.is_loopback() && !self.print_codes {
+            say("a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()");
+        }
+        for factor in &self.codes {
+            if !factor.deliver.carries(Channel::Sms) {
+                say("the delivery of Passwordless::sms carries no text messages");
+            }
+            match &factor.countries {
+                None if !factor.deliver.reveals_codes() => {
+                    say("Passwordless::sms needs .countries(..): each country costs money");
+                }
+                Some(Countries::Only(codes)) if codes.is_empty() => say("the list of countries is empty"),
+                _ => {}
+            }
+        }
+        if !offered.is_empty() {
+            match &self.notices {
+                None => say("no notices: whoever adds a second factor must be told, call .notices(..)"),
+                Some(deliver) if !deliver.carries(Channel::Email) => say("the delivery of notices carries no e-mail"),
+                Some(_) => {}
+            }
+        }
+        if let Some(demanded) = policy.demanded() {
+            if demanded.is_empty() {
+                say("the policy demands a second factor and accepts none");
+            }
+            for factor in demanded.iter().filter(|f| !offered.iter().any(|o| o.factor == **f)) {
+                say(&format!("the policy accepts {factor}, which no factor provides"));
+            }
+        }
+        let mut keys: Vec<&str> = Vec::new();
+        for claim in &self.claims {
+            if access::reserved(claim.key(), &self.config.claims) {
+                say(&format!("the claim key {} is reserved", claim.key()));
+            }
+            if keys.contains(&claim.key()) {
+                say(&format!("the claim key {} is used twice", claim.key()));
+            }
+            keys.push(claim.key());
+        }
+        let names = &self.config.claims;
+        let distinct = names.mfa != names.second_factor && names.mfa != names.phone && names.second_factor != names.phone;
+        let filled = [&names.mfa, &names.second_factor, &names.phone].iter().all(|n| !n.is_empty() && n.is_ascii());
+        if !distinct || !filled {
+            say("the names of the derived claims must be three different ones");
+        }
+    }
+}
