@@ -1,1 +1,17 @@
-//! stepup-delivery
+//! Carriers of codes and notices, the texts that they carry, and the thread that they run on.
+//!
+//! [`Console`] and [`Outbox`] show what they are given to whoever looks: they are for the own machine, and `build()`
+//! refuses them elsewhere.
+
+mod background;
+mod console;
+mod outbox;
+mod template;
+
+pub use background::BackgroundThread;
+pub use console::{Both, Console};
+pub use outbox::{Outbox, Sent};
+pub use template::{Text, text};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What messages say. Nothing in a text was typed by a user, so that nobody can write messages in the
+//! application's name (threat A-SMS-08).
+
+use stepup_core::delivery::{Channel, Content, Message, NoticeKind};
+
+/// A message, ready to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// What kind of message it is, as one word.
+    pub kind: &'static str,
+    /// The subject of an e-mail.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+}
+
+/// Writes the text of `message`.
+///
+/// A text message with a code ends in the line that browsers read to fill the code in at the right site, and nowhere
+/// else (origin-bound one-time codes).
+pub fn text(message: &Message) -> Text {
+    let app = &message.app_name;
+    match &message.content {
+        Content::Code { code, lifetime, .. } => {
+            let code = code.expose();
+            let minutes = lifetime.as_secs().div_ceil(60);
+            let plain = format!("{code} is your {app} code. It works for {minutes} minutes. Never give it to anybody.");
+            let body = match message.channel {
+                Channel::Sms => format!("{plain}\n\n@{} #{code}", message.website_host),
+                _ => plain,
+            };
+            Text { kind: "code", subject: format!("Your {app} code"), body }
+        }
+        Content::Notice(NoticeKind::FactorAdded { contact, .. }) => {
+            let which = contact.as_deref().map_or(String::new(), |contact| format!(" ({contact})"));
+            let body = format!(
+                "A phone{which} was added to your {app} account as its second factor, and all other sessions were ended. \
+                 If that was not you, somebody knows your password: contact us at once."
+            );
+            Text { kind: "factor_added", subject: format!("A second factor was added to your {app} account"), body }
+        }
+        Content::Notice(NoticeKind::FactorsReset { .. }) => Text {
+            kind: "factors_reset",
+            subject: format!("The second factors of your {app} account were removed"),
+            body: format!(
+                "We removed the second factors of your {app} account and ended its sessions. You will be asked to add a \
+                 new one when you sign in. If you did not ask for this, contact us at once."
+            ),
+        },
+        // The port may learn to say more than this version can put into words.
+        _ => Text {
+            kind: "notice",
+            subject: format!("Your {app} account"),
+            body: format!("Something about the security of your {app} account has changed."),
+        },
+    }
+}
