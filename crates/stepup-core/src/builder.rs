@@ -23,12 +23,12 @@ use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
 use crate::password::PasswordRule;
 use crate::policy::{Offered, Policy};
-use crate::session::access;
+use crate::session::access::{AccessTokens, is_reserved};
 use crate::session::claim::ClaimSource;
 use crate::session::keys::{SigningAlgorithm, SigningKeys};
-use crate::session::revocation::Revocations;
-use crate::storage::Storage;
+use crate::session::revocation::{DEFAULT_CAPACITY, Revocations};
 use crate::stepup::Stepup;
+use crate::storage::Storage;
 use crate::time::{Clock, SystemClock};
 
 /// How often the background looks whether something is due.
@@ -240,13 +240,23 @@ impl Builder {
             now,
         )
         .await?;
+        let keys = Arc::new(keys);
+        let tokens = AccessTokens::new(
+            keys.clone(),
+            app.issuer(),
+            None,
+            self.config.claims.clone(),
+            &self.config.sessions,
+        );
+        let revocations = Revocations::new(DEFAULT_CAPACITY, &self.config.sessions);
         let password = match self.passwords.into_iter().next() {
             None => None,
             Some(factor) => {
                 let offload = match self.offload {
                     Some(offload) => offload,
                     None => {
-                        let pool = Pool::start(PoolConfig::default()).map_err(|e| Fault::Part(Box::new(e)))?;
+                        let pool =
+                            Pool::start(PoolConfig::default()).map_err(|e| Fault::Part(Box::new(e)))?;
                         Arc::new(pool)
                     }
                 };
@@ -271,7 +281,8 @@ impl Builder {
             store: self.store,
             keyring,
             keys,
-            revocations: Revocations::default(),
+            tokens,
+            revocations,
             upkeep: Upkeep::from(now),
             clock: self.clock,
             entropy: self.entropy,
@@ -298,7 +309,13 @@ impl Builder {
     }
 
     fn offered(&self) -> Vec<Offered> {
-        self.codes.iter().map(|_| Offered { factor: FactorId::OTP_PHONE, kind: Kind::Possession }).collect()
+        self.codes
+            .iter()
+            .map(|_| Offered {
+                factor: FactorId::OTP_PHONE,
+                kind: Kind::Possession,
+            })
+            .collect()
     }
 
     fn check_factors(&self, app: &AppInfo, policy: &Policy, offered: &[Offered], problems: &mut Vec<String>) {
@@ -309,9 +326,16 @@ impl Builder {
         if self.passwords.len() > 1 || self.codes.len() > 1 {
             say("a factor was added twice");
         }
-        let shows = self.codes.iter().map(|c| &c.deliver).chain(&self.notices).any(|d| d.reveals_codes());
+        let shows = self
+            .codes
+            .iter()
+            .map(|c| &c.deliver)
+            .chain(&self.notices)
+            .any(|d| d.reveals_codes());
         if shows && !app.is_loopback() && !self.print_codes {
-            say("a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()");
+            say(
+                "a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()",
+            );
         }
         for factor in &self.codes {
             if !factor.deliver.carries(Channel::Sms) {
@@ -328,7 +352,9 @@ impl Builder {
         if !offered.is_empty() {
             match &self.notices {
                 None => say("no notices: whoever adds a second factor must be told, call .notices(..)"),
-                Some(deliver) if !deliver.carries(Channel::Email) => say("the delivery of notices carries no e-mail"),
+                Some(deliver) if !deliver.carries(Channel::Email) => {
+                    say("the delivery of notices carries no e-mail")
+                }
                 Some(_) => {}
             }
         }
@@ -336,13 +362,16 @@ impl Builder {
             if demanded.is_empty() {
                 say("the policy demands a second factor and accepts none");
             }
-            for factor in demanded.iter().filter(|f| !offered.iter().any(|o| o.factor == **f)) {
+            for factor in demanded
+                .iter()
+                .filter(|f| !offered.iter().any(|o| o.factor == **f))
+            {
                 say(&format!("the policy accepts {factor}, which no factor provides"));
             }
         }
         let mut keys: Vec<&str> = Vec::new();
         for claim in &self.claims {
-            if access::reserved(claim.key(), &self.config.claims) {
+            if is_reserved(claim.key(), &self.config.claims) {
                 say(&format!("the claim key {} is reserved", claim.key()));
             }
             if keys.contains(&claim.key()) {
@@ -351,8 +380,12 @@ impl Builder {
             keys.push(claim.key());
         }
         let names = &self.config.claims;
-        let distinct = names.mfa != names.second_factor && names.mfa != names.phone && names.second_factor != names.phone;
-        let filled = [&names.mfa, &names.second_factor, &names.phone].iter().all(|n| !n.is_empty() && n.is_ascii());
+        let distinct = names.mfa != names.second_factor
+            && names.mfa != names.phone
+            && names.second_factor != names.phone;
+        let filled = [&names.mfa, &names.second_factor, &names.phone]
+            .iter()
+            .all(|n| !n.is_empty() && n.is_ascii());
         if !distinct || !filled {
             say("the names of the derived claims must be three different ones");
         }

@@ -27,7 +27,11 @@ pub(crate) enum Leave {
 }
 
 /// Asks the store. The charge is committed by itself, before anything is compared (R-OTP-7).
-pub(crate) async fn ask<S: CounterStore + ?Sized>(store: &S, asks: &[Ask], now: Timestamp) -> Result<Leave, Fault> {
+pub(crate) async fn ask<S: CounterStore + ?Sized>(
+    store: &S,
+    asks: &[Ask],
+    now: Timestamp,
+) -> Result<Leave, Fault> {
     Ok(match store.charge(asks, now).await? {
         Charge::Granted(counts) => Leave::Granted(counts),
         Charge::Refused { index, retry_after } => Leave::Refused { index, retry_after },
@@ -39,15 +43,29 @@ impl Limits<'_> {
         let mut bytes: Vec<&[u8]> = vec![label.as_bytes()];
         bytes.extend(parts.iter().map(|p| p.as_bytes()));
         let mac = self.keyring.mac(Purpose::Throttle, &bytes);
-        let digest: String = mac.as_bytes().iter().take(20).map(|b| format!("{b:02x}")).collect();
+        let digest: String = mac
+            .as_bytes()
+            .iter()
+            .take(20)
+            .map(|b| format!("{b:02x}"))
+            .collect();
         CounterKey::new(format!("{label}:{digest}"))
     }
 
     fn window(&self, label: &str, parts: &[&str], window: Window) -> Ask {
-        Ask::window(self.key(label, parts), window.count.saturating_mul(self.config.scale), window.window)
+        Ask::window(
+            self.key(label, parts),
+            window.count.saturating_mul(self.config.scale),
+            window.window,
+        )
     }
 
-    fn windows<'w>(&self, label: &str, parts: &[&str], windows: &'w [Window]) -> impl Iterator<Item = Ask> + use<'w, '_> {
+    fn windows<'w>(
+        &self,
+        label: &str,
+        parts: &[&str],
+        windows: &'w [Window],
+    ) -> impl Iterator<Item = Ask> + use<'w, '_> {
         let keys: Vec<Ask> = windows
             .iter()
             .map(|w| {
@@ -60,22 +78,40 @@ impl Limits<'_> {
 
     fn curve(&self, label: &str, parts: &[&str], curve: Curve) -> Ask {
         let scale = self.config.scale;
-        Ask::curve(self.key(label, parts), curve.free.saturating_mul(scale), curve.base, curve.cap, curve.stop.saturating_mul(scale))
+        Ask::curve(
+            self.key(label, parts),
+            curve.free.saturating_mul(scale),
+            curve.base,
+            curve.cap,
+            curve.stop.saturating_mul(scale),
+        )
     }
 
     /// Attempts at a second factor: of its kind, and of all kinds together (A-OTP-08).
     pub(crate) fn second_factor(&self, tenant: &TenantId, user: &UserId, factor: &FactorId) -> [Ask; 2] {
         let account = [tenant.as_str(), user.as_str()];
         [
-            self.curve("2f", &[account[0], account[1], factor.as_str()], self.config.second_factor),
+            self.curve(
+                "2f",
+                &[account[0], account[1], factor.as_str()],
+                self.config.second_factor,
+            ),
             self.curve("2f-all", &account, self.config.second_factor),
         ]
     }
 
     /// The second-factor counters of an account, for a reset that starts them anew.
-    pub(crate) fn second_factor_keys(&self, tenant: &TenantId, user: &UserId, factors: &[FactorId]) -> Vec<CounterKey> {
-        let mut keys: Vec<CounterKey> =
-            factors.iter().flat_map(|f| self.second_factor(tenant, user, f)).map(|ask| ask.key).collect();
+    pub(crate) fn second_factor_keys(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        factors: &[FactorId],
+    ) -> Vec<CounterKey> {
+        let mut keys: Vec<CounterKey> = factors
+            .iter()
+            .flat_map(|f| self.second_factor(tenant, user, f))
+            .map(|ask| ask.key)
+            .collect();
         keys.dedup();
         keys
     }
@@ -88,7 +124,11 @@ impl Limits<'_> {
         let mut near = account.to_vec();
         near.push(network);
         asks.push(self.curve("pw", &near, self.config.password));
-        asks.push(Ask::window(self.key("pw-all", account), u32::MAX, crate::record::counter::ENDLESS));
+        asks.push(Ask::window(
+            self.key("pw-all", account),
+            u32::MAX,
+            crate::record::counter::ENDLESS,
+        ));
         asks
     }
 
@@ -101,14 +141,19 @@ impl Limits<'_> {
 
     /// Failed sign-ins per network.
     pub(crate) fn sign_in_failed(&self, network: &str) -> Vec<Ask> {
-        self.windows("in-bad", &[network], &self.config.sign_in_failed).collect()
+        self.windows("in-bad", &[network], &self.config.sign_in_failed)
+            .collect()
     }
 
     /// The failure counters that a right password clears.
     pub(crate) fn sign_in_keys(&self, network: &str, account: &[&str]) -> Vec<CounterKey> {
         let mut near = account.to_vec();
         near.push(network);
-        vec![self.key("pw", &near), self.key("pw-all", account), self.key("pw-slow", &near)]
+        vec![
+            self.key("pw", &near),
+            self.key("pw-all", account),
+            self.key("pw-slow", &near),
+        ]
     }
 
     /// Sign-ups per network.
@@ -118,14 +163,21 @@ impl Limits<'_> {
 
     /// Calls of an `exists` endpoint: per network and of the whole site.
     pub(crate) fn exists(&self, network: &str) -> Vec<Ask> {
-        vec![self.window("ex", &[network], self.config.exists), self.window("ex-all", &[], self.config.exists_site)]
+        vec![
+            self.window("ex", &[network], self.config.exists),
+            self.window("ex-all", &[], self.config.exists_site),
+        ]
     }
 
     /// A code to a contact that the account has verified: a budget of its own, which no stranger can spend (A-SMS-11).
     pub(crate) fn code_to_verified(&self, tenant: &TenantId, user: &UserId, destination: &str) -> Vec<Ask> {
         let account = [tenant.as_str(), user.as_str()];
         self.windows("code", &account, &self.config.codes)
-            .chain(self.windows("to-own", &[account[0], account[1], destination], &self.config.destination))
+            .chain(self.windows(
+                "to-own",
+                &[account[0], account[1], destination],
+                &self.config.destination,
+            ))
             .collect()
     }
 
@@ -163,7 +215,11 @@ impl Limits<'_> {
 
     /// Counts a right answer to a code sent to a country.
     pub(crate) fn verified(&self, country: &str) -> Ask {
-        Ask::window(self.key("sms-ok", &[country]), u32::MAX, self.config.sms_country.window)
+        Ask::window(
+            self.key("sms-ok", &[country]),
+            u32::MAX,
+            self.config.sms_country.window,
+        )
     }
 }
 

@@ -1,6 +1,5 @@
 //! The parts of a running [`Stepup`](crate::Stepup), as flows see them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::app::AppInfo;
@@ -16,6 +15,7 @@ use crate::factor::passwordless::PasswordlessFactor;
 use crate::id::FactorId;
 use crate::keyring::Keyring;
 use crate::policy::{Offered, Policy};
+use crate::session::access::AccessTokens;
 use crate::session::claim::ClaimSource;
 use crate::session::keys::SigningKeys;
 use crate::session::revocation::Revocations;
@@ -30,7 +30,8 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     pub(crate) store: StoreHandle,
     pub(crate) keyring: Arc<Keyring>,
-    pub(crate) keys: SigningKeys,
+    pub(crate) keys: Arc<SigningKeys>,
+    pub(crate) tokens: AccessTokens,
     pub(crate) revocations: Revocations,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -97,6 +98,3 @@ impl Parts {
         format!("{name}:{}", crate::event::fingerprint(address))
     }
 }
-
-/// Sorted lists by factor id, as the protocol's `emails` and `phoneNumbers` are.
-pub(crate) type ByFactor = BTreeMap<FactorId, Vec<String>>;

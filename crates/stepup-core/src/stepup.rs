@@ -9,10 +9,12 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::event::{Event, EventKind, Outcome};
 use crate::factor::passwordless::DeviceId;
-use crate::flow::account::{self, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
+use crate::flow::account::{
+    self, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome,
+};
 use crate::flow::code::{self, CodeRefusal, ConsumeOutcome, SentCode};
 use crate::flow::info::{self, FactorInfoOutcome};
-use crate::flow::session::{self, Checked, PayloadError, RefreshOutcome, SessionEnded};
+use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
 use crate::flow::user::{self, Changed, DerivedKey};
 use crate::flow::{Caller, IssuedTokens, SignedIn, upkeep};
 use crate::id::{FactorId, SessionHandle, TenantId, UserId};
@@ -23,7 +25,7 @@ use crate::record::JsonMap;
 use crate::record::session::Session;
 use crate::record::user::{Identifier, IdentifierKind, User};
 use crate::rule::{ClaimFailure, Rule, judge};
-use crate::session::access::{AccessClaims, AccessRefusal};
+use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::revocation::Known;
 use crate::storage::Storage;
@@ -112,14 +114,34 @@ impl Stepup {
     /// # Errors
     /// [`Denied::NotOurs`] or [`Denied::TryRefresh`].
     pub fn verify(&self, token: &str) -> Result<AccessClaims, Denied> {
-        self.parts.keys.verify(token, self.now()).map_err(|refusal| match refusal {
-            AccessRefusal::NotOurs => Denied::NotOurs,
-            AccessRefusal::TryRefresh(reason) => {
-                let event = self.parts.event(EventKind::TokenInvalid, Outcome::Refused);
-                self.parts.record(&event.because(reason.as_str()));
-                Denied::TryRefresh
-            }
-        })
+        self.parts
+            .tokens
+            .verify(token, self.now())
+            .map_err(|refusal| match refusal {
+                AccessRefusal::NotOurs => Denied::NotOurs,
+                AccessRefusal::TryRefresh(flaw) => {
+                    self.note_flaw(flaw);
+                    Denied::TryRefresh
+                }
+            })
+    }
+
+    fn note_flaw(&self, flaw: TokenFlaw) {
+        // Every session's token expires every few minutes: no event.
+        if flaw == TokenFlaw::Expired {
+            return;
+        }
+        let event = self.parts.event(EventKind::TokenInvalid, Outcome::Refused);
+        self.parts.record(&event.because(flaw.as_str()));
+        // Another node may have rotated; a flood of invented ids asks no more than once in ten seconds.
+        if flaw == TokenFlaw::UnknownKey && self.parts.keys.wants_early_poll(self.now()) {
+            let parts = self.parts.clone();
+            // A full queue polls within the minute anyway.
+            let _ = self
+                .parts
+                .background
+                .spawn(Box::pin(async move { upkeep::poll_keys(&parts).await }));
+        }
     }
 
     /// Admits the bearer of `access` if its session was not revoked and `rule` holds. The store is asked when `trust`
@@ -127,18 +149,33 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Denied`].
-    pub async fn admit(&self, access: &AccessClaims, rule: &Rule, trust: Trust) -> Result<Option<Checked>, Denied> {
+    pub async fn admit(
+        &self,
+        access: &AccessClaims,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Result<Option<Checked>, Denied> {
         let known = self.parts.revocations.standing(access, self.now());
         match (known, trust) {
             (Known::Revoked, _) => Err(Denied::Ended),
             (Known::Live, Trust::Token) => {
                 let failures = judge(rule, &session::facts(&self.parts, access));
-                if failures.is_empty() { Ok(None) } else { Err(Denied::Claims(failures)) }
+                if failures.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(Denied::Claims(failures))
+                }
             }
             (Known::AskStore, _) | (Known::Live, Trust::Store) => {
-                let checked = session::check(&self.parts, access, None).await?.map_err(|SessionEnded| Denied::Ended)?;
+                let checked = session::check(&self.parts, access, None)
+                    .await?
+                    .map_err(|SessionEnded| Denied::Ended)?;
                 let failures = judge(rule, &session::facts_of(&self.parts, &checked));
-                if failures.is_empty() { Ok(Some(checked)) } else { Err(Denied::Claims(failures)) }
+                if failures.is_empty() {
+                    Ok(Some(checked))
+                } else {
+                    Err(Denied::Claims(failures))
+                }
             }
         }
     }
@@ -179,13 +216,15 @@ impl Stepup {
     /// after its next refresh; [`Stepup::merge_own_payload`] tells it at once.
     ///
     /// # Errors
-    /// [`PayloadError`], as the inner error; [`Fault`].
+    /// [`MergeError`], as the inner error; [`Fault`].
     pub async fn merge_payload(
         &self,
         handle: &SessionHandle,
         patch: &JsonMap,
-    ) -> Result<Result<(), PayloadError>, Fault> {
-        Ok(session::merge_payload(&self.parts, handle, patch).await?.map(drop))
+    ) -> Result<Result<(), MergeError>, Fault> {
+        Ok(session::merge_payload(&self.parts, handle, patch)
+            .await?
+            .map(drop))
     }
 
     /// The same for the session of a request, with a new access token for it: new `iat`, old `exp`.
@@ -196,7 +235,7 @@ impl Stepup {
         &self,
         access: &AccessClaims,
         patch: &JsonMap,
-    ) -> Result<Result<IssuedTokens, PayloadError>, Fault> {
+    ) -> Result<Result<IssuedTokens, MergeError>, Fault> {
         match session::merge_payload(&self.parts, access.handle(), patch).await? {
             Ok(look) => session::reissue(&self.parts, &look.session, &look.user.summary, access).map(Ok),
             Err(error) => Ok(Err(error)),
@@ -209,7 +248,12 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Fault`]: no account was made.
-    pub async fn sign_up(&self, caller: &Caller, email: &str, password: Password) -> Result<SignUpOutcome, Fault> {
+    pub async fn sign_up(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: Password,
+    ) -> Result<SignUpOutcome, Fault> {
         account::sign_up(&self.parts, caller, email, password).await
     }
 
@@ -217,7 +261,12 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Fault`]: no session was opened.
-    pub async fn sign_in(&self, caller: &Caller, email: &str, password: Password) -> Result<SignInOutcome, Fault> {
+    pub async fn sign_in(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: Password,
+    ) -> Result<SignInOutcome, Fault> {
         account::sign_in(&self.parts, caller, email, password).await
     }
 
@@ -340,9 +389,19 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn user_by_email(&self, tenant: &TenantId, email: &str) -> Result<Option<User>, Fault> {
-        let Ok(address) = crate::contact::EmailAddress::parse(email) else { return Ok(None) };
-        let identifier = Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() };
-        Ok(self.parts.store.user_by_identifier(tenant, &identifier).await?.map(|account| account.user))
+        let Ok(address) = crate::contact::EmailAddress::parse(email) else {
+            return Ok(None);
+        };
+        let identifier = Identifier {
+            kind: IdentifierKind::Email,
+            value: address.as_str().to_owned(),
+        };
+        Ok(self
+            .parts
+            .store
+            .user_by_identifier(tenant, &identifier)
+            .await?
+            .map(|account| account.user))
     }
 
     /// Disables a user: sessions and half-logins end, and none is opened until [`Stepup::enable`].

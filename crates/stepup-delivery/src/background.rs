@@ -33,7 +33,9 @@ enum Order {
 
 impl fmt::Debug for BackgroundThread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BackgroundThread").field("free_places", &self.places.available_permits()).finish()
+        f.debug_struct("BackgroundThread")
+            .field("free_places", &self.places.available_permits())
+            .finish()
     }
 }
 
@@ -43,10 +45,17 @@ impl BackgroundThread {
     /// # Errors
     /// The system gives no thread, or no event queue.
     pub fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (orders, inbox) = mpsc::unbounded_channel();
-        thread::Builder::new().name("stepup-background".to_owned()).spawn(move || runtime.block_on(work(inbox)))?;
-        Ok(Self { orders, places: Arc::new(Semaphore::new(QUEUE)) })
+        thread::Builder::new()
+            .name("stepup-background".to_owned())
+            .spawn(move || runtime.block_on(work(inbox)))?;
+        Ok(Self {
+            orders,
+            places: Arc::new(Semaphore::new(QUEUE)),
+        })
     }
 
     /// Waits until the jobs that are here now have ended, at most for `deadline`. Whether they have.
@@ -61,7 +70,9 @@ impl BackgroundThread {
 
 impl Background for BackgroundThread {
     fn spawn(&self, job: Job) -> Result<(), QueueFull> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| QueueFull)?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| QueueFull)?;
         self.orders.send(Order::Run(job, place)).map_err(|_| QueueFull)
     }
 

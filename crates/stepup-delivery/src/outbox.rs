@@ -43,7 +43,10 @@ pub struct Sent {
 
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Sent")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

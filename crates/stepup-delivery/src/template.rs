@@ -24,20 +24,32 @@ pub fn text(message: &Message) -> Text {
         Content::Code { code, lifetime, .. } => {
             let code = code.expose();
             let minutes = lifetime.as_secs().div_ceil(60);
-            let plain = format!("{code} is your {app} code. It works for {minutes} minutes. Never give it to anybody.");
+            let plain = format!(
+                "{code} is your {app} code. It works for {minutes} minutes. Never give it to anybody."
+            );
             let body = match message.channel {
                 Channel::Sms => format!("{plain}\n\n@{} #{code}", message.website_host),
                 _ => plain,
             };
-            Text { kind: "code", subject: format!("Your {app} code"), body }
+            Text {
+                kind: "code",
+                subject: format!("Your {app} code"),
+                body,
+            }
         }
         Content::Notice(NoticeKind::FactorAdded { contact, .. }) => {
-            let which = contact.as_deref().map_or(String::new(), |contact| format!(" ({contact})"));
+            let which = contact
+                .as_deref()
+                .map_or(String::new(), |contact| format!(" ({contact})"));
             let body = format!(
                 "A phone{which} was added to your {app} account as its second factor, and all other sessions were ended. \
                  If that was not you, somebody knows your password: contact us at once."
             );
-            Text { kind: "factor_added", subject: format!("A second factor was added to your {app} account"), body }
+            Text {
+                kind: "factor_added",
+                subject: format!("A second factor was added to your {app} account"),
+                body,
+            }
         }
         Content::Notice(NoticeKind::FactorsReset { .. }) => Text {
             kind: "factors_reset",

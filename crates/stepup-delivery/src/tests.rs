@@ -30,7 +30,9 @@ async fn the_queue_is_bounded_and_has_room_again_afterwards() {
     let mut refused = false;
     for _ in 0..2_000 {
         let gate = Arc::clone(&gate);
-        refused |= thread.spawn(Box::pin(async move { drop(gate.acquire().await) })).is_err();
+        refused |= thread
+            .spawn(Box::pin(async move { drop(gate.acquire().await) }))
+            .is_err();
     }
     assert!(refused);
     gate.add_permits(2_000);
@@ -56,6 +58,9 @@ async fn a_repetition_survives_a_panic_and_ends_when_there_is_nothing_left() {
             }
         }),
     );
-    tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 4);
 }

@@ -66,8 +66,12 @@ pub(crate) fn judge_form(
     match (address, judged) {
         (Ok(address), Ok(())) => Ok(address),
         (Ok(_), Err(fault)) => Err(vec![FieldFault::Password(fault)]),
-        (Err(_), judged) => {
-            Err([Some(FieldFault::EmailMalformed), judged.err().map(FieldFault::Password)].into_iter().flatten().collect())
-        }
+        (Err(_), judged) => Err([
+            Some(FieldFault::EmailMalformed),
+            judged.err().map(FieldFault::Password),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()),
     }
 }

@@ -41,7 +41,10 @@ impl Passwordless {
 
     /// The same with a shared carrier.
     pub fn sms_by(deliver: Arc<dyn Deliver>) -> Self {
-        Self { deliver, countries: None }
+        Self {
+            deliver,
+            countries: None,
+        }
     }
 
     /// The countries that may be sent to. There is no default, since each one costs money (threat A-SMS-03).
@@ -64,7 +67,12 @@ pub enum Countries {
 impl Countries {
     /// To these countries, by their two-letter codes in any case.
     pub fn only<S: AsRef<str>>(codes: impl IntoIterator<Item = S>) -> Self {
-        Self::Only(codes.into_iter().map(|c| c.as_ref().trim().to_ascii_uppercase()).collect())
+        Self::Only(
+            codes
+                .into_iter()
+                .map(|c| c.as_ref().trim().to_ascii_uppercase())
+                .collect(),
+        )
     }
 
     /// Whether a number may be sent to: its country is listed and its kind receives messages at an ordinary price.
@@ -101,7 +109,11 @@ impl DeviceId {
     /// Reads the protocol's form: padded standard base64 of 32 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
-        bytes.as_slice().try_into().ok().map(|bytes| Self(Secret::new(bytes)))
+        bytes
+            .as_slice()
+            .try_into()
+            .ok()
+            .map(|bytes| Self(Secret::new(bytes)))
     }
 
     /// The protocol's form.
@@ -130,7 +142,10 @@ pub(crate) fn draw(
 ) -> Result<NewCode, Fault> {
     let text = entropy::digits(entropy, digits)?;
     let mac = keyring.mac(Purpose::Code, &bound.parts(&text));
-    Ok(NewCode { text: Secret::new(text.to_string()), mac })
+    Ok(NewCode {
+        text: Secret::new(text.to_string()),
+        mac,
+    })
 }
 
 /// The digests that `code` would have under each key of the keyring.
@@ -182,7 +197,13 @@ mod tests {
 
     #[test]
     fn a_device_id_of_another_form_is_none() {
-        for odd in ["", "AAAA", "not base64!", &"A".repeat(44), &URL_SAFE_NO_PAD.encode([255; 32])] {
+        for odd in [
+            "",
+            "AAAA",
+            "not base64!",
+            &"A".repeat(44),
+            &URL_SAFE_NO_PAD.encode([255; 32]),
+        ] {
             assert!(DeviceId::parse(odd).is_none(), "{odd}");
         }
     }
@@ -190,7 +211,15 @@ mod tests {
     #[test]
     fn only_ascii_digits_of_the_right_number_can_be_a_code() {
         assert!(is_code("000000", 6));
-        for odd in ["", "12345", "1234567", "12345a", "１２３４５６", " 12345", "123 456"] {
+        for odd in [
+            "",
+            "12345",
+            "1234567",
+            "12345a",
+            "１２３４５６",
+            " 12345",
+            "123 456",
+        ] {
             assert!(!is_code(odd, 6), "{odd}");
         }
     }

@@ -59,7 +59,10 @@ pub enum Exists {
 }
 
 pub(crate) fn limits(parts: &Parts) -> Limits<'_> {
-    Limits { keyring: &parts.keyring, config: &parts.config.limits }
+    Limits {
+        keyring: &parts.keyring,
+        config: &parts.config.limits,
+    }
 }
 
 pub(crate) fn note_throttled(parts: &Parts, caller: &Caller, reason: &'static str) {
@@ -68,7 +71,13 @@ pub(crate) fn note_throttled(parts: &Parts, caller: &Caller, reason: &'static st
 }
 
 fn first(at: Timestamp, kind: Kind, channel: Option<String>, signed_up: bool) -> Completion {
-    Completion { at, kind, channel, first: true, signed_up }
+    Completion {
+        at,
+        kind,
+        channel,
+        first: true,
+        signed_up,
+    }
 }
 
 /// Makes an account with e-mail and password, and its first session, in one transaction.
@@ -78,7 +87,9 @@ pub(crate) async fn sign_up(
     email: &str,
     password: Password,
 ) -> Result<SignUpOutcome, Fault> {
-    let Some(factor) = &parts.password else { return Ok(SignUpOutcome::NotOffered) };
+    let Some(factor) = &parts.password else {
+        return Ok(SignUpOutcome::NotOffered);
+    };
     let address = match password::judge_form(&factor.rule, email, &password, parts.app.name()) {
         Ok(address) => address,
         Err(faults) => return Ok(SignUpOutcome::Fields(faults)),
@@ -89,9 +100,17 @@ pub(crate) async fn sign_up(
         note_throttled(parts, caller, "sign_up");
         return Ok(SignUpOutcome::Throttled(retry_after));
     }
-    let identifier = Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() };
+    let identifier = Identifier {
+        kind: IdentifierKind::Email,
+        value: address.as_str().to_owned(),
+    };
     let taken = || Ok(SignUpOutcome::Fields(vec![FieldFault::EmailTaken]));
-    if parts.store.user_by_identifier(&caller.tenant, &identifier).await?.is_some() {
+    if parts
+        .store
+        .user_by_identifier(&caller.tenant, &identifier)
+        .await?
+        .is_some()
+    {
         return taken();
     }
     let hash = factor.hasher.hash(&password).await?;
@@ -140,15 +159,26 @@ pub(crate) async fn sign_up(
         AccountOutcome::IdentifierTaken => taken(),
         AccountOutcome::Created => {
             let event = parts.event(EventKind::AccountCreated, Outcome::Granted);
-            parts.record(&event.of(&user.tenant, &user.id).from_network(&caller.origin.network));
-            Ok(SignUpOutcome::Created(Box::new(session::opened(parts, opening, user)?)))
+            parts.record(
+                &event
+                    .of(&user.tenant, &user.id)
+                    .from_network(&caller.origin.network),
+            );
+            Ok(SignUpOutcome::Created(Box::new(session::opened(
+                parts, opening, user,
+            )?)))
         }
     }
 }
 
 /// The associated data of a password's hash: it opens only in the row that it was sealed for (A-SEC-03).
 fn hash_place<'a>(tenant: &'a TenantId, user: &'a UserId, id: &'a CredentialId) -> [&'a [u8]; 4] {
-    [b"password", tenant.as_str().as_bytes(), user.as_str().as_bytes(), id.as_str().as_bytes()]
+    [
+        b"password",
+        tenant.as_str().as_bytes(),
+        user.as_str().as_bytes(),
+        id.as_str().as_bytes(),
+    ]
 }
 
 fn seal_hash(
@@ -158,7 +188,9 @@ fn seal_hash(
     id: &CredentialId,
     hash: &str,
 ) -> Result<Vec<u8>, Fault> {
-    parts.keyring.seal(&hash_place(tenant, user, id), hash.as_bytes(), &*parts.entropy)
+    parts
+        .keyring
+        .seal(&hash_place(tenant, user, id), hash.as_bytes(), &*parts.entropy)
 }
 
 /// Signs in with e-mail and password.
@@ -168,12 +200,20 @@ pub(crate) async fn sign_in(
     email: &str,
     password: Password,
 ) -> Result<SignInOutcome, Fault> {
-    let Some(factor) = &parts.password else { return Ok(SignInOutcome::NotOffered) };
+    let Some(factor) = &parts.password else {
+        return Ok(SignInOutcome::NotOffered);
+    };
     let Ok(address) = EmailAddress::parse(email) else {
         return Ok(SignInOutcome::Fields(vec![FieldFault::EmailMalformed]));
     };
-    let identifier = Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() };
-    let account = parts.store.user_by_identifier(&caller.tenant, &identifier).await?;
+    let identifier = Identifier {
+        kind: IdentifierKind::Email,
+        value: address.as_str().to_owned(),
+    };
+    let account = parts
+        .store
+        .user_by_identifier(&caller.tenant, &identifier)
+        .await?;
     // Counted by the account, not by what was typed; an unknown address is counted as itself (R-RL-2).
     let counted = match &account {
         Some(account) => format!("user:{}", account.user.id),
@@ -192,7 +232,10 @@ pub(crate) async fn sign_in(
         }
         Some((account, credential)) => {
             let place = hash_place(&account.user.tenant, &account.user.id, &credential.id);
-            let sealed = credential.sealed.as_deref().ok_or(Fault::Key("a password without a hash"))?;
+            let sealed = credential
+                .sealed
+                .as_deref()
+                .ok_or(Fault::Key("a password without a hash"))?;
             let opened = parts.keyring.open(&place, sealed)?;
             match std::str::from_utf8(&opened) {
                 Ok(phc) => factor.hasher.verify(phc, &password).await?,
@@ -201,7 +244,9 @@ pub(crate) async fn sign_in(
         }
     };
     let (user, rehash) = match (verdict, account) {
-        (Verdict::Right { rehash }, Some(account)) if account.user.state == UserState::Live => (account, rehash),
+        (Verdict::Right { rehash }, Some(account)) if account.user.state == UserState::Live => {
+            (account, rehash)
+        }
         (verdict, account) => {
             let reason = match (verdict, &account) {
                 (Verdict::Hostile, _) => "hostile_hash",
@@ -209,23 +254,42 @@ pub(crate) async fn sign_in(
                 (_, None) => "unknown",
                 _ => "wrong_password",
             };
-            try_.failed(parts, account.as_ref().map(|a| &a.user), reason).await?;
+            try_.failed(parts, account.as_ref().map(|a| &a.user), reason)
+                .await?;
             return Ok(SignInOutcome::WrongCredentials);
         }
     };
     if let (true, Some(credential)) = (rehash, &user.password) {
         // Compare-and-set: a change of the password in between is never overwritten (A-PWD-06).
         let hash = factor.hasher.hash(&password).await?;
-        let sealed = seal_hash(parts, &user.user.tenant, &user.user.id, &credential.id, hash.expose())?;
+        let sealed = seal_hash(
+            parts,
+            &user.user.tenant,
+            &user.user.id,
+            &credential.id,
+            hash.expose(),
+        )?;
         let of = &user.user;
         parts
             .store
-            .reseal(&of.tenant, &of.id, CredentialKind::Password, &credential.id, credential.version, &sealed)
+            .reseal(
+                &of.tenant,
+                &of.id,
+                CredentialKind::Password,
+                &credential.id,
+                credential.version,
+                &sealed,
+            )
             .await?;
     }
     drop(password);
     let user = user.user;
-    let Some(method) = user.methods.iter().find(|m| m.factor == password::ID).map(|m| m.id.clone()) else {
+    let Some(method) = user
+        .methods
+        .iter()
+        .find(|m| m.factor == password::ID)
+        .map(|m| m.id.clone())
+    else {
         return Err(Fault::Key("a password without its method"));
     };
     let completion = first(parts.now(), Kind::Knowledge, None, false);
@@ -251,8 +315,14 @@ async fn open(
     if !parts.store.open_session(&opening.session).await? {
         return Ok(None);
     }
-    let event = parts.event(EventKind::SignIn, Outcome::Granted).with_factor(factor);
-    parts.record(&event.of(&user.tenant, &user.id).from_network(&caller.origin.network));
+    let event = parts
+        .event(EventKind::SignIn, Outcome::Granted)
+        .with_factor(factor);
+    parts.record(
+        &event
+            .of(&user.tenant, &user.id)
+            .from_network(&caller.origin.network),
+    );
     session::opened(parts, opening, user).map(Some)
 }
 
@@ -284,12 +354,20 @@ pub(crate) async fn begin(
         }
     };
     let failures = counts.last().copied().unwrap_or(u32::MAX);
-    if failures > parts.config.limits.password_account.saturating_mul(parts.config.limits.scale) {
+    if failures
+        > parts
+            .config
+            .limits
+            .password_account
+            .saturating_mul(parts.config.limits.scale)
+    {
         // A stranger may only delay: a network in which the account is signed in is exempt (R-RL-4).
         let at_home = match known {
             Some(user) => {
                 let sessions = parts.store.sessions(&user.tenant, &user.id, now).await?;
-                sessions.iter().any(|s| !network.is_empty() && s.origin.network == network && s.epoch == user.epoch)
+                sessions
+                    .iter()
+                    .any(|s| !network.is_empty() && s.origin.network == network && s.epoch == user.epoch)
             }
             None => false,
         };
@@ -301,7 +379,11 @@ pub(crate) async fn begin(
             }
         }
     }
-    Ok(Ok(SignInTry { tenant: caller.tenant.clone(), counted, network }))
+    Ok(Ok(SignInTry {
+        tenant: caller.tenant.clone(),
+        counted,
+        network,
+    }))
 }
 
 impl SignInTry {
@@ -312,8 +394,16 @@ impl SignInTry {
     }
 
     /// It was wrong: the network's failures count one more.
-    pub(crate) async fn failed(self, parts: &Parts, user: Option<&User>, reason: &'static str) -> Result<(), Fault> {
-        let mut event = parts.event(EventKind::SignIn, Outcome::Refused).because(reason).from_network(&self.network);
+    pub(crate) async fn failed(
+        self,
+        parts: &Parts,
+        user: Option<&User>,
+        reason: &'static str,
+    ) -> Result<(), Fault> {
+        let mut event = parts
+            .event(EventKind::SignIn, Outcome::Refused)
+            .because(reason)
+            .from_network(&self.network);
         if let Some(user) = user {
             event = event.of(&user.tenant, &user.id);
         }
@@ -327,14 +417,34 @@ impl SignInTry {
 
 /// Whether an e-mail address may sign up, as the protocol lets clients ask.
 pub(crate) async fn email_exists(parts: &Parts, caller: &Caller, email: &str) -> Result<Exists, Fault> {
-    let Ok(address) = EmailAddress::parse(email) else { return Ok(Exists::Malformed) };
-    exists(parts, caller, Identifier { kind: IdentifierKind::Email, value: address.as_str().to_owned() }).await
+    let Ok(address) = EmailAddress::parse(email) else {
+        return Ok(Exists::Malformed);
+    };
+    exists(
+        parts,
+        caller,
+        Identifier {
+            kind: IdentifierKind::Email,
+            value: address.as_str().to_owned(),
+        },
+    )
+    .await
 }
 
 /// Whether a phone number may sign in. A second-factor phone may not, so it does not exist (A-LEG-07).
 pub(crate) async fn phone_exists(parts: &Parts, caller: &Caller, phone: &str) -> Result<Exists, Fault> {
-    let Ok(number) = PhoneNumber::parse(phone) else { return Ok(Exists::Malformed) };
-    exists(parts, caller, Identifier { kind: IdentifierKind::Phone, value: number.as_str().to_owned() }).await
+    let Ok(number) = PhoneNumber::parse(phone) else {
+        return Ok(Exists::Malformed);
+    };
+    exists(
+        parts,
+        caller,
+        Identifier {
+            kind: IdentifierKind::Phone,
+            value: number.as_str().to_owned(),
+        },
+    )
+    .await
 }
 
 async fn exists(parts: &Parts, caller: &Caller, identifier: Identifier) -> Result<Exists, Fault> {
@@ -343,7 +453,13 @@ async fn exists(parts: &Parts, caller: &Caller, identifier: Identifier) -> Resul
         note_throttled(parts, caller, "exists");
         return Ok(Exists::Throttled(retry_after));
     }
-    Ok(Exists::Known(parts.store.user_by_identifier(&caller.tenant, &identifier).await?.is_some()))
+    Ok(Exists::Known(
+        parts
+            .store
+            .user_by_identifier(&caller.tenant, &identifier)
+            .await?
+            .is_some(),
+    ))
 }
 
 /// A first factor that the application checked by itself.
@@ -356,12 +472,18 @@ pub struct External {
 impl External {
     /// Something the user knows: the application's own password check.
     pub fn knowledge() -> Self {
-        Self { factor: FactorId::from_static("external"), kind: Kind::Knowledge }
+        Self {
+            factor: FactorId::from_static("external"),
+            kind: Kind::Knowledge,
+        }
     }
 
     /// Something the user has: a card, a certificate.
     pub fn possession() -> Self {
-        Self { factor: FactorId::from_static("external"), kind: Kind::Possession }
+        Self {
+            factor: FactorId::from_static("external"),
+            kind: Kind::Possession,
+        }
     }
 
     /// Names it, for claims and events. The names of our own factors are refused.
@@ -388,8 +510,16 @@ pub enum ExternalRefusal {
 
 /// Names that an external factor must not take: ours, now or later.
 const RESERVED_FACTORS: [&str; 10] = [
-    "emailpassword", "thirdparty", "otp-phone", "otp-email", "link-phone", "link-email", "totp", "webauthn",
-    "recovery-code", "trusted-device",
+    "emailpassword",
+    "thirdparty",
+    "otp-phone",
+    "otp-email",
+    "link-phone",
+    "link-email",
+    "totp",
+    "webauthn",
+    "recovery-code",
+    "trusted-device",
 ];
 
 /// Opens a session for a user of the application's own table. An unknown id makes a user row.
@@ -431,5 +561,9 @@ pub(crate) async fn sign_in_external(
         UserState::Live => open(parts, caller, user, &method, &external.factor, completion).await?,
         UserState::Disabled | UserState::Deleted => None,
     };
-    Ok(opened.ok_or(if state == UserState::Deleted { ExternalRefusal::Deleted } else { ExternalRefusal::Disabled }))
+    Ok(opened.ok_or(if state == UserState::Deleted {
+        ExternalRefusal::Deleted
+    } else {
+        ExternalRefusal::Disabled
+    }))
 }

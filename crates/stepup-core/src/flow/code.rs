@@ -122,7 +122,10 @@ fn contact(checked: &Checked) -> Contact {
             .and_then(address)
             .map_or(Contact::Lost, Contact::Enrolled),
         // A credential without its summary is no reason to let a stranger enroll another one.
-        None if credentials.iter().any(|c| c.public.get("factor").and_then(|f| f.as_str()) == Some(FACTOR.as_str())) => {
+        None if credentials
+            .iter()
+            .any(|c| c.public.get("factor").and_then(|f| f.as_str()) == Some(FACTOR.as_str())) =>
+        {
             Contact::Lost
         }
         None => Contact::None,
@@ -131,7 +134,11 @@ fn contact(checked: &Checked) -> Contact {
 
 /// The address of a contact credential.
 fn address(credential: &Credential) -> Option<String> {
-    credential.public.get("address").and_then(|a| a.as_str()).map(str::to_owned)
+    credential
+        .public
+        .get("address")
+        .and_then(|a| a.as_str())
+        .map(str::to_owned)
 }
 
 /// A session that may work on factors: alive in the store, with a token that outlives the request.
@@ -143,7 +150,9 @@ async fn session_for(
     if access.expires_at().since(parts.now()) < parts.config.sessions.factor_margin {
         return Ok(Err(CodeRefusal::TryRefresh));
     }
-    Ok(session::check(parts, access, challenge).await?.map_err(|SessionEnded| CodeRefusal::Ended))
+    Ok(session::check(parts, access, challenge)
+        .await?
+        .map_err(|SessionEnded| CodeRefusal::Ended))
 }
 
 fn binding(checked: &Checked) -> Binding {
@@ -156,7 +165,13 @@ fn binding(checked: &Checked) -> Binding {
 
 /// The first factor of a session, and whether it made the account.
 pub(crate) fn session_age(checked: &Checked) -> SessionAge {
-    let first = checked.look.session.factors.values().filter(|c| c.first).min_by_key(|c| c.at);
+    let first = checked
+        .look
+        .session
+        .factors
+        .values()
+        .filter(|c| c.first)
+        .min_by_key(|c| c.at);
     SessionAge {
         first_factor_at: first.map_or(checked.look.session.created_at, |c| c.at),
         signed_up: first.is_some_and(|c| c.signed_up),
@@ -168,7 +183,15 @@ pub(crate) fn enrollable(parts: &Parts, checked: &Checked, factor: &FactorId) ->
     let summary = &checked.look.user.summary;
     let age = session_age(checked);
     let step_up = parts.config.sessions.step_up;
-    policy::may_enroll(&parts.policy, summary, &checked.standing, factor, age, step_up, parts.now())
+    policy::may_enroll(
+        &parts.policy,
+        summary,
+        &checked.standing,
+        factor,
+        age,
+        step_up,
+        parts.now(),
+    )
 }
 
 fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> CodeRefusal {
@@ -189,15 +212,21 @@ pub(crate) async fn create(
     access: &AccessClaims,
     typed: &str,
 ) -> Result<Result<SentCode, CodeRefusal>, Fault> {
-    let Some(factor) = &parts.passwordless else { return Ok(Err(CodeRefusal::NotOffered)) };
+    let Some(factor) = &parts.passwordless else {
+        return Ok(Err(CodeRefusal::NotOffered));
+    };
     let checked = match session_for(parts, access, None).await? {
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let refuse = |refusal: CodeRefusal, reason| {
         let user = &checked.look.user;
-        let event = parts.event(EventKind::CodeRefused, Outcome::Refused).of(&user.tenant, &user.id);
-        let event = event.in_session(&checked.look.session.handle).with_factor(&FACTOR);
+        let event = parts
+            .event(EventKind::CodeRefused, Outcome::Refused)
+            .of(&user.tenant, &user.id);
+        let event = event
+            .in_session(&checked.look.session.handle)
+            .with_factor(&FACTOR);
         parts.record(&event.because(reason).from_network(&caller.origin.network));
         Ok(Err(refusal))
     };
@@ -205,10 +234,15 @@ pub(crate) async fn create(
     let (number, verified) = match &stored {
         Contact::Lost => return refuse(CodeRefusal::General(General::Unusable), "contact_lost"),
         // The mask that the payload shows stands for the number behind it.
-        Contact::Enrolled(own) if parts.config.mask_contacts && typed == mask_phone(own) => (own.clone(), true),
+        Contact::Enrolled(own) if parts.config.mask_contacts && typed == mask_phone(own) => {
+            (own.clone(), true)
+        }
         stored => {
             let Ok(number) = PhoneNumber::parse(typed) else {
-                return refuse(CodeRefusal::General(General::ContactMalformed), "contact_malformed");
+                return refuse(
+                    CodeRefusal::General(General::ContactMalformed),
+                    "contact_malformed",
+                );
             };
             match stored {
                 Contact::Enrolled(own) if own == number.as_str() => (own.clone(), true),
@@ -237,7 +271,12 @@ pub(crate) async fn create(
     let id = device.challenge();
     let binding = binding(&checked);
     let tenant = &checked.look.user.tenant;
-    let bound = BoundTo { tenant, challenge: &id, binding: &binding, destination: &number };
+    let bound = BoundTo {
+        tenant,
+        challenge: &id,
+        binding: &binding,
+        destination: &number,
+    };
     let codes = &parts.config.codes;
     let code = passwordless::draw(&*parts.entropy, &parts.keyring, codes.digits, &bound)?;
     let session = &checked.look.session;
@@ -248,7 +287,14 @@ pub(crate) async fn create(
         destination: number.clone(),
         failed: 0,
         max_failures: codes.attempts,
-        slots: [Some(Slot { mac: code.mac, expires_at: now.plus(codes.lifetime) }), None, None],
+        slots: [
+            Some(Slot {
+                mac: code.mac,
+                expires_at: now.plus(codes.lifetime),
+            }),
+            None,
+            None,
+        ],
         sends: 1,
         next_send_at: now.plus(codes.resend_base),
         closed: false,
@@ -263,13 +309,23 @@ pub(crate) async fn create(
         return refuse(CodeRefusal::General(General::Busy), "queue_full");
     }
     note_sent(parts, caller, &checked);
-    Ok(Ok(SentCode { device, challenge: id }))
+    Ok(Ok(SentCode {
+        device,
+        challenge: id,
+    }))
 }
 
 fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
     let user = &checked.look.user;
-    let event = parts.event(EventKind::CodeSent, Outcome::Granted).of(&user.tenant, &user.id).with_factor(&FACTOR);
-    parts.record(&event.in_session(&checked.look.session.handle).from_network(&caller.origin.network));
+    let event = parts
+        .event(EventKind::CodeSent, Outcome::Granted)
+        .of(&user.tenant, &user.id)
+        .with_factor(&FACTOR);
+    parts.record(
+        &event
+            .in_session(&checked.look.session.handle)
+            .from_network(&caller.origin.network),
+    );
 }
 
 /// Hands a code to the background. The answer does not wait for it, and does not tell how it went.
@@ -279,11 +335,24 @@ fn send(
     challenge: &Challenge,
     code: Secret<String>,
 ) -> Result<(), crate::background::QueueFull> {
-    let content = Content::Code { code, lifetime: parts.config.codes.lifetime, second_factor: true };
+    let content = Content::Code {
+        code,
+        lifetime: parts.config.codes.lifetime,
+        second_factor: true,
+    };
     // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
-    let id = format!("{}-{}", crate::event::fingerprint(challenge.id.as_str()), challenge.sends);
-    let message =
-        Message::new(id, (Channel::Sms, challenge.destination.clone()), content, &parts.app, parts.now());
+    let id = format!(
+        "{}-{}",
+        crate::event::fingerprint(challenge.id.as_str()),
+        challenge.sends
+    );
+    let message = Message::new(
+        id,
+        (Channel::Sms, challenge.destination.clone()),
+        content,
+        &parts.app,
+        parts.now(),
+    );
     let deliver = factor.deliver.clone();
     let events = parts.events.clone();
     let failed = parts
@@ -324,13 +393,26 @@ async fn budget(
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
     };
     let count = |index: usize| counts.get(index).copied().unwrap_or(0);
-    let site = parts.config.limits.sms_site.count.saturating_mul(parts.config.limits.scale);
+    let site = parts
+        .config
+        .limits
+        .sms_site
+        .count
+        .saturating_mul(parts.config.limits.scale);
     if count(Limits::SITE) == site.div_ceil(2) {
-        parts.record(&parts.event(EventKind::SmsBudget, Outcome::Noted).because("half_of_the_site_budget"));
+        parts.record(
+            &parts
+                .event(EventKind::SmsBudget, Outcome::Noted)
+                .because("half_of_the_site_budget"),
+        );
     }
     if breaker_opens(&parts.config.limits, count(Limits::SENT), count(Limits::VERIFIED)) {
         limit::ask(&*parts.store, &[limits.breaker(&country)], now).await?;
-        parts.record(&parts.event(EventKind::SmsBreaker, Outcome::Noted).because("few_answers"));
+        parts.record(
+            &parts
+                .event(EventKind::SmsBreaker, Outcome::Noted)
+                .because("few_answers"),
+        );
         return Ok(Err(throttled(parts, caller, parts.config.limits.breaker_open)));
     }
     Ok(Ok(()))
@@ -342,12 +424,20 @@ fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
 }
 
 fn country_of(number: &str) -> String {
-    PhoneNumber::from_stored(number).ok().and_then(|n| n.country()).unwrap_or_default().to_owned()
+    PhoneNumber::from_stored(number)
+        .ok()
+        .and_then(|n| n.country())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A challenge that this session may work on: its own, and to the contact that the account has now.
 fn own_challenge<'c>(checked: &'c Checked, binding: &Binding) -> Result<&'c Challenge, CodeRefusal> {
-    let challenge = checked.look.challenge.as_ref().filter(|c| c.binding == *binding && c.tenant == checked.look.user.tenant);
+    let challenge = checked
+        .look
+        .challenge
+        .as_ref()
+        .filter(|c| c.binding == *binding && c.tenant == checked.look.user.tenant);
     let challenge = challenge.ok_or(CodeRefusal::Restart)?;
     match contact(checked) {
         Contact::None => Ok(challenge),
@@ -365,7 +455,9 @@ pub(crate) async fn resend(
     access: &AccessClaims,
     device: &DeviceId,
 ) -> Result<Result<(), CodeRefusal>, Fault> {
-    let Some(factor) = &parts.passwordless else { return Ok(Err(CodeRefusal::NotOffered)) };
+    let Some(factor) = &parts.passwordless else {
+        return Ok(Err(CodeRefusal::NotOffered));
+    };
     let id = device.challenge();
     let checked = match session_for(parts, access, Some(&id)).await? {
         Ok(checked) => checked,
@@ -390,7 +482,12 @@ pub(crate) async fn resend(
         return Ok(Err(CodeRefusal::General(general)));
     }
     let codes = &parts.config.codes;
-    let bound = BoundTo { tenant: &challenge.tenant, challenge: &id, binding: &binding, destination: &challenge.destination };
+    let bound = BoundTo {
+        tenant: &challenge.tenant,
+        challenge: &id,
+        binding: &binding,
+        destination: &challenge.destination,
+    };
     let code = passwordless::draw(&*parts.entropy, &parts.keyring, codes.digits, &bound)?;
     let resent = parts
         .store
@@ -398,7 +495,10 @@ pub(crate) async fn resend(
             tenant: challenge.tenant.clone(),
             id: id.clone(),
             binding: binding.clone(),
-            slot: Slot { mac: code.mac, expires_at: now.plus(codes.lifetime) },
+            slot: Slot {
+                mac: code.mac,
+                expires_at: now.plus(codes.lifetime),
+            },
             keep: codes.live.min(SLOTS),
             base: codes.resend_base,
             cap: codes.resend_cap,
@@ -409,7 +509,10 @@ pub(crate) async fn resend(
         Resent::Gone => Ok(Err(CodeRefusal::Restart)),
         Resent::TooEarly { at } => early(at),
         Resent::Added { sends } => {
-            let message = Challenge { sends, ..challenge.clone() };
+            let message = Challenge {
+                sends,
+                ..challenge.clone()
+            };
             if send(parts, factor, &message, code.text).is_err() {
                 return Ok(Err(CodeRefusal::General(General::Busy)));
             }
@@ -438,8 +541,16 @@ pub(crate) async fn consume(
     };
     let user = &checked.look.user;
     let note = |kind, outcome, reason| {
-        let event = parts.event(kind, outcome).of(&user.tenant, &user.id).with_factor(&FACTOR).because(reason);
-        parts.record(&event.in_session(&checked.look.session.handle).from_network(&caller.origin.network));
+        let event = parts
+            .event(kind, outcome)
+            .of(&user.tenant, &user.id)
+            .with_factor(&FACTOR)
+            .because(reason);
+        parts.record(
+            &event
+                .in_session(&checked.look.session.handle)
+                .from_network(&caller.origin.network),
+        );
     };
     // Charged before anything is compared, and whether or not the challenge is this session's: an answer to a foreign
     // one is a guess like any other (A-MFA-12).
@@ -458,14 +569,23 @@ pub(crate) async fn consume(
             return refused(refusal);
         }
     };
-    let bound = BoundTo { tenant: &user.tenant, challenge: &id, binding: &binding, destination: &challenge.destination };
+    let bound = BoundTo {
+        tenant: &user.tenant,
+        challenge: &id,
+        binding: &binding,
+        destination: &challenge.destination,
+    };
     let macs = if passwordless::is_code(typed, parts.config.codes.digits) {
         passwordless::macs(&parts.keyring, &bound, typed)
     } else {
         Vec::new()
     };
     let max = challenge.max_failures;
-    match parts.store.answer(&user.tenant, &id, &binding, &macs, now).await? {
+    match parts
+        .store
+        .answer(&user.tenant, &id, &binding, &macs, now)
+        .await?
+    {
         Answer::Gone => {
             note(EventKind::CodeAnswered, Outcome::Refused, "gone");
             refused(CodeRefusal::Restart)
@@ -502,7 +622,9 @@ async fn complete(
     let now = parts.now();
     let user = &checked.look.user;
     let old = &checked.look.session;
-    let kind = parts.kind_of(&FACTOR).ok_or(Fault::Key("a factor without a kind"))?;
+    let kind = parts
+        .kind_of(&FACTOR)
+        .ok_or(Fault::Key("a factor without a kind"))?;
     let completion = Completion {
         at: now,
         kind,
@@ -559,14 +681,26 @@ async fn complete(
         FactorOutcome::Outrun => return Ok(ConsumeOutcome::Refused(CodeRefusal::Restart)),
     };
     let note = |kind| {
-        let event = parts.event(kind, Outcome::Granted).of(&user.tenant, &user.id).with_factor(&FACTOR);
-        parts.record(&event.in_session(&session.handle).from_network(&caller.origin.network));
+        let event = parts
+            .event(kind, Outcome::Granted)
+            .of(&user.tenant, &user.id)
+            .with_factor(&FACTOR);
+        parts.record(
+            &event
+                .in_session(&session.handle)
+                .from_network(&caller.origin.network),
+        );
     };
     note(EventKind::FactorCompleted);
     if enrolled {
         note(EventKind::FactorEnrolled);
         session::revoke_tokens(parts, &user.tenant, &user.id, Some(&session.handle));
-        limit::ask(&*parts.store, &[account::limits(parts).verified(&country_of(destination))], now).await?;
+        limit::ask(
+            &*parts.store,
+            &[account::limits(parts).verified(&country_of(destination))],
+            now,
+        )
+        .await?;
         upkeep::wake(parts);
     }
     let mut tokens = if renewal {
@@ -578,7 +712,11 @@ async fn complete(
     if let Some(IssuedRefresh { expires_at, .. }) = &mut tokens.refresh {
         *expires_at = session.end();
     }
-    let signed_in = Box::new(SignedIn { user, session, tokens });
+    let signed_in = Box::new(SignedIn {
+        user,
+        session,
+        tokens,
+    });
     Ok(ConsumeOutcome::Completed { signed_in, enrolled })
 }
 
@@ -601,7 +739,11 @@ async fn enrollment(
         contact: Some(destination.to_owned()),
         at: now,
     });
-    let notice = NoticeKind::FactorAdded { factor: FACTOR, contact: Some(mask_phone(destination)), at: now };
+    let notice = NoticeKind::FactorAdded {
+        factor: FACTOR,
+        contact: Some(mask_phone(destination)),
+        at: now,
+    };
     Ok(Enrollment {
         revision: user.revision,
         credential: Credential {

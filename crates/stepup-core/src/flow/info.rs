@@ -1,14 +1,19 @@
 //! What a session may know of its factors: the protocol's `mfa/info`.
 
+use std::collections::BTreeMap;
+
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::Completed;
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{IssuedTokens, code};
 use crate::id::FactorId;
-use crate::parts::{ByFactor, Parts};
+use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, FactorChoices};
 use crate::session::access::AccessClaims;
+
+/// Addresses by factor, as the protocol's `emails` and `phoneNumbers` are.
+pub type ByFactor = BTreeMap<FactorId, Vec<String>>;
 
 /// What became of the question.
 #[derive(Debug)]
@@ -49,33 +54,54 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Fact
     }
     let methods: Vec<FactorId> = user.methods.iter().map(|m| m.factor.clone()).collect();
     let enroll = |factor: &FactorId| code::enrollable(parts, &checked, factor);
-    let choices = policy::choices(&parts.offered, &methods, &user.summary, &checked.standing, |f| enroll(f).is_ok());
+    let choices = policy::choices(&parts.offered, &methods, &user.summary, &checked.standing, |f| {
+        enroll(f).is_ok()
+    });
     let Some(choices) = choices else {
-        let again = checked.standing.next.iter().any(|f| enroll(f) == Err(EnrollRefusal::SignInAgain));
+        let again = checked
+            .standing
+            .next
+            .iter()
+            .any(|f| enroll(f) == Err(EnrollRefusal::SignInAgain));
         if again {
             return Ok(FactorInfoOutcome::SignInAgain);
         }
-        let event = parts.event(EventKind::PolicyStuck, Outcome::Refused).of(&user.tenant, &user.id);
+        let event = parts
+            .event(EventKind::PolicyStuck, Outcome::Refused)
+            .of(&user.tenant, &user.id);
         parts.record(&event.in_session(&checked.look.session.handle));
         return Ok(FactorInfoOutcome::Stuck);
     };
     let (emails, phones) = contacts(parts, &checked);
     let tokens = if is_stale(&checked, access) {
-        Some(session::reissue(parts, &checked.look.session, &user.summary, access)?)
+        Some(session::reissue(
+            parts,
+            &checked.look.session,
+            &user.summary,
+            access,
+        )?)
     } else {
         None
     };
-    Ok(FactorInfoOutcome::Known(Box::new(FactorInfo { choices, emails, phones, tokens })))
+    Ok(FactorInfoOutcome::Known(Box::new(FactorInfo {
+        choices,
+        emails,
+        phones,
+        tokens,
+    })))
 }
 
 /// Whether the token says of the factors what the row no longer, or does not yet, says.
 fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
     let standing = &checked.standing;
     let done: &Completed = &checked.look.session.factors;
-    access.satisfied() != Some(standing.satisfied)
-        || access.second_factor() != Some(standing.second_factor)
-        || access.completed().len() != done.len()
-        || done.iter().any(|(id, c)| access.completed().get(id.as_str()) != Some(&c.at.as_secs()))
+    let Some(mfa) = access.mfa() else { return true };
+    mfa.satisfied != standing.satisfied
+        || access.second_factor().map(|claim| claim.completed) != Some(standing.second_factor)
+        || mfa.completed.len() != done.len()
+        || done
+            .iter()
+            .any(|(id, c)| mfa.completed.get(id).map(|at| at.as_secs()) != Some(c.at.as_secs()))
 }
 
 fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
@@ -83,13 +109,24 @@ fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
     let mut emails = ByFactor::new();
     let mut phones = ByFactor::new();
     if parts.password.is_some() {
-        let own = user.methods.iter().filter(|m| m.factor == FactorId::EMAIL_PASSWORD).filter_map(|m| m.email.clone());
+        let own = user
+            .methods
+            .iter()
+            .filter(|m| m.factor == FactorId::EMAIL_PASSWORD)
+            .filter_map(|m| m.email.clone());
         emails.insert(FactorId::EMAIL_PASSWORD, own.collect());
     }
     if parts.passwordless.is_some() {
-        let stored = user.summary.enrolled(&FactorId::OTP_PHONE).and_then(|e| e.contact.clone());
+        let stored = user
+            .summary
+            .enrolled(&FactorId::OTP_PHONE)
+            .and_then(|e| e.contact.clone());
         let shown = stored.map(|phone| {
-            if parts.config.mask_contacts { crate::session::claim::mask_phone(&phone) } else { phone }
+            if parts.config.mask_contacts {
+                crate::session::claim::mask_phone(&phone)
+            } else {
+                phone
+            }
         });
         phones.insert(FactorId::OTP_PHONE, shown.into_iter().collect());
     }

@@ -7,6 +7,12 @@ pub(crate) mod session;
 pub(crate) mod upkeep;
 pub(crate) mod user;
 
+pub use account::{Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
+pub use code::{CodeRefusal, ConsumeOutcome, General, SentCode};
+pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
+pub use session::{Checked, MergeError, RefreshOutcome};
+pub use user::{Changed, DerivedKey};
+
 use crate::id::TenantId;
 use crate::record::session::{Origin, Session};
 use crate::record::user::User;
@@ -25,7 +31,10 @@ pub struct Caller {
 impl Caller {
     /// A call to the public tenant from nowhere in particular, for calls that the application makes by itself.
     pub fn internal() -> Self {
-        Self { tenant: TenantId::public(), origin: Origin::default() }
+        Self {
+            tenant: TenantId::public(),
+            origin: Origin::default(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Opening, refreshing, checking and ending sessions.
 
+use sha2::{Digest, Sha256};
+
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completed, Completion};
@@ -12,9 +14,9 @@ use crate::record::session::{Chain, Class, Rotate, Rotation, Session};
 use crate::record::user::{Summary, User, UserState};
 use crate::rule::Facts;
 use crate::secret::Secret;
-use crate::session::access::{AccessClaims, AccessParts};
+use crate::session::access::{AccessClaims, AccessParts, PayloadError};
+use crate::session::claim;
 use crate::session::refresh::{self, RefreshToken, Verdict};
-use crate::session::{access, claim};
 use crate::storage::Look;
 use crate::time::Timestamp;
 
@@ -47,13 +49,21 @@ pub(crate) async fn prepare(
         }
     }
     let factors = Completed::from([(factor.clone(), first)]);
-    let class = if standing(parts, &user.summary, &factors).satisfied { Class::Full } else { Class::Half };
+    let class = if standing(parts, &user.summary, &factors).satisfied {
+        Class::Full
+    } else {
+        Class::Half
+    };
     let ends_at = now.plus(match class {
         Class::Half => config.half,
         Class::Full => config.absolute,
     });
     let uuid = parts.uuid()?;
-    let handle = SessionHandle::new(if user.tenant.is_public() { uuid } else { format!("{uuid}_{}", user.tenant) });
+    let handle = SessionHandle::new(if user.tenant.is_public() {
+        uuid
+    } else {
+        format!("{uuid}_{}", user.tenant)
+    });
     let refresh = RefreshToken::new(handle.clone(), 1, Secret::new(parts.random()?));
     let session = Session {
         handle,
@@ -91,7 +101,11 @@ pub(crate) fn opened(parts: &Parts, opening: Opening, user: User) -> Result<Sign
             .in_session(&opening.session.handle)
             .from_network(&opening.session.origin.network),
     );
-    Ok(SignedIn { user, session: opening.session, tokens })
+    Ok(SignedIn {
+        user,
+        session: opening.session,
+        tokens,
+    })
 }
 
 /// An access token for `session` together with its refresh token.
@@ -108,9 +122,15 @@ pub(crate) fn issue(
         Class::Full => config.access,
     };
     let token = refresh.encode(&parts.keyring);
-    let hash = access::refresh_hash(token.expose());
+    let hash: String = Sha256::digest(token.expose())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let mut tokens = sign(parts, session, summary, &hash, now.plus(life).min(session.end()))?;
-    tokens.refresh = Some(IssuedRefresh { token, expires_at: session.end() });
+    tokens.refresh = Some(IssuedRefresh {
+        token,
+        expires_at: session.end(),
+    });
     Ok(tokens)
 }
 
@@ -133,9 +153,8 @@ fn sign(
 ) -> Result<IssuedTokens, Fault> {
     let standing = standing(parts, summary, &session.factors);
     let derived = claim::derived(&parts.config, &standing, summary, &session.factors);
-    let issuer = parts.app.issuer();
     let now = parts.now();
-    let payload = access::payload(&AccessParts {
+    let payload = parts.tokens.payload(&AccessParts {
         issued_at: now,
         expires_at,
         user: &session.user,
@@ -143,12 +162,11 @@ fn sign(
         tenant: &session.tenant,
         handle: &session.handle,
         refresh_hash,
-        issuer: &issuer,
-        audience: None,
         derived: &derived,
-        payload: &session.payload,
+        own: &session.payload,
     });
-    let signed = parts.keys.sign(&payload, now)?;
+    let payload = payload.map_err(|error| Fault::Part(Box::new(error)))?;
+    let signed = parts.tokens.sign(&payload, now)?;
     Ok(IssuedTokens {
         access: signed.token,
         payload,
@@ -181,7 +199,9 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
     let config = &parts.config.sessions;
     let salt = parts.random()?;
     let key = parts.keyring.newest().clone();
-    let Some(generation) = token.generation.checked_add(1) else { return Ok(RefreshOutcome::Ended) };
+    let Some(generation) = token.generation.checked_add(1) else {
+        return Ok(RefreshOutcome::Ended);
+    };
     let secret = refresh::successor(&parts.keyring, &key, &token.handle, generation, &salt)
         .ok_or(Fault::Key("the newest key derives nothing"))?;
     let next = RefreshToken::new(token.handle.clone(), generation, secret);
@@ -192,7 +212,12 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
             generation: token.generation,
             current: token.digest(),
             next: next.digest(),
-            rotation: Rotation { at: now, salt, key, origin: caller.origin.clone() },
+            rotation: Rotation {
+                at: now,
+                salt,
+                key,
+                origin: caller.origin.clone(),
+            },
             idle: config.idle,
             tally_limit: config.tally,
             tally_window: config.tally_window,
@@ -206,13 +231,21 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
                 .in_session(&view.session.handle)
                 .from_network(&caller.origin.network),
         );
-        return Ok(RefreshOutcome::Refreshed(Box::new(issue(parts, &view.session, &view.summary, &next)?)));
+        return Ok(RefreshOutcome::Refreshed(Box::new(issue(
+            parts,
+            &view.session,
+            &view.summary,
+            &next,
+        )?)));
     }
     let look = parts.store.look(&token.handle, None).await?;
     let row = look.as_ref().map(|l| (&l.session, &l.user));
     let verdict = refresh::judge(&parts.keyring, config, row, &token, &caller.origin, now);
     let note = |kind, outcome, reason| {
-        let mut event = parts.event(kind, outcome).in_session(&token.handle).because(reason);
+        let mut event = parts
+            .event(kind, outcome)
+            .in_session(&token.handle)
+            .because(reason);
         if let Some((session, user)) = row {
             event = event.of(&session.tenant, &user.id);
         }
@@ -231,10 +264,19 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
             // Both networks belong into the record: one of the two is the thief's.
             note(EventKind::SessionTheft, Outcome::Refused, "reuse");
             if let Some((session, user)) = row {
-                let last = session.chain.rotated.as_ref().map_or(&session.origin, |r| &r.origin);
-                let event = parts.event(EventKind::SessionTheft, Outcome::Noted).because("last_rotation_from");
+                let last = session
+                    .chain
+                    .rotated
+                    .as_ref()
+                    .map_or(&session.origin, |r| &r.origin);
+                let event = parts
+                    .event(EventKind::SessionTheft, Outcome::Noted)
+                    .because("last_rotation_from");
                 parts.record(
-                    &event.of(&session.tenant, &user.id).in_session(&session.handle).from_network(&last.network),
+                    &event
+                        .of(&session.tenant, &user.id)
+                        .in_session(&session.handle)
+                        .from_network(&last.network),
                 );
             }
             end(parts, &token.handle).await?;
@@ -261,7 +303,7 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
 /// Deletes a session, and makes its access tokens fail at once in this process.
 pub(crate) async fn end(parts: &Parts, handle: &SessionHandle) -> Result<bool, Fault> {
     // Memory first: should the store fail, the token fails all the same.
-    parts.revocations.revoke_handle(handle, lapse(parts));
+    parts.revocations.revoke_handle(handle, parts.now());
     let row = parts.store.revoke_session(handle).await?;
     if let Some(session) = &row {
         let event = parts.event(EventKind::SessionEnded, Outcome::Noted);
@@ -271,29 +313,32 @@ pub(crate) async fn end(parts: &Parts, handle: &SessionHandle) -> Result<bool, F
 }
 
 /// Deletes all sessions of a user.
-pub(crate) async fn end_all(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<Vec<SessionHandle>, Fault> {
+pub(crate) async fn end_all(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+) -> Result<Vec<SessionHandle>, Fault> {
     let handles = parts.store.revoke_sessions(tenant, user).await?;
     for handle in &handles {
-        parts.revocations.revoke_handle(handle, lapse(parts));
+        parts.revocations.revoke_handle(handle, parts.now());
     }
-    parts.record(&parts.event(EventKind::SessionEnded, Outcome::Noted).of(tenant, user).because("all"));
+    parts.record(
+        &parts
+            .event(EventKind::SessionEnded, Outcome::Noted)
+            .of(tenant, user)
+            .because("all"),
+    );
     Ok(handles)
-}
-
-/// Until when a revocation has to be remembered: no access token made before it lives longer.
-pub(crate) fn lapse(parts: &Parts) -> Timestamp {
-    let config = &parts.config.sessions;
-    parts.now().plus(config.access).plus(config.leeway)
 }
 
 /// Ends what this process remembers of a user's tokens, but for one session.
 pub(crate) fn revoke_tokens(parts: &Parts, tenant: &TenantId, user: &UserId, but: Option<&SessionHandle>) {
-    parts.revocations.revoke_user(tenant, user, parts.now(), but, lapse(parts));
+    parts.revocations.revoke_user(tenant, user, but, parts.now());
 }
 
 /// The session behind a verified token was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionEnded;
+pub(crate) struct SessionEnded;
 
 /// A session as the store knows it, for routes that must not trust a token alone.
 #[derive(Clone, Debug)]
@@ -322,8 +367,8 @@ pub(crate) async fn check(
 }
 
 fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
-    look.session.user == *access.user()
-        && look.session.tenant == *access.tenant()
+    look.session.user == *access.user_id()
+        && look.session.tenant == *access.tenant_id()
         && !look.session.is_over(now)
         && look.user.state == UserState::Live
         && look.user.epoch == look.session.epoch
@@ -332,14 +377,25 @@ fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
 /// What a rule may look at, from a verified token.
 pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims) -> Facts<'a> {
     Facts {
-        satisfied: access.satisfied(),
-        second_factor: access.second_factor(),
-        second_factor_at: access.second_factor_at(),
-        second_factor_id: access.second_factor_id(),
+        satisfied: access.mfa().map(|mfa| mfa.satisfied),
+        second_factor: access.second_factor().map(|claim| claim.completed),
+        second_factor_at: access.second_factor().map(|claim| claim.at),
+        second_factor_id: behind(access).map(FactorId::as_str),
         payload: access.payload(),
         now: parts.now(),
         names: &parts.config.claims,
     }
+}
+
+/// The factor whose completion the boolean claim's time is: `st-mfa.c` counts in seconds, so it is met to the second.
+fn behind(access: &AccessClaims) -> Option<&FactorId> {
+    let at = access.second_factor()?.at.as_secs();
+    access
+        .mfa()?
+        .completed
+        .iter()
+        .find(|(_, t)| t.as_secs() == at)
+        .map(|(factor, _)| factor)
 }
 
 /// What a rule may look at, from the store: the token's payload for the application's claims, the row for the rest.
@@ -357,13 +413,11 @@ pub(crate) fn facts_of<'a>(parts: &'a Parts, checked: &'a Checked) -> Facts<'a> 
 
 /// Why a merge into the payload was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PayloadError {
-    /// The key belongs to stepup: claims that decide are never the application's to write (R-TOK-4).
-    #[error("the payload key is reserved: {0}")]
-    Reserved(String),
-    /// The token would outgrow a cookie, and browsers drop such a cookie without a word.
-    #[error("the payload would be too large")]
-    TooLarge,
+pub enum MergeError {
+    /// The patch, or what would come of it, is no payload: a claim that decides is never the application's to write
+    /// (R-TOK-4), and a token that outgrows a cookie is dropped by browsers without a word.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// The session is gone.
     #[error("the session has ended")]
     Ended,
@@ -374,21 +428,26 @@ pub(crate) async fn merge_payload(
     parts: &Parts,
     handle: &SessionHandle,
     patch: &JsonMap,
-) -> Result<Result<Look, PayloadError>, Fault> {
-    if let Some(key) = patch.keys().find(|key| access::reserved(key, &parts.config.claims)) {
-        return Ok(Err(PayloadError::Reserved(key.clone())));
+) -> Result<Result<Look, MergeError>, Fault> {
+    if let Err(error) = parts.tokens.check_own(patch) {
+        return Ok(Err(error.into()));
     }
-    let Some(look) = parts.store.look(handle, None).await? else { return Ok(Err(PayloadError::Ended)) };
+    let Some(look) = parts.store.look(handle, None).await? else {
+        return Ok(Err(MergeError::Ended));
+    };
     let mut merged = look.session.payload.clone();
     crate::record::user::merge(&mut merged, patch);
-    if access::too_large(&merged) {
-        return Ok(Err(PayloadError::TooLarge));
+    if let Err(error) = parts.tokens.check_own(&merged) {
+        return Ok(Err(error.into()));
     }
     match parts.store.merge_payload(handle, patch).await? {
         Some(payload) => {
-            let session = Session { payload, ..look.session };
+            let session = Session {
+                payload,
+                ..look.session
+            };
             Ok(Ok(Look { session, ..look }))
         }
-        None => Ok(Err(PayloadError::Ended)),
+        None => Ok(Err(MergeError::Ended)),
     }
 }

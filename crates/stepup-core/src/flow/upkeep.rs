@@ -40,7 +40,11 @@ struct Due {
 
 impl Upkeep {
     pub(crate) fn from(now: Timestamp) -> Self {
-        let due = Due { notices: now, keys: now.plus(KEYS_EVERY), sweep: now.plus(SWEEP_EVERY) };
+        let due = Due {
+            notices: now,
+            keys: now.plus(KEYS_EVERY),
+            sweep: now.plus(SWEEP_EVERY),
+        };
         Self { due: Mutex::new(due) }
     }
 
@@ -102,7 +106,11 @@ pub(crate) async fn poll_keys(parts: &Parts) {
                 parts.record(&parts.event(EventKind::KeyRotated, Outcome::Noted));
             }
             if polled.unreadable > 0 {
-                failed(parts, "unreadable_keys", &Fault::Key("a signing key does not open"));
+                failed(
+                    parts,
+                    "unreadable_keys",
+                    &Fault::Key("a signing key does not open"),
+                );
             }
         }
         Err(error) => failed(parts, "keys", &error),
@@ -134,21 +142,35 @@ pub(crate) async fn notices(
     kind: &NoticeKind,
     but: Option<&str>,
 ) -> Result<Vec<Notice>, Fault> {
-    let Some(deliver) = &parts.notices else { return Ok(Vec::new()) };
-    let mut to: Vec<(Channel, String)> =
-        user.methods.iter().filter_map(|m| m.email.clone()).map(|email| (Channel::Email, email)).collect();
+    let Some(deliver) = &parts.notices else {
+        return Ok(Vec::new());
+    };
+    let mut to: Vec<(Channel, String)> = user
+        .methods
+        .iter()
+        .filter_map(|m| m.email.clone())
+        .map(|email| (Channel::Email, email))
+        .collect();
     if let Some(directory) = &parts.directory {
         to.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
     }
     let phones = user.summary.enrolled.iter().filter_map(|e| e.contact.clone());
-    to.extend(phones.filter(|c| c.starts_with('+')).map(|phone| (Channel::Sms, phone)));
+    to.extend(
+        phones
+            .filter(|c| c.starts_with('+'))
+            .map(|phone| (Channel::Sms, phone)),
+    );
     to.retain(|(channel, address)| Some(address.as_str()) != but && deliver.carries(*channel));
     to.dedup();
     let now = parts.now();
     let mut notices = Vec::new();
     for (channel, to) in to {
         let id = NoticeId::new(parts.uuid()?);
-        let sealed = Sealed { channel, to, notice: kind.clone() };
+        let sealed = Sealed {
+            channel,
+            to,
+            notice: kind.clone(),
+        };
         let plain = serde_json::to_vec(&sealed).map_err(|e| Fault::Part(Box::new(e)))?;
         notices.push(Notice {
             sealed: parts.keyring.seal(&place(&id), &plain, &*parts.entropy)?,
@@ -164,7 +186,9 @@ pub(crate) async fn notices(
 }
 
 async fn drain(parts: &Parts) -> Result<(), Fault> {
-    let Some(deliver) = &parts.notices else { return Ok(()) };
+    let Some(deliver) = &parts.notices else {
+        return Ok(());
+    };
     loop {
         let now = parts.now();
         let taken = parts.store.take_notices(now, now.plus(LEASE), BATCH).await?;
@@ -172,13 +196,24 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
         for notice in taken {
             let about = |kind, outcome| parts.event(kind, outcome).of(&notice.tenant, &notice.user);
             let opened = parts.keyring.open(&place(&notice.id), &notice.sealed);
-            let message = opened.ok().and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+            let message = opened
+                .ok()
+                .and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
             let delivered = match message {
                 None => false,
-                Some(Sealed { channel, to, notice: kind }) => {
+                Some(Sealed {
+                    channel,
+                    to,
+                    notice: kind,
+                }) => {
                     let content = Content::Notice(kind);
-                    let message =
-                        Message::new(notice.id.as_str().to_owned(), (channel, to), content, &parts.app, now);
+                    let message = Message::new(
+                        notice.id.as_str().to_owned(),
+                        (channel, to),
+                        content,
+                        &parts.app,
+                        now,
+                    );
                     deliver.deliver(&message).await.is_ok()
                 }
             };

@@ -41,7 +41,11 @@ pub(crate) async fn changed(
         Changed::Enabled => Some(UserState::Live),
         Changed::Password | Changed::Contact => None,
     };
-    let change = UserChange { state, reset_factors: false, notices: Vec::new() };
+    let change = UserChange {
+        state,
+        reset_factors: false,
+        notices: Vec::new(),
+    };
     let there = parts.store.change_user(tenant, user, &change).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     let reason = match what {
@@ -51,28 +55,47 @@ pub(crate) async fn changed(
         Changed::Enabled => "enabled",
         Changed::Deleted => "deleted",
     };
-    parts.record(&parts.event(EventKind::AccountChanged, Outcome::Noted).of(tenant, user).because(reason));
+    parts.record(
+        &parts
+            .event(EventKind::AccountChanged, Outcome::Noted)
+            .of(tenant, user)
+            .because(reason),
+    );
     Ok(there)
 }
 
 async fn delete(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
     let there = parts.store.delete_user(tenant, user).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
-    parts.record(&parts.event(EventKind::AccountDeleted, Outcome::Noted).of(tenant, user));
+    parts.record(
+        &parts
+            .event(EventKind::AccountDeleted, Outcome::Noted)
+            .of(tenant, user),
+    );
     Ok(there)
 }
 
 /// Removes all second factors of a user who lost them: an administrator's act, with a notice, after which the next
 /// sign-in enrolls anew (A-MFA-33). The failure counts are kept: history is not lost by removal (A-MFA-38).
 pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-    let Some(row) = parts.store.user(tenant, user).await? else { return Ok(false) };
+    let Some(row) = parts.store.user(tenant, user).await? else {
+        return Ok(false);
+    };
     let kind = NoticeKind::FactorsReset { at: parts.now() };
     let notices = upkeep::notices(parts, &row, &kind, None).await?;
-    let change = UserChange { state: None, reset_factors: true, notices };
+    let change = UserChange {
+        state: None,
+        reset_factors: true,
+        notices,
+    };
     let there = parts.store.change_user(tenant, user, &change).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     if there {
-        parts.record(&parts.event(EventKind::FactorReset, Outcome::Noted).of(tenant, user));
+        parts.record(
+            &parts
+                .event(EventKind::FactorReset, Outcome::Noted)
+                .of(tenant, user),
+        );
         upkeep::wake(parts);
     }
     Ok(there)
@@ -87,11 +110,17 @@ pub(crate) async fn require_factors(
 ) -> Result<bool, Fault> {
     // Another verb may change the row in between; it never does so for long.
     for _ in 0..3 {
-        let Some(row) = parts.store.user(tenant, user).await? else { return Ok(false) };
+        let Some(row) = parts.store.user(tenant, user).await? else {
+            return Ok(false);
+        };
         if row.state == UserState::Deleted {
             return Ok(false);
         }
-        if parts.store.require_factors(tenant, user, row.revision, required).await? {
+        if parts
+            .store
+            .require_factors(tenant, user, row.revision, required)
+            .await?
+        {
             return Ok(true);
         }
     }
@@ -108,10 +137,16 @@ pub struct DerivedKey(pub String);
 
 fn with_views(user: &User, mut metadata: JsonMap) -> JsonMap {
     if let Some(phone) = user.summary.enrolled(&FactorId::OTP_PHONE) {
-        metadata.insert("passwordlessUserId".to_owned(), Value::from(phone.credential.as_str()));
+        metadata.insert(
+            "passwordlessUserId".to_owned(),
+            Value::from(phone.credential.as_str()),
+        );
     }
     if !user.summary.required.is_empty() {
-        metadata.insert("_supertokens".to_owned(), json!({ "requiredSecondaryFactors": user.summary.required }));
+        metadata.insert(
+            "_supertokens".to_owned(),
+            json!({ "requiredSecondaryFactors": user.summary.required }),
+        );
     }
     metadata
 }

@@ -19,13 +19,28 @@ use crate::time::Timestamp;
 /// `st-mfa.c` counts in seconds, everything else in milliseconds: so the clients read them.
 pub fn derived(config: &Config, standing: &Standing, summary: &Summary, done: &Completed) -> JsonMap {
     let names = &config.claims;
-    let completed: JsonMap =
-        done.iter().map(|(factor, c)| (factor.as_str().to_owned(), Value::from(c.at.as_secs()))).collect();
+    let completed: JsonMap = done
+        .iter()
+        .map(|(factor, c)| (factor.as_str().to_owned(), Value::from(c.at.as_secs())))
+        .collect();
     let mut claims = JsonMap::new();
-    claims.insert(names.mfa.clone(), json!({ "c": completed, "v": standing.satisfied }));
-    claims.insert(names.second_factor.clone(), json!({ "v": standing.second_factor, "t": standing.at.as_ms() }));
-    if let Some(phone) = summary.enrolled(&FactorId::OTP_PHONE).and_then(|e| e.contact.as_deref()) {
-        let shown = if config.mask_contacts { mask_phone(phone) } else { phone.to_owned() };
+    claims.insert(
+        names.mfa.clone(),
+        json!({ "c": completed, "v": standing.satisfied }),
+    );
+    claims.insert(
+        names.second_factor.clone(),
+        json!({ "v": standing.second_factor, "t": standing.at.as_ms() }),
+    );
+    if let Some(phone) = summary
+        .enrolled(&FactorId::OTP_PHONE)
+        .and_then(|e| e.contact.as_deref())
+    {
+        let shown = if config.mask_contacts {
+            mask_phone(phone)
+        } else {
+            phone.to_owned()
+        };
         claims.insert(names.phone.clone(), Value::from(shown));
     }
     claims
@@ -36,7 +51,11 @@ pub fn derived(config: &Config, standing: &Standing, summary: &Summary, done: &C
 pub(crate) fn mask_phone(phone: &str) -> String {
     let chars: Vec<char> = phone.chars().collect();
     let hidden = 3..chars.len().saturating_sub(2);
-    chars.iter().enumerate().map(|(i, c)| if hidden.contains(&i) { '*' } else { *c }).collect()
+    chars
+        .iter()
+        .enumerate()
+        .map(|(i, c)| if hidden.contains(&i) { '*' } else { *c })
+        .collect()
 }
 
 /// A claim of the application's own, fetched when a session is opened and kept in its payload as

@@ -4,3 +4,4 @@ pub mod access;
 pub mod claim;
 pub mod keys;
 pub mod refresh;
+pub mod revocation;

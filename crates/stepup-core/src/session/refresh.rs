@@ -39,7 +39,11 @@ pub struct RefreshToken {
 impl RefreshToken {
     /// A token of `secret`. Handles of ours are far shorter than the 255 bytes that the form has room for.
     pub fn new(handle: SessionHandle, generation: i64, secret: Secret<[u8; 32]>) -> Self {
-        Self { handle, generation, secret }
+        Self {
+            handle,
+            generation,
+            secret,
+        }
     }
 
     /// What the store keeps of it.
@@ -78,7 +82,8 @@ impl RefreshToken {
         let secret: [u8; 32] = secret.try_into().ok()?;
         let right = keyring.mac_by(&KeyId::from(key), Purpose::RefreshTag, &[body])?;
         let same: bool = right.as_bytes().get(..TAG)?.ct_eq(tag).into();
-        (*version == VERSION && same).then(|| Self::new(SessionHandle::from(handle), generation, Secret::new(secret)))
+        (*version == VERSION && same)
+            .then(|| Self::new(SessionHandle::from(handle), generation, Secret::new(secret)))
     }
 }
 
@@ -102,7 +107,9 @@ pub fn successor(
     salt: &[u8; 16],
 ) -> Option<Secret<[u8; 32]>> {
     let parts: [&[u8]; 3] = [handle.as_str().as_bytes(), &generation.to_be_bytes(), salt];
-    keyring.mac_by(key, Purpose::RefreshSuccessor, &parts).map(|mac| Secret::new(*mac.as_bytes()))
+    keyring
+        .mac_by(key, Purpose::RefreshSuccessor, &parts)
+        .map(|mac| Secret::new(*mac.as_bytes()))
 }
 
 /// What a presented token deserves that could not be rotated.
@@ -133,24 +140,37 @@ pub fn judge(
     from: &Origin,
     now: Timestamp,
 ) -> Verdict {
-    let Some((session, user)) = row else { return Verdict::Ended };
+    let Some((session, user)) = row else {
+        return Verdict::Ended;
+    };
     if session.is_over(now) || user.state != UserState::Live || user.epoch != session.epoch {
         return Verdict::Ended;
     }
     let chain = &session.chain;
     if let Some(rise) = chain.rise.filter(|rise| token.generation < rise.generation) {
-        return if now.since(rise.at) < config.rise_grace { Verdict::BeforeRise } else { Verdict::Theft };
+        return if now.since(rise.at) < config.rise_grace {
+            Verdict::BeforeRise
+        } else {
+            Verdict::Theft
+        };
     }
     if token.generation == chain.generation && token.digest() == chain.current {
         return Verdict::Repeat;
     }
-    let predecessor = token.generation.checked_add(1) == Some(chain.generation) && chain.previous == Some(token.digest());
+    let predecessor =
+        token.generation.checked_add(1) == Some(chain.generation) && chain.previous == Some(token.digest());
     if let Some(rotated) = chain.rotated.as_ref().filter(|_| predecessor) {
         // A clock that went back makes the rotation lie in the future; the grace is then not over.
         let in_time = now.since(rotated.at) <= config.grace;
         let somewhere_else = rotated.origin.network != from.network && rotated.origin.agent != from.agent;
         if in_time && !somewhere_else {
-            if let Some(secret) = successor(keyring, &rotated.key, &session.handle, chain.generation, &rotated.salt) {
+            if let Some(secret) = successor(
+                keyring,
+                &rotated.key,
+                &session.handle,
+                chain.generation,
+                &rotated.salt,
+            ) {
                 let next = RefreshToken::new(session.handle.clone(), chain.generation, secret);
                 if next.digest() == chain.current {
                     return Verdict::Grace(next);

@@ -1,0 +1,213 @@
+//! What this process has revoked, remembered for as long as an access token may live.
+//!
+//! An access token is verified without a look at the store. So that a revocation by this process holds for its very
+//! next request (R-SES-5, threat A-SES-18), the revoked handles and users are kept in memory, bounded. When that memory
+//! is full nothing is forgotten and nothing fails open: until what did not fit has expired, every token is looked up in
+//! the store.
+
+use std::collections::HashMap;
+use std::fmt::{self, Debug};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use super::access::AccessClaims;
+use crate::config::SessionConfig;
+use crate::id::{SessionHandle, TenantId, UserId};
+use crate::time::Timestamp;
+
+/// How many revocations are remembered unless told otherwise; about 10 MB.
+pub const DEFAULT_CAPACITY: usize = 65_536;
+
+/// Revocations of this process.
+pub struct Revocations {
+    entries: RwLock<Entries>,
+    capacity: usize,
+    /// How long a token may outlive its revocation.
+    life: Duration,
+    /// How far the clocks of two nodes may differ.
+    skew: Duration,
+    version: AtomicU64,
+}
+
+impl Revocations {
+    /// Room for `capacity` revocations.
+    pub fn new(capacity: usize, config: &SessionConfig) -> Self {
+        Self {
+            entries: RwLock::default(),
+            capacity,
+            // A token may be dated a leeway ahead, and is accepted a leeway past its expiry.
+            life: config
+                .access
+                .saturating_add(config.leeway)
+                .saturating_add(config.leeway),
+            skew: config.leeway,
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Remembers that the session ended. Called once the store has ended it, and before the answer is given.
+    pub fn revoke_handle(&self, handle: &SessionHandle, now: Timestamp) {
+        self.change(now, |entries, until| {
+            if let Some(before) = entries.handles.get_mut(handle) {
+                *before = until.max(*before);
+            } else if entries.has_room(self.capacity, now) {
+                entries.handles.insert(handle.clone(), until);
+            } else {
+                return false;
+            }
+            true
+        });
+    }
+
+    /// Remembers that all sessions of the user ended at `now`, but `except`: the one whose request did it, if it was
+    /// given the user's new epoch.
+    pub fn revoke_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        except: Option<&SessionHandle>,
+        now: Timestamp,
+    ) {
+        self.change(now, |entries, until| {
+            let of_user = entries.users.get_mut(user);
+            let before = of_user.and_then(|list| list.iter_mut().find(|entry| entry.tenant == *tenant));
+            if let Some(before) = before {
+                // A clock that went back must not shorten what was revoked before.
+                before.at = now.max(before.at);
+                before.until = until.max(before.until);
+                before.except = except.cloned();
+            } else if entries.has_room(self.capacity, now) {
+                entries.user_entries += 1;
+                entries.users.entry(user.clone()).or_default().push(UserEntry {
+                    tenant: tenant.clone(),
+                    at: now,
+                    except: except.cloned(),
+                    until,
+                });
+            } else {
+                return false;
+            }
+            true
+        });
+    }
+
+    /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here.
+    pub fn standing(&self, claims: &AccessClaims, now: Timestamp) -> Known {
+        if self.version() == 0 {
+            return Known::Live;
+        }
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if entries.handles.contains_key(claims.handle()) {
+            return Known::Revoked;
+        }
+        let of_user = entries.users.get(claims.user_id());
+        let by_user = of_user
+            .into_iter()
+            .flatten()
+            .find(|entry| entry.tenant == *claims.tenant_id())
+            .map_or(Known::Live, |entry| entry.standing(claims, self.skew));
+        match by_user {
+            Known::Live if entries.full_until.is_some_and(|until| now < until) => Known::AskStore,
+            other => other,
+        }
+    }
+
+    /// Counts the changes, so that who remembers verified tokens sees with one load that nothing was revoked since.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Lets `add` remember something until the given time; whether there was room.
+    fn change(&self, now: Timestamp, add: impl FnOnce(&mut Entries, Timestamp) -> bool) {
+        let until = now.plus(self.life);
+        {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            if add(&mut entries, until) {
+                entries.earliest = Some(entries.earliest.map_or(until, |first| first.min(until)));
+            } else {
+                entries.full_until = entries.full_until.max(Some(until));
+            }
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Revocations")
+            .field("entries", &entries.len())
+            .field("full_until", &entries.full_until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What this process knows of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing speaks against it.
+    Live,
+    /// It was revoked.
+    Revoked,
+    /// It may have been: only the session's row tells. If the store fails, the request is refused.
+    AskStore,
+}
+
+#[derive(Default)]
+struct Entries {
+    handles: HashMap<SessionHandle, Timestamp>,
+    users: HashMap<UserId, Vec<UserEntry>>,
+    /// Entries in all lists of `users`.
+    user_entries: usize,
+    /// No entry expires before.
+    earliest: Option<Timestamp>,
+    /// When the last revocation that did not fit has expired.
+    full_until: Option<Timestamp>,
+}
+
+impl Entries {
+    fn len(&self) -> usize {
+        self.handles.len() + self.user_entries
+    }
+
+    /// Whether one more fits. What has expired is dropped only when room is needed: a clock that leaps ahead and back
+    /// then revives nothing.
+    fn has_room(&mut self, capacity: usize, now: Timestamp) -> bool {
+        if self.len() >= capacity && self.earliest.is_some_and(|first| first <= now) {
+            self.handles.retain(|_, until| now < *until);
+            self.users.retain(|_, entries| {
+                entries.retain(|entry| now < entry.until);
+                !entries.is_empty()
+            });
+            self.user_entries = self.users.values().map(Vec::len).sum();
+            let handles = self.handles.values().copied();
+            let users = self.users.values().flatten().map(|entry| entry.until);
+            self.earliest = handles.chain(users).min();
+        }
+        self.len() < capacity
+    }
+}
+
+struct UserEntry {
+    tenant: TenantId,
+    at: Timestamp,
+    except: Option<SessionHandle>,
+    until: Timestamp,
+}
+
+impl UserEntry {
+    /// Tokens carry whole seconds, and another node's clock may differ: near the moment of the revocation only the row
+    /// tells whether a token came before or after.
+    fn standing(&self, claims: &AccessClaims, skew: Duration) -> Known {
+        let second = Timestamp::from_ms(self.at.as_secs().saturating_mul(1000));
+        let issued = claims.issued_at();
+        if self.except.as_ref() == Some(claims.handle()) || issued > second.plus(skew) {
+            Known::Live
+        } else if issued < second.minus(skew) {
+            Known::Revoked
+        } else {
+            Known::AskStore
+        }
+    }
+}
