@@ -128,6 +128,18 @@ pub struct CookieRules {
 }
 
 impl CookieRules {
+    /// Host-only cookies under the plain names; the rest by field.
+    pub fn new(same_site: SameSite, secure: bool, refresh_path: impl Into<String>) -> Self {
+        Self {
+            names: Names::default(),
+            secure,
+            same_site,
+            domain: None,
+            older_domain: None,
+            refresh_path: refresh_path.into(),
+        }
+    }
+
     /// Path of the access token's cookie.
     pub const ACCESS_PATH: &'static str = "/";
 

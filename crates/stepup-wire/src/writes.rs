@@ -221,20 +221,12 @@ mod tests {
     use http::header::{CACHE_CONTROL, SET_COOKIE, VARY};
 
     use super::*;
-    use crate::cookie::Names;
     use crate::site::SameSite;
 
     const NOW: Timestamp = Timestamp::from_ms(1_764_000_000_000);
 
     fn rules() -> CookieRules {
-        CookieRules {
-            names: Names::Compatible,
-            secure: true,
-            same_site: SameSite::Lax,
-            domain: None,
-            older_domain: None,
-            refresh_path: "/auth/session/refresh".to_owned(),
-        }
+        CookieRules::new(SameSite::Lax, true, "/auth/session/refresh")
     }
 
     fn secret(text: &str) -> Secret<String> {

@@ -18,14 +18,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
 }
 
 fn rules() -> CookieRules {
-    CookieRules {
-        names: Names::Compatible,
-        secure: true,
-        same_site: SameSite::Lax,
-        domain: None,
-        older_domain: None,
-        refresh_path: "/auth/session/refresh".to_owned(),
-    }
+    CookieRules::new(SameSite::Lax, true, "/auth/session/refresh")
 }
 
 fn lines(headers: &HeaderMap) -> Vec<&str> {

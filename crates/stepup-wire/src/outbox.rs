@@ -1,0 +1,160 @@
+//! What a guard owes to the response: tokens that changed while the request was judged or handled.
+//!
+//! A guard runs long before there is a response, and the handler behind it may fail. So the guard leaves what it owes
+//! here, and the layer around everything pays it on whatever response passes, errors included: a renewed or ended
+//! session must reach the client on every status (trap: a 403 that forgets the new token).
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use stepup_core::time::Timestamp;
+
+use crate::cookie::CookieRules;
+use crate::header::keep_private;
+use crate::writes::TokenWrites;
+
+/// Collects what is owed to one response. Clones are handles of the same collection.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    read: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    writes: TokenWrites,
+    committed: bool,
+}
+
+/// The response has gone: what was to be written cannot reach the client any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the response has been sent already")]
+pub struct Committed;
+
+impl Outbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that a session was read. The answer depends on it, whatever it says, and must not be cached.
+    pub fn note_read(&self) {
+        self.0.read.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds `writes`. They win over earlier ones where both speak.
+    ///
+    /// # Errors
+    /// [`Committed`], if the response was sent already, say because a task outlived its request. The caller's
+    /// change stands in the store all the same, and reaches the client with its next refresh.
+    pub fn push(&self, writes: TokenWrites) -> Result<(), Committed> {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.committed {
+            return Err(Committed);
+        }
+        state.writes.then(writes);
+        Ok(())
+    }
+
+    /// Writes what is owed to the response's headers, once; a second commit writes nothing.
+    pub fn commit(&self, rules: &CookieRules, now: Timestamp, headers: &mut HeaderMap) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut state.committed, true) {
+            return;
+        }
+        let writes = std::mem::take(&mut state.writes);
+        drop(state);
+        writes.apply(rules, now, headers);
+        if self.0.read.load(Ordering::Relaxed) {
+            keep_private(headers);
+        }
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbox(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::{CACHE_CONTROL, VARY};
+
+    use super::*;
+    use crate::site::SameSite;
+    use crate::transfer::Mode;
+    use crate::writes::FRONT_TOKEN;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_764_000_000_000);
+
+    fn rules() -> CookieRules {
+        CookieRules::new(SameSite::Lax, true, "/auth/session/refresh")
+    }
+
+    fn access(front: &str) -> TokenWrites {
+        let mut writes = TokenWrites::new();
+        writes.set_access(Mode::Header, "a".to_owned().into(), front.to_owned());
+        writes
+    }
+
+    fn ended() -> TokenWrites {
+        let mut writes = TokenWrites::new();
+        writes.end(Mode::Header);
+        writes
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_once() {
+        let outbox = Outbox::new();
+        outbox.push(access("one")).unwrap();
+        outbox.clone().push(access("two")).unwrap();
+        let mut headers = HeaderMap::new();
+        outbox.commit(&rules(), NOW, &mut headers);
+        assert_eq!(headers[FRONT_TOKEN], "two");
+        let mut again = HeaderMap::new();
+        outbox.commit(&rules(), NOW, &mut again);
+        assert!(again.is_empty());
+    }
+
+    #[test]
+    fn a_session_that_ended_later_is_ended() {
+        let outbox = Outbox::new();
+        outbox.push(access("one")).unwrap();
+        outbox.push(ended()).unwrap();
+        let mut headers = HeaderMap::new();
+        outbox.commit(&rules(), NOW, &mut headers);
+        assert_eq!(headers[FRONT_TOKEN], "remove");
+    }
+
+    #[test]
+    fn a_write_after_the_response_is_an_error() {
+        let outbox = Outbox::new();
+        outbox.commit(&rules(), NOW, &mut HeaderMap::new());
+        assert_eq!(outbox.push(access("late")), Err(Committed));
+    }
+
+    #[test]
+    fn a_session_that_was_only_read_keeps_the_answer_out_of_caches() {
+        let outbox = Outbox::new();
+        outbox.note_read();
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+        outbox.commit(&rules(), NOW, &mut headers);
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers[VARY], "Cookie, Authorization");
+    }
+
+    #[test]
+    fn a_request_without_a_session_leaves_the_answer_alone() {
+        let mut headers = HeaderMap::new();
+        Outbox::new().commit(&rules(), NOW, &mut headers);
+        assert!(headers.is_empty());
+    }
+}

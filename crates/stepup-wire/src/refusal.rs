@@ -1,0 +1,221 @@
+//! Refusals: what a caller is told who may not, or who cannot be understood.
+//!
+//! The bodies are the protocol's. A 401 means "refresh, then try again" to every client, so it is said only where a
+//! refresh can help or the session is over; everything else has another status.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use stepup_core::rule::ClaimFailure;
+
+use crate::csrf::Forgery;
+use crate::json::InputError;
+use crate::reply::Reply;
+use crate::writes::TokenWrites;
+
+/// Why there is no better answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// There is no session. Nothing is cleared: the request may have raced with the sign-in of another tab.
+    NoSession,
+    /// The session is over. Its tokens are taken back, whichever way they travel.
+    SessionOver,
+    /// The session is over, or cannot be used, but what the client holds stays as it is: a page of another origin
+    /// could have caused this, or newer tokens are on their way.
+    Unusable,
+    /// The access token is of no use, a refresh may give a better one. Nothing is cleared.
+    TryRefresh,
+    /// A retired refresh token was used again. The session has been ended.
+    Theft,
+    /// The session lacks what the route asks for: every failing claim, once.
+    InvalidClaims(Vec<ClaimFailure>),
+    /// A page of another origin sent the request.
+    Forged(Forgery),
+    /// The request cannot be understood.
+    BadRequest(InputError),
+    /// There is no such thing.
+    NotFound,
+    /// The path is ours, the method is not.
+    WrongMethod(Vec<Method>),
+    /// The body is too long. It was not read to its end.
+    TooLarge,
+    /// The body has a type that is not taken. It was not read.
+    WrongType,
+    /// Throttled, on an endpoint that may say so by status.
+    TooMany(Duration),
+    /// The store, or another part under us, does not answer. Trying again later may help; until then all is denied.
+    Unavailable,
+    /// A part is missing or broken that no later try mends. The log names it.
+    Broken,
+}
+
+impl Refusal {
+    /// The answer.
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Self::NoSession | Self::Unusable => Reply::message(StatusCode::UNAUTHORIZED, UNAUTHORISED),
+            Self::SessionOver => {
+                Reply::message(StatusCode::UNAUTHORIZED, UNAUTHORISED).with_tokens(everything_taken_back())
+            }
+            Self::TryRefresh => Reply::message(StatusCode::UNAUTHORIZED, TRY_REFRESH),
+            Self::Theft => {
+                Reply::message(StatusCode::UNAUTHORIZED, THEFT).with_tokens(everything_taken_back())
+            }
+            Self::InvalidClaims(failures) => Reply::json(StatusCode::FORBIDDEN, &invalid_claims(failures)),
+            Self::Forged(Forgery::NoCustomHeader) => Reply::message(StatusCode::UNAUTHORIZED, TRY_REFRESH),
+            Self::Forged(Forgery::FormBody) | Self::WrongType => Reply::message(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be application/json",
+            ),
+            Self::Forged(Forgery::ForeignOrigin | Forgery::CrossSite) => {
+                Reply::message(StatusCode::FORBIDDEN, "requests from this origin are not allowed")
+            }
+            Self::BadRequest(error) => Reply::message(StatusCode::BAD_REQUEST, &error.to_string()),
+            Self::NotFound => Reply::message(StatusCode::NOT_FOUND, "not found"),
+            Self::WrongMethod(methods) => wrong_method(&methods),
+            Self::TooLarge => Reply::message(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+            Self::TooMany(after) => {
+                Reply::message(StatusCode::TOO_MANY_REQUESTS, "too many requests").retry_after(after)
+            }
+            Self::Unavailable => Reply::message(StatusCode::SERVICE_UNAVAILABLE, "temporarily unavailable"),
+            Self::Broken => Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+        }
+    }
+}
+
+const UNAUTHORISED: &str = "unauthorised";
+const TRY_REFRESH: &str = "try refresh token";
+const THEFT: &str = "token theft detected";
+
+/// After a failed request it is not known which way the client keeps its tokens, so both are emptied.
+fn everything_taken_back() -> TokenWrites {
+    let mut writes = TokenWrites::new();
+    writes.end_everywhere();
+    writes
+}
+
+fn invalid_claims(failures: Vec<ClaimFailure>) -> Value {
+    let errors: Vec<Value> = failures
+        .into_iter()
+        .map(|failure| match failure.reason {
+            Some(reason) => json!({ "id": failure.id, "reason": reason }),
+            None => json!({ "id": failure.id }),
+        })
+        .collect();
+    json!({ "message": "invalid claim", "claimValidationErrors": errors })
+}
+
+fn wrong_method(methods: &[Method]) -> Reply {
+    let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    let reply = Reply::message(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    match HeaderValue::try_from(names.join(", ")) {
+        Ok(allow) => reply.with_header(ALLOW, allow),
+        Err(_) => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::SET_COOKIE;
+    use stepup_core::time::Timestamp;
+
+    use super::*;
+    use crate::cookie::CookieRules;
+    use crate::site::SameSite;
+    use crate::writes::FRONT_TOKEN;
+
+    fn sent(refusal: Refusal) -> (u16, String, bool) {
+        let rules = CookieRules::new(SameSite::Lax, true, "/auth/session/refresh");
+        let response = refusal.into_reply().into_response(&rules, Timestamp::from_ms(0));
+        let cleared = response.headers().contains_key(FRONT_TOKEN);
+        assert_eq!(cleared, response.headers().contains_key(SET_COOKIE));
+        (
+            response.status().as_u16(),
+            String::from_utf8(response.body().to_vec()).unwrap(),
+            cleared,
+        )
+    }
+
+    #[test]
+    fn the_401s_clear_what_the_contract_says() {
+        let body = |message: &str| format!(r#"{{"message":"{message}"}}"#);
+        assert_eq!(sent(Refusal::NoSession), (401, body("unauthorised"), false));
+        assert_eq!(sent(Refusal::Unusable), (401, body("unauthorised"), false));
+        assert_eq!(sent(Refusal::SessionOver), (401, body("unauthorised"), true));
+        assert_eq!(sent(Refusal::TryRefresh), (401, body("try refresh token"), false));
+        assert_eq!(sent(Refusal::Theft), (401, body("token theft detected"), true));
+    }
+
+    #[test]
+    fn a_forged_request_changes_nothing_on_the_client() {
+        assert_eq!(sent(Refusal::Forged(Forgery::ForeignOrigin)).0, 403);
+        assert_eq!(sent(Refusal::Forged(Forgery::CrossSite)).0, 403);
+        assert_eq!(sent(Refusal::Forged(Forgery::NoCustomHeader)).0, 401);
+        assert_eq!(sent(Refusal::Forged(Forgery::FormBody)).0, 415);
+        for forgery in [
+            Forgery::ForeignOrigin,
+            Forgery::CrossSite,
+            Forgery::NoCustomHeader,
+            Forgery::FormBody,
+        ] {
+            assert!(!sent(Refusal::Forged(forgery)).2, "{forgery:?}");
+        }
+    }
+
+    #[test]
+    fn failing_claims_are_listed_with_their_reasons() {
+        let failures = vec![
+            ClaimFailure {
+                id: "st-mfa".to_owned(),
+                reason: Some(json!({ "message": "x" })),
+            },
+            ClaimFailure {
+                id: "role".to_owned(),
+                reason: None,
+            },
+        ];
+        assert_eq!(
+            sent(Refusal::InvalidClaims(failures)),
+            (
+                403,
+                r#"{"message":"invalid claim","claimValidationErrors":[{"id":"st-mfa","reason":{"message":"x"}},{"id":"role"}]}"#
+                    .to_owned(),
+                false
+            )
+        );
+    }
+
+    #[test]
+    fn every_other_refusal_is_json_with_a_message() {
+        for (refusal, status) in [
+            (Refusal::BadRequest(InputError::Malformed), 400),
+            (Refusal::BadRequest(InputError::Missing("totp")), 400),
+            (Refusal::NotFound, 404),
+            (Refusal::WrongMethod(vec![Method::GET]), 405),
+            (Refusal::TooLarge, 413),
+            (Refusal::WrongType, 415),
+            (Refusal::TooMany(Duration::from_secs(1)), 429),
+            (Refusal::Broken, 500),
+            (Refusal::Unavailable, 503),
+        ] {
+            let (code, body, cleared) = sent(refusal);
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(code, status);
+            assert!(body["message"].is_string() && !cleared);
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_names_the_right_ones() {
+        let reply = wrong_method(&[Method::GET, Method::POST]);
+        let rules = CookieRules::new(SameSite::Lax, true, "/auth/session/refresh");
+        let response = reply.into_response(&rules, Timestamp::from_ms(0));
+        assert_eq!(response.headers()[ALLOW], "GET, POST, HEAD, OPTIONS");
+    }
+}
