@@ -350,6 +350,23 @@ impl AccessClaims {
     pub fn payload(&self) -> &JsonMap {
         &self.payload
     }
+
+    /// Claims that nobody signed.
+    #[cfg(test)]
+    pub(crate) fn for_tests(tenant: &str, user: &str, handle: &str, issued_at: Timestamp) -> Self {
+        Self {
+            user: user.into(),
+            method: user.into(),
+            tenant: tenant.into(),
+            handle: handle.into(),
+            refresh_hash: String::new(),
+            iat: issued_at.as_secs(),
+            exp: issued_at.as_secs().saturating_add(900),
+            mfa: None,
+            second_factor: None,
+            payload: JsonMap::new(),
+        }
+    }
 }
 
 /// `st-mfa`: `{"c":{"<factor>":seconds},"v":bool}`.

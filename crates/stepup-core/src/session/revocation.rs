@@ -106,7 +106,7 @@ impl Revocations {
             .into_iter()
             .flatten()
             .find(|entry| entry.tenant == *claims.tenant_id())
-            .map_or(Known::Live, |entry| entry.standing(claims, self.skew));
+            .map_or(Known::Live, |entry| entry.standing(claims, now, self.skew));
         match by_user {
             Known::Live if entries.full_until.is_some_and(|until| now < until) => Known::AskStore,
             other => other,
@@ -198,16 +198,19 @@ struct UserEntry {
 
 impl UserEntry {
     /// Tokens carry whole seconds, and another node's clock may differ: near the moment of the revocation only the row
-    /// tells whether a token came before or after.
-    fn standing(&self, claims: &AccessClaims, skew: Duration) -> Known {
+    /// tells whether a token came before or after. So it does when the clock went back behind the revocation.
+    fn standing(&self, claims: &AccessClaims, now: Timestamp, skew: Duration) -> Known {
         let second = Timestamp::from_ms(self.at.as_secs().saturating_mul(1000));
         let issued = claims.issued_at();
         if self.except.as_ref() == Some(claims.handle()) || issued > second.plus(skew) {
             Known::Live
-        } else if issued < second.minus(skew) {
+        } else if issued < second.minus(skew) && self.at <= now.plus(skew) {
             Known::Revoked
         } else {
             Known::AskStore
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
