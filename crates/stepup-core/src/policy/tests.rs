@@ -26,6 +26,7 @@ fn completion(ms: i64, kind: Kind, channel: Option<&str>, first: bool) -> Comple
         kind,
         channel: channel.map(str::to_owned),
         first,
+        signed_up: false,
     }
 }
 
