@@ -27,6 +27,7 @@ use crate::record::user::{Identifier, IdentifierKind, User};
 use crate::rule::{ClaimFailure, Rule, judge};
 use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
+use crate::session::refresh::RefreshToken;
 use crate::session::revocation::Known;
 use crate::storage::Storage;
 use crate::time::Timestamp;
@@ -186,6 +187,20 @@ impl Stepup {
     /// [`Fault`]: the token was not used up.
     pub async fn refresh(&self, token: &str, caller: &Caller) -> Result<RefreshOutcome, Fault> {
         session::refresh(&self.parts, token, caller).await
+    }
+
+    /// Uses the one of several refresh tokens that belongs to a living session. With two living sessions, and with
+    /// none, the outcome is [`RefreshOutcome::Ended`].
+    ///
+    /// # Errors
+    /// [`Fault`]: no token was used up.
+    pub async fn refresh_one_of(&self, tokens: &[&str], caller: &Caller) -> Result<RefreshOutcome, Fault> {
+        session::refresh_one_of(&self.parts, tokens, caller).await
+    }
+
+    /// Whether `text` is a refresh token that this site made. It may long be used or ended; no storage is touched.
+    pub fn is_refresh_token(&self, text: &str) -> bool {
+        RefreshToken::decode(&self.parts.keyring, text).is_some()
     }
 
     /// Ends a session. Whether there was one.

@@ -190,6 +190,51 @@ pub enum RefreshOutcome {
     Theft,
 }
 
+/// Uses the one of several refresh tokens that belongs to a living session: a browser may hold leftovers under the name
+/// of the live one, and which of them comes first says nothing (R-COO-2). A leftover is a leftover here, not a theft.
+/// Two living sessions are one too many, and end in [`RefreshOutcome::Ended`] with both left alone.
+pub(crate) async fn refresh_one_of(
+    parts: &Parts,
+    texts: &[&str],
+    caller: &Caller,
+) -> Result<RefreshOutcome, Fault> {
+    if let [text] = texts {
+        return refresh(parts, text, caller).await;
+    }
+    let now = parts.now();
+    let mut live: Option<(&str, RefreshToken)> = None;
+    let mut before_rise = false;
+    for text in texts {
+        let Some(token) = RefreshToken::decode(&parts.keyring, text) else {
+            continue;
+        };
+        let look = parts.store.look(&token.handle, None).await?;
+        let row = look.as_ref().map(|l| (&l.session, &l.user));
+        let config = &parts.config.sessions;
+        match refresh::judge(&parts.keyring, config, row, &token, &caller.origin, now) {
+            // Current, or the predecessor of the current one within the grace.
+            Verdict::Repeat | Verdict::Grace(_) => {}
+            // Its successors may be on their way to the client: nothing may be cleared.
+            Verdict::BeforeRise => {
+                before_rise = true;
+                continue;
+            }
+            Verdict::Ended | Verdict::Theft => continue,
+        }
+        match &live {
+            None => live = Some((text, token)),
+            Some((_, other)) if other.handle != token.handle => return Ok(RefreshOutcome::Ended),
+            Some((_, other)) if token.generation > other.generation => live = Some((text, token)),
+            Some(_) => {}
+        }
+    }
+    match live {
+        Some((text, _)) => refresh(parts, text, caller).await,
+        None if before_rise => Ok(RefreshOutcome::BeforeRise),
+        None => Ok(RefreshOutcome::Ended),
+    }
+}
+
 /// Uses a refresh token: one signature and one statement, unless it is no longer the current one.
 pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Result<RefreshOutcome, Fault> {
     let Some(token) = RefreshToken::decode(&parts.keyring, text) else {

@@ -48,7 +48,7 @@ pub fn derived(config: &Config, standing: &Standing, summary: &Summary, done: &C
 
 /// The number with all but its country's first digits and its last two hidden; taken for the stored number when a
 /// client sends it back.
-pub(crate) fn mask_phone(phone: &str) -> String {
+pub fn mask_phone(phone: &str) -> String {
     let chars: Vec<char> = phone.chars().collect();
     let hidden = 3..chars.len().saturating_sub(2);
     chars
