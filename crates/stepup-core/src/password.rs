@@ -81,17 +81,70 @@ pub enum PasswordFault {
 pub struct PasswordRule {
     min: usize,
     max: usize,
+    words: Vec<String>,
+}
+
+/// Lengths that are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRuleError {
+    /// The least length is below eight.
+    #[error("passwords of fewer than 8 characters may not be accepted")]
+    MinTooLow,
+    /// The greatest length is below 64, or below the least.
+    #[error("passwords of 64 characters must be accepted")]
+    MaxTooLow,
 }
 
 impl PasswordRule {
     /// For a password that is followed by a second factor: 8 to 256 code points.
     pub const fn with_second_factor() -> Self {
-        Self { min: 8, max: 256 }
+        Self {
+            min: 8,
+            max: 256,
+            words: Vec::new(),
+        }
     }
 
     /// For a password that is the only factor: 15 to 256 code points.
     pub const fn sole_factor() -> Self {
-        Self { min: 15, max: 256 }
+        Self {
+            min: 15,
+            max: 256,
+            words: Vec::new(),
+        }
+    }
+
+    /// With other lengths, in code points.
+    ///
+    /// # Errors
+    /// `min` below 8, or `max` below 64 or `min`.
+    ///
+    /// # Source
+    /// NIST SP 800-63B-4 §3.1.1.2; ASVS v5.0.0-6.2.1 and 6.2.9.
+    pub fn with_lengths(mut self, min: usize, max: usize) -> Result<Self, PasswordRuleError> {
+        if min < 8 {
+            return Err(PasswordRuleError::MinTooLow);
+        }
+        if max < min.max(64) {
+            return Err(PasswordRuleError::MaxTooLow);
+        }
+        (self.min, self.max) = (min, max);
+        Ok(self)
+    }
+
+    /// With words that are refused like the service's name: of the organization, its products, its places.
+    ///
+    /// # Source
+    /// ASVS v5.0.0-6.1.2 and 6.2.11.
+    #[must_use]
+    pub fn with_words<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.words.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// The least length, in code points.
+    pub fn min(&self) -> usize {
+        self.min
     }
 
     /// Judges a new password of the user with `email`, at the service called `service_name`.
@@ -115,7 +168,20 @@ impl PasswordRule {
         if len > self.max {
             return Err(PasswordFault::TooLong);
         }
-        let _ = (email, service_name);
+        let folded = folded(&normal);
+        // A word written twice is as easily guessed as the word.
+        let word = repeated_unit(&folded);
+        if word.chars().count() < self.min.min(len) || is_run(word) || is_common(word) {
+            return Err(PasswordFault::Common);
+        }
+        let address = email.map(|email| [email.local_part(), email.as_str()]);
+        let words = address.iter().flatten().copied();
+        let words = words
+            .chain([service_name])
+            .chain(self.words.iter().map(String::as_str));
+        if words.into_iter().any(|word| is_derived(&folded, word)) {
+            return Err(PasswordFault::PersonalData);
+        }
         Ok(())
     }
 }
@@ -125,3 +191,76 @@ impl Default for PasswordRule {
         Self::with_second_factor()
     }
 }
+
+/// Lower case, in a buffer that is wiped.
+fn folded(normal: &str) -> Zeroizing<String> {
+    let mut folded = Zeroizing::new(String::with_capacity(normal.len() * 3));
+    folded.extend(normal.chars().flat_map(char::to_lowercase));
+    folded
+}
+
+/// The shortest text that `text` is a repetition of; `text` itself if it repeats nothing.
+fn repeated_unit(text: &str) -> &str {
+    text.char_indices()
+        .skip(1)
+        .filter_map(|(end, _)| text.get(..end))
+        .find(|unit| {
+            text.len().is_multiple_of(unit.len())
+                && text
+                    .as_bytes()
+                    .chunks(unit.len())
+                    .all(|chunk| chunk == unit.as_bytes())
+        })
+        .unwrap_or(text)
+}
+
+/// Whether `text` counts up or down: `abcdefgh`, `9876543210`, `34567890`.
+fn is_run(text: &str) -> bool {
+    let step = |from: char, to: char| match (from.to_digit(10), to.to_digit(10)) {
+        (Some(9), Some(0)) => 1,
+        (Some(0), Some(9)) => -1,
+        _ => i64::from(u32::from(to)) - i64::from(u32::from(from)),
+    };
+    let steps = || {
+        text.chars()
+            .zip(text.chars().skip(1))
+            .map(|(from, to)| step(from, to))
+    };
+    steps().all(|step| step == 1) || steps().all(|step| step == -1)
+}
+
+/// Whether `word` is on the block list. New passwords are rare and hashing one takes a hundred times as long, so the
+/// list is read through and not indexed.
+fn is_common(word: &str) -> bool {
+    common_passwords().any(|common| common == word)
+}
+
+/// The block list, most common first.
+fn common_passwords() -> impl Iterator<Item = &'static str> {
+    let list = include_str!("../data/common-passwords.txt");
+    list.lines().skip_while(|line| !line.is_empty()).skip(1)
+}
+
+/// Whether `folded` is `word` with little around it: other case, signs between, up to eight signs and digits more.
+fn is_derived(folded: &str, word: &str) -> bool {
+    let letters = |text: &str| -> Zeroizing<String> {
+        let mut letters = Zeroizing::new(String::with_capacity(text.len() * 3));
+        letters.extend(
+            text.nfkc()
+                .flat_map(char::to_lowercase)
+                .filter(|c| c.is_alphanumeric()),
+        );
+        letters
+    };
+    let (typed, word) = (letters(folded), letters(word));
+    if typed.is_empty() || word.is_empty() {
+        return false;
+    }
+    let core = |text| str::trim_matches(text, char::is_numeric);
+    let (typed_core, word_core) = (core(typed.as_str()), core(word.as_str()));
+    let around = folded.chars().count() - typed_core.chars().count();
+    typed == word || (!word_core.is_empty() && typed_core == word_core && around <= 8)
+}
+
+#[cfg(test)]
+mod tests;
