@@ -1,0 +1,567 @@
+// The demo's client. It speaks the same endpoints as the frontend SDKs, by plain fetch and with cookies, and shows each
+// answer it can get. It holds no token: cookies are HttpOnly, and what the session says is read from `front-token`.
+
+const api = document.body.dataset.api;
+const $ = (id) => document.getElementById(id);
+
+/** What `front-token` said last: `{ userId, expires, claims }`, or null without a session. */
+let session = null;
+/** The code that was asked for: ids to answer it with, the number, and when. Kept over a reload, so that it costs no second SMS. */
+let challenge = null;
+/** The stored phone number, once the server told it. */
+let storedNumber = null;
+/** The call that was refused until the second factor is confirmed again. */
+let pending = null;
+
+// ---------------------------------------------------------------- talking to the server
+
+class Unreachable extends Error {}
+class Ended extends Error {}
+
+/** One request. `rid` says whom it is for; it is also what proves that this page sent it, where the server asks for that. */
+async function send(method, path, body, rid = "anti-csrf") {
+  const headers = { rid, "st-auth-mode": "cookie" };
+  if (path.startsWith(`${api}/`)) headers["fdi-version"] = "4.1";
+  if (body !== undefined) headers["content-type"] = "application/json";
+  let response;
+  let text;
+  try {
+    const signal = AbortSignal.timeout(15_000);
+    response = await fetch(path, { method, headers, signal, cache: "no-store", body: body && JSON.stringify(body) });
+    text = await response.text();
+  } catch {
+    throw new Unreachable();
+  }
+  learn(response.headers.get("front-token"));
+  try {
+    return { status: response.status, body: JSON.parse(text) ?? {} };
+  } catch {
+    return { status: response.status, body: { message: text || response.statusText } };
+  }
+}
+
+/** A request of the session: an access token that ran out is refreshed once and the request repeated. */
+async function call(method, path, body, rid) {
+  let answer = await send(method, path, body, rid);
+  if (answer.status === 401 && answer.body.message === "try refresh token") {
+    // Repeated even if the refresh was refused: another tab may have been first, and the cookies are new by now.
+    await refresh();
+    answer = await send(method, path, body, rid);
+  }
+  if (answer.status === 401) throw new Ended();
+  return answer;
+}
+
+let refreshing = null;
+/** Requests that run out together share one refresh. */
+function refresh() {
+  refreshing ??= send("POST", `${api}/session/refresh`, undefined, "session").finally(() => (refreshing = null));
+  return refreshing;
+}
+
+/** Takes in a `front-token`: base64 of UTF-8 JSON, or `remove`. */
+function learn(token) {
+  if (token === null) return;
+  if (token === "remove") {
+    session = null;
+  } else {
+    const bytes = Uint8Array.from(atob(token), (character) => character.charCodeAt(0));
+    const { uid, ate, up } = JSON.parse(new TextDecoder().decode(bytes));
+    session = { userId: uid, expires: ate, claims: up };
+  }
+  paint();
+}
+
+const isComplete = () => session?.claims["2fa-completed"]?.v === true;
+const failedClaims = (answer) => (answer.body.claimValidationErrors ?? []).map((error) => error.id);
+
+/** The sentence for an answer that has no place of its own on the page. */
+function explain({ status, body }) {
+  if (status === 200 && (body.message || body.reason)) return body.message ?? body.reason;
+  if (status === 503) return "The server cannot answer just now, so it refuses. Nothing was changed; try again in a moment.";
+  return `The server refused: ${body.message ?? body.status ?? "it gave no reason"} (HTTP ${status}).`;
+}
+
+// ---------------------------------------------------------------- steps
+
+const titles = { door: "Sign in", phone: "Your phone", send: "Your phone", code: "Enter the code", inside: "You are in" };
+const appName = document.title;
+
+/** Shows one step and puts the focus on its heading, so that a screen reader says where we are. */
+function show(name, { problem = "", notice = "", focus = true } = {}) {
+  let current;
+  for (const step of document.querySelectorAll("[data-step]")) {
+    step.hidden = step.dataset.step !== name;
+    if (!step.hidden) current = step;
+  }
+  document.querySelectorAll(".stairs li").forEach((stair, index) => {
+    const place = index + 1 - Number(current.dataset.stair);
+    stair.className = place < 0 || name === "inside" ? "done" : "";
+    if (place === 0) stair.setAttribute("aria-current", "step");
+    else stair.removeAttribute("aria-current");
+  });
+  for (const number of document.querySelectorAll(".number")) fillNumber(number);
+  for (const field of current.querySelectorAll("input")) fieldError(field.id, "");
+  document.body.dataset.at = name;
+  document.title = titles[name] ? `${titles[name]} – ${appName}` : appName;
+  say("notice", notice);
+  say("problem", problem);
+  if (name !== "code") clearInterval(ticking);
+  paint();
+  if (focus) current.querySelector("h2").focus();
+}
+
+function say(id, text) {
+  $(id).textContent = text;
+  $(id).hidden = !text;
+  // What was pressed may be far below on a small screen.
+  if (text) $(id).scrollIntoView({ block: "nearest" });
+}
+
+function fieldError(id, text) {
+  $(`${id}-error`).textContent = text;
+  $(`${id}-error`).hidden = !text;
+  if (text) $(id).setAttribute("aria-invalid", "true");
+  else $(id).removeAttribute("aria-invalid");
+}
+
+/** Shows errors under their fields and goes to the first of them. */
+function fieldErrors(errors) {
+  for (const [id, text] of errors) fieldError(id, text);
+  $(errors[0][0]).focus();
+}
+
+/** Whose phone it is is nobody's business who looks over a shoulder; the last two digits tell two phones apart. */
+function fillNumber(element) {
+  const number = challenge?.number ?? storedNumber ?? "";
+  const isNumber = /^\+[\d\s().-]+$/.test(number);
+  const dots = Object.assign(document.createElement("span"), { textContent: "•••• ••", ariaHidden: "true" });
+  const spoken = Object.assign(document.createElement("span"), { textContent: "the number ending in ", className: "spoken" });
+  // A server that masks numbers itself sends something else than digits, which is shown as it came.
+  if (isNumber) element.replaceChildren(spoken, dots, number.slice(-2));
+  else element.textContent = number || "your phone";
+}
+
+/** Runs what a button or a form does: once at a time, and with an answer for everything that can go wrong on the way. */
+async function act(control, work) {
+  if (control?.getAttribute("aria-busy")) return;
+  control?.setAttribute("aria-busy", "true");
+  if (control) for (const id of ["notice", "problem"]) say(id, "");
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Ended) ended();
+    else if (error instanceof Unreachable) unreachable();
+    else {
+      say("problem", "Something went wrong on this page. Reloading it is safe.");
+      throw error;
+    }
+  } finally {
+    control?.removeAttribute("aria-busy");
+  }
+}
+
+function ended() {
+  forget();
+  show("door", { problem: "Your session has ended, or the browser did not keep its cookie. Please sign in again." });
+  chooseTab("in");
+}
+
+function unreachable() {
+  // What was typed is kept: only the very first question has no step to come back to.
+  if (document.querySelector("[data-step='loading']").hidden) say("problem", "The server cannot be reached. Is it still running? Nothing was changed; try again.");
+  else show("offline", { focus: false });
+}
+
+function forget() {
+  session = storedNumber = pending = null;
+  keep(null);
+  paint();
+}
+
+// ---------------------------------------------------------------- the walk
+
+async function start() {
+  show("loading", { focus: false });
+  const { status, body } = await call("GET", "/api/optional");
+  if (status !== 200) return show("offline", { problem: explain({ status, body }), focus: false });
+  if (!body.userId) return show("door", { focus: false });
+  const me = await call("GET", "/api/me");
+  if (me.status !== 200) return show("offline", { problem: explain(me), focus: false });
+  session = { userId: me.body.userId, expires: me.body.claims.exp * 1000, claims: me.body.claims };
+  challenge = JSON.parse(sessionStorage.getItem("stepup-demo-challenge"));
+  if (challenge?.handle !== handle()) keep(null);
+  await proceed({ arrived: false });
+}
+
+const handle = () => session?.claims.sessionHandle;
+
+function keep(next) {
+  challenge = next;
+  if (next) sessionStorage.setItem("stepup-demo-challenge", JSON.stringify(next));
+  else sessionStorage.removeItem("stepup-demo-challenge");
+}
+
+/** Goes where the session's claims say. `arrived` is true when a password was given a moment ago. */
+async function proceed({ arrived }) {
+  if (isComplete()) return inside();
+  const info = await factors();
+  // For example an enrolment too long after the password: whoever found this browser open must not add a phone.
+  if (info.body.status !== "OK") return stuck("Please sign in again", explain(info));
+  const { next, alreadySetup, allowedToSetup } = info.body.factors;
+  const offered = next.length ? next : [...alreadySetup, ...allowedToSetup];
+  if (!offered.includes("otp-phone")) {
+    return stuck("Another factor is asked for", `The server accepts: ${offered.join(", ") || "none that this account can use"}. This page can do codes by SMS only.`);
+  }
+  if (challenge) return enterCode({ focus: arrived });
+  if (!storedNumber) return show("phone", { focus: arrived });
+  $("send-title").textContent = "Second, your phone";
+  $("send-why").textContent = "This account has a phone, and only that phone will do.";
+  $("send-cancel").hidden = true;
+  // After a password the code is on its way at once. A reload must not cost a message, so it asks first.
+  if (arrived) return askForCode(storedNumber);
+  show("send", { focus: false });
+}
+
+/** Asks which factors there are. This call also brings the claims up to date. */
+async function factors() {
+  const info = await call("PUT", `${api}/mfa/info`, {}, "multifactorauth");
+  if (info.body.status === "OK") {
+    const isSetUp = info.body.factors.alreadySetup.includes("otp-phone");
+    storedNumber = (isSetUp && info.body.phoneNumbers["otp-phone"]?.[0]) || null;
+    paintFactors(info.body);
+  }
+  return info;
+}
+
+function stuck(title, why) {
+  $("stuck-title").textContent = title;
+  $("stuck-why").textContent = why;
+  show("stuck");
+}
+
+async function askForCode(number) {
+  const body = { phoneNumber: number, shouldTryLinkingWithSessionUser: true };
+  const answer = await call("POST", `${api}/signinup/code`, body, "passwordless");
+  if (answer.body.status === "OK") {
+    const { deviceId, preAuthSessionId } = answer.body;
+    keep({ deviceId, preAuthSessionId, number, handle: handle(), at: Date.now(), sent: 1 });
+    enterCode();
+    loadMessagesSoon();
+  } else if (storedNumber) {
+    show("send", { problem: explain(answer) });
+  } else {
+    fieldErrors([["phone", explain(answer)]]);
+  }
+}
+
+function enterCode(options) {
+  $("code").value = "";
+  show("code", options);
+  $("other-number").hidden = Boolean(storedNumber);
+  $("code-cancel").hidden = !isComplete();
+  countDown();
+}
+
+/** The gaps that the server keeps between two messages: pressing earlier would only be refused. */
+const gaps = [15, 30, 60, 120, 240];
+let ticking;
+function countDown() {
+  clearInterval(ticking);
+  const tick = () => {
+    const gap = gaps[Math.min(challenge.sent, gaps.length) - 1];
+    const left = Math.ceil((challenge.at + gap * 1000 - Date.now()) / 1000);
+    // Not `disabled`, which would drop the focus that a keyboard has there.
+    $("resend").ariaDisabled = String(left > 0);
+    $("resend").textContent = left > 0 ? `Send a new code in ${left} s` : "Send a new code";
+    if (left <= 0) clearInterval(ticking);
+  };
+  ticking = setInterval(tick, 250);
+  tick();
+}
+
+/** The server has forgotten this code, or its attempts are used up: only a new one helps. */
+function restart() {
+  keep(null);
+  show(storedNumber ? "send" : "phone", { problem: "That code cannot be used any more. Ask for a new one." });
+}
+
+async function resend() {
+  if ($("resend").ariaDisabled === "true") return;
+  const { deviceId, preAuthSessionId } = challenge;
+  const body = { deviceId, preAuthSessionId, shouldTryLinkingWithSessionUser: true };
+  const answer = await call("POST", `${api}/signinup/code/resend`, body, "passwordless");
+  if (answer.body.status === "RESTART_FLOW_ERROR") return restart();
+  if (answer.body.status !== "OK") return say("problem", explain(answer));
+  keep({ ...challenge, at: Date.now(), sent: challenge.sent + 1 });
+  countDown();
+  fieldError("code", "");
+  say("notice", "A new code is on its way. Wrong attempts still count.");
+  $("code").focus();
+  loadMessagesSoon();
+}
+
+async function confirmCode() {
+  const userInputCode = $("code").value.replace(/\D/g, "");
+  if (userInputCode.length < 6) return fieldErrors([["code", "Enter all the digits of the code."]]);
+  const { deviceId, preAuthSessionId } = challenge;
+  const body = { deviceId, preAuthSessionId, userInputCode, shouldTryLinkingWithSessionUser: true };
+  const answer = await call("POST", `${api}/signinup/code/consume`, body, "passwordless");
+  const { status, failedCodeInputAttemptCount: failed, maximumCodeInputAttempts: allowed } = answer.body;
+  const left = allowed - failed === 1 ? "One attempt is left." : `${allowed - failed} attempts are left.`;
+  $("code").select();
+  if (status === "OK") {
+    keep(null);
+    await (pending ? repeat() : proceed({ arrived: true }));
+  } else if (status === "INCORRECT_USER_INPUT_CODE_ERROR") {
+    fieldErrors([["code", `That is not the code. ${left}`]]);
+  } else if (status === "EXPIRED_USER_INPUT_CODE_ERROR") {
+    fieldErrors([["code", `That code has expired. Send a new one. ${left}`]]);
+  } else if (status === "RESTART_FLOW_ERROR") {
+    restart();
+  } else {
+    say("problem", explain(answer));
+  }
+}
+
+async function inside(options) {
+  keep(null);
+  pending = null;
+  $("vault").hidden = $("answer").hidden = true;
+  show("inside", options);
+  await factors();
+  const answer = await call("GET", "/api/secret");
+  if (answer.status !== 200) return say("problem", explain(answer));
+  $("secret").textContent = answer.body.secret;
+  $("vault").hidden = false;
+}
+
+/** Step-up: the route wants a newer second factor than this session has. The refused call is made again afterwards. */
+async function confirmAgain(refused) {
+  await factors();
+  pending = refused;
+  $("send-title").textContent = "Confirm that it is you";
+  $("send-why").textContent = "A transfer asks for a second factor of the last five minutes; yours is older.";
+  $("send-cancel").hidden = false;
+  show("send");
+}
+
+async function repeat() {
+  const [method, path, body] = pending;
+  await inside({ focus: false });
+  await tryRoute(method, path, body);
+  $("answer-meaning").focus();
+}
+
+async function enter(path, ids) {
+  const formFields = [["email", ids.email], ["password", ids.password]].map(([id, input]) => ({ id, value: $(input).value }));
+  // Not `call`: a first factor acts on no session, it replaces whatever is there.
+  const answer = await send("POST", `${api}${path}`, { formFields, shouldTryLinkingWithSessionUser: false }, "emailpassword");
+  for (const id of Object.values(ids)) fieldError(id, "");
+  const { status, formFields: wrong } = answer.body;
+  if (status === "OK") {
+    keep(null);
+    pending = null;
+    for (const form of [$("sign-up"), $("sign-in")]) form.reset();
+    await proceed({ arrived: true });
+  } else if (status === "FIELD_ERROR") {
+    fieldErrors(wrong.map(({ id, error }) => [ids[id], error]));
+  } else if (status === "WRONG_CREDENTIALS_ERROR") {
+    // The server does not say which of the two is wrong, and neither may this page.
+    fieldErrors([[ids.password, "The e-mail or the password is wrong."]]);
+    $(ids.password).select();
+  } else {
+    say("problem", explain(answer));
+  }
+}
+
+async function signOut() {
+  try {
+    const answer = await call("POST", `${api}/signout`, undefined, "session");
+    if (answer.body.status !== "OK") return say("problem", explain(answer));
+  } catch (error) {
+    // A session that is gone already is signed out.
+    if (!(error instanceof Ended)) throw error;
+  }
+  forget();
+  $("answer").hidden = true;
+  show("door", { notice: "You are signed out." });
+  chooseTab("in");
+}
+
+// ---------------------------------------------------------------- the guarded routes
+
+async function tryRoute(method, path, body) {
+  const answer = await call(method, path, body);
+  const failed = failedClaims(answer);
+  const isStale = isComplete() && failed.length > 0 && failed.every((id) => id === "st-mfa");
+  const meaning = answer.status === 200 ? "The guard lets this session pass."
+    : isStale ? "The second factor is too old for this route."
+    : failed.includes("2fa-completed") || failed.includes("st-mfa") ? "The second factor is missing, so the guard says which claims fail."
+    : failed.length ? `The guard asks for a claim that this session does not have: ${failed.join(", ")}.`
+    : explain(answer);
+  // Beside the button that was pressed, wherever that is on a small screen.
+  (document.querySelector(`[data-call="${method} ${path}"]`) ?? $("comment-form")).closest("li").append($("answer"));
+  $("answer").hidden = false;
+  $("answer-status").textContent = answer.status;
+  $("answer-status").className = answer.status === 200 ? "pill good" : "pill bad";
+  $("answer-text").textContent = meaning;
+  $("answer-body").textContent = JSON.stringify(answer.body, null, "\t");
+  if (isStale) await confirmAgain([method, path, body]);
+}
+
+async function advanceClock() {
+  const answer = await call("POST", "/dev/clock", { advanceSeconds: 301 });
+  say("clock-status", answer.status === 200 ? `It now says ${time(answer.body.now)}.` : explain(answer));
+}
+
+// ---------------------------------------------------------------- what the session looks like
+
+const time = (milliseconds) => new Date(milliseconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const factorNames = { emailpassword: "Password", "otp-phone": "Code by SMS", "otp-email": "Code by e-mail", totp: "Authenticator app", webauthn: "Passkey" };
+
+function paint() {
+  const state = !session ? "Signed out" : isComplete() ? "Both factors" : "Password only";
+  $("pill").textContent = state;
+  $("pill").className = `pill ${!session ? "" : isComplete() ? "good" : "half"}`;
+  $("sign-out").hidden = $("calls").hidden = $("security").hidden = !session;
+  if (!session) return;
+  $("s-handle").textContent = handle();
+  $("s-user").textContent = session.userId;
+  $("s-expires").textContent = time(session.expires);
+  $("s-claims").textContent = JSON.stringify(session.claims, null, "\t");
+  paintFactors();
+}
+
+let known = [];
+function paintFactors(info) {
+  if (info) known = [...new Set([...info.factors.alreadySetup, ...info.factors.next])];
+  const completed = session?.claims["st-mfa"]?.c ?? {};
+  const ids = [...new Set([...Object.keys(completed), ...known])];
+  $("s-factors").replaceChildren(...ids.map((id) => {
+    const item = document.createElement("li");
+    item.className = completed[id] ? "proved" : "";
+    // Seconds here, milliseconds everywhere else: so the protocol has it.
+    item.textContent = `${factorNames[id] ?? id}: ${completed[id] ? `proved at ${time(completed[id] * 1000)}` : "not yet in this session"}`;
+    return item;
+  }));
+}
+
+// ---------------------------------------------------------------- messages
+
+async function loadMessages() {
+  const answer = await send("GET", "/dev/outbox");
+  if (answer.status !== 200) return say("messages-status", explain(answer));
+  const newest = answer.body.slice(-12).reverse();
+  say("messages-status", newest.length ? "Newest first. This list does not refresh itself." : "Nothing was sent yet.");
+  $("messages-list").replaceChildren(...newest.map(messageItem));
+  $("messages-load").textContent = "Refresh";
+}
+
+function messageItem({ channel, to, code, body, sentAt }) {
+  const item = document.createElement("li");
+  const part = (name, className, text) => item.append(Object.assign(document.createElement(name), { className, textContent: text }));
+  part("p", "hint", `${channel === "sms" ? "SMS" : "E-mail"} to ${to}, ${time(sentAt)}`);
+  part("p", "body", body);
+  if (code) {
+    // Shown by the style sheet only while there is a field to put it in.
+    part("button", "quiet use", `Use ${code}`);
+    item.lastChild.type = "button";
+    item.lastChild.addEventListener("click", () => {
+      toggleMessages(false);
+      $("code").value = code;
+      $("code").focus();
+    });
+  }
+  return item;
+}
+
+/** Delivery runs beside the request, so an open drawer looks once, a moment later. */
+function loadMessagesSoon() {
+  if ($("messages") && !$("messages").hidden) setTimeout(() => act(null, loadMessages), 700);
+}
+
+let opener;
+function toggleMessages(open) {
+  $("messages").hidden = !open;
+  for (const button of document.querySelectorAll("[data-open]")) button.setAttribute("aria-expanded", String(open));
+  if (open) $("messages-title").focus();
+  else opener?.focus();
+}
+
+// ---------------------------------------------------------------- wiring
+
+function chooseTab(which, focus = false) {
+  for (const side of ["up", "in"]) {
+    const isChosen = side === which;
+    $(`tab-${side}`).setAttribute("aria-selected", String(isChosen));
+    $(`tab-${side}`).tabIndex = isChosen ? 0 : -1;
+    $(`panel-${side}`).hidden = !isChosen;
+  }
+  say("problem", focus ? "" : $("problem").textContent);
+  if (focus) $(`tab-${which}`).focus();
+}
+
+const onClick = (id, work) => $(id)?.addEventListener("click", (event) => act(event.currentTarget, work));
+const onSubmit = (id, work) => $(id).addEventListener("submit", (event) => {
+  event.preventDefault();
+  act(event.target.querySelector("button:not([type])"), work);
+});
+
+for (const [mine, other] of [["up", "in"], ["in", "up"]]) {
+  $(`tab-${mine}`).addEventListener("click", () => chooseTab(mine, true));
+  $(`tab-${mine}`).addEventListener("keydown", (event) => {
+    if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) chooseTab(other, true);
+  });
+}
+for (const button of document.querySelectorAll("[data-reveal]")) {
+  button.addEventListener("click", () => {
+    const input = $(button.dataset.reveal);
+    input.type = input.type === "password" ? "text" : "password";
+    button.textContent = input.type === "password" ? "Show" : "Hide";
+    button.ariaLabel = `${button.textContent} password`;
+  });
+}
+for (const button of document.querySelectorAll("[data-open]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    opener = button;
+    toggleMessages($("messages").hidden);
+  });
+}
+for (const button of document.querySelectorAll("[data-call]")) {
+  const [method, path] = button.dataset.call.split(" ");
+  button.addEventListener("click", () => act(button, () => tryRoute(method, path, method === "POST" ? {} : undefined)));
+}
+
+onSubmit("sign-up", () => enter("/signup", { email: "up-email", password: "up-password" }));
+onSubmit("sign-in", () => enter("/signin", { email: "in-email", password: "in-password" }));
+onSubmit("phone-form", () => $("phone").value.trim() ? askForCode($("phone").value.trim()) : fieldErrors([["phone", "Enter a phone number."]]));
+onSubmit("code-form", confirmCode);
+onSubmit("comment-form", () => tryRoute("POST", "/api/comment", { text: $("comment").value }));
+onClick("retry", start);
+onClick("send-code", () => askForCode(storedNumber));
+onClick("send-cancel", inside);
+onClick("code-cancel", inside);
+onClick("resend", resend);
+onClick("other-number", () => {
+  keep(null);
+  show("phone");
+});
+onClick("again", signOut);
+onClick("sign-out", signOut);
+onClick("advance", advanceClock);
+onClick("refresh", async () => {
+  const answer = await refresh();
+  if (answer.status === 401) throw new Ended();
+  say("security-status", answer.status === 200 ? `New tokens at ${time(Date.now())}; the session is the same.` : explain(answer));
+});
+onClick("messages-load", loadMessages);
+onClick("messages-close", () => toggleMessages(false));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && $("messages") && !$("messages").hidden) toggleMessages(false);
+});
+
+$("elsewhere").hidden = document.body.dataset.origins.split(" ").includes(location.origin);
+$("app").hidden = false;
+act(null, start);
