@@ -154,7 +154,7 @@ impl HashParams {
         let is_strong = FLOOR
             .iter()
             .any(|(least_kib, least_passes)| memory_kib >= *least_kib && passes >= *least_passes);
-        if is_strong && lanes >= 1 {
+        if is_strong && params.is_possible() {
             Ok(params)
         } else {
             Err(HashParamsError::TooWeak)
@@ -179,6 +179,11 @@ impl HashParams {
     /// Whether a verification at this cost does not hurt.
     fn is_bearable(self) -> bool {
         self.memory_kib <= 256 * 1024 && self.passes <= 10 && self.lanes <= 8
+    }
+
+    /// Whether there is such a hash at all (RFC 9106 §3.1).
+    fn is_possible(self) -> bool {
+        self.passes >= 1 && self.lanes >= 1 && self.memory_kib / 8 >= self.lanes
     }
 }
 
@@ -224,7 +229,7 @@ impl Stored {
         let salt = hash.salt?.to_vec();
         let output = hash.hash?.as_bytes().to_vec();
         // Fewer than 16 bytes of output begin to match by chance.
-        if !params.is_bearable() || output.len() < 16 {
+        if !params.is_bearable() || !params.is_possible() || output.len() < 16 {
             return None;
         }
         Some(Self { params, salt, output })
@@ -277,3 +282,6 @@ const MAX_PHC_BYTES: usize = 512;
 const SALT_LEN: usize = 16;
 
 const OUTPUT_LEN: usize = 32;
+
+#[cfg(test)]
+mod tests;

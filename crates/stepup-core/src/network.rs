@@ -193,3 +193,6 @@ const fn width(address: IpAddr) -> u8 {
         IpAddr::V6(_) => 128,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,6 @@ fn refuse(waiting: VecDeque<Waiting>) {
         let _ = done.send(Err(OffloadError::Busy));
     }
 }
+
+#[cfg(test)]
+mod tests;
