@@ -78,7 +78,7 @@ const failedClaims = (answer) => (answer.body.claimValidationErrors ?? []).map((
 /** The sentence for an answer that has no place of its own on the page. */
 function explain({ status, body }) {
   if (status === 200 && (body.message || body.reason)) return body.message ?? body.reason;
-  if (status === 503) return "The server cannot answer just now, so it refuses. Nothing was changed; try again in a moment.";
+  if (status === 503) return "The server cannot answer just now, so it refuses. Please try again in a moment.";
   return `The server refused: ${body.message ?? body.status ?? "it gave no reason"} (HTTP ${status}).`;
 }
 
@@ -169,7 +169,7 @@ function ended() {
 
 function unreachable() {
   // What was typed is kept: only the very first question has no step to come back to.
-  if (document.querySelector("[data-step='loading']").hidden) say("problem", "The server cannot be reached. Is it still running? Nothing was changed; try again.");
+  if (document.querySelector("[data-step='loading']").hidden) say("problem", "The server cannot be reached. Is it still running? Please try again.");
   else show("offline", { focus: false });
 }
 
@@ -339,6 +339,8 @@ async function inside(options) {
 /** Step-up: the route wants a newer second factor than this session has. The refused call is made again afterwards. */
 async function confirmAgain(refused) {
   await factors();
+  // The session was completed by a factor that this page cannot ask for; the refusal itself is on show already.
+  if (!storedNumber) return;
   pending = refused;
   $("send-title").textContent = "Confirm that it is you";
   $("send-why").textContent = "A transfer asks for a second factor of the last five minutes; yours is older.";
