@@ -198,10 +198,10 @@ impl AccessTokens {
             (Some(ours), Some(Value::String(theirs))) if ours == theirs => {}
             _ => return Err(TokenFlaw::Claim(AUD)),
         }
-        if !payload.get(STT).is_none_or(|kind| kind.as_u64() == Some(0)) {
+        if payload.get(STT).is_some_and(|kind| kind.as_u64() != Some(0)) {
             return Err(TokenFlaw::Claim(STT));
         }
-        if !payload.get(ANTI_CSRF).is_none_or(Value::is_null) {
+        if payload.get(ANTI_CSRF).is_some_and(|value| !value.is_null()) {
             return Err(TokenFlaw::Claim(ANTI_CSRF));
         }
         let lifetime = claims.exp.checked_sub(claims.iat);

@@ -268,6 +268,13 @@ impl SigningKeys {
         self.with_known(|known| known.keys.iter().any(|key| token.starts_with(&key.header)))
     }
 
+    /// The signature of the present key over any text: what no caller may ask for outside of tests.
+    #[cfg(test)]
+    pub(super) fn sign_anything(&self, message: &str, now: Timestamp) -> String {
+        let key = self.with_known(|known| known.signer(&self.schedule, now).cloned());
+        key.unwrap().sign(message.as_bytes()).unwrap()
+    }
+
     fn with_known<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
         read(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -487,7 +494,7 @@ impl SigningKey {
         Ok(key)
     }
 
-    fn sign(&self, message: &[u8]) -> Result<String, Fault> {
+    pub(super) fn sign(&self, message: &[u8]) -> Result<String, Fault> {
         crypto::sign(message, &self.private, self.algorithm.jwa())
             .map_err(|_| Fault::Key("a signature could not be made"))
     }
