@@ -2,20 +2,43 @@
 //! out.
 //!
 //! This crate names headers, cookies, statuses and JSON fields; what they mean is decided in `stepup-core`.
+//!
+//! * [`Wire`] answers the endpoints, as a function or as the tower service [`WireService`].
+//! * [`SessionLayer`] goes around an application: it hands a [`Guard`] to every request, and pays on every response what
+//!   the guards owe (tokens, CORS).
+//! * [`Guard::session`] admits a request and yields a [`Session`]; [`RequireLayer`] does it for all it surrounds.
+//!
+//! An adapter moves bytes and headers between its framework and these, and decides nothing.
 
 pub mod body;
+mod call;
 pub mod content;
 pub mod cookie;
 pub mod cors;
 pub mod csrf;
 pub mod fdi;
+mod gate;
 mod header;
 pub mod json;
-pub mod outbox;
-pub mod refusal;
-pub mod reply;
+mod layer;
+mod outbox;
+mod refusal;
+mod reply;
+pub mod route;
+mod service;
+mod session;
+mod sign_in;
 pub mod site;
 pub mod table;
+mod tokens;
 pub mod transfer;
-pub mod transport;
+mod transport;
 pub mod writes;
+
+pub use gate::Refused;
+pub use layer::{Answer, Begun, MaybeOurs, RequireLayer, RequireService, SessionLayer, SessionService};
+pub use service::{Guard, Peer, TransportError, Wire, WireService};
+pub use session::{Session, SessionError};
+pub use sign_in::{SignIn, SignInError};
+pub use stepup_core as core;
+pub use transport::{Rules, Transport};

@@ -17,7 +17,7 @@ use crate::writes::TokenWrites;
 
 /// Collects what is owed to one response. Clones are handles of the same collection.
 #[derive(Clone, Default)]
-pub struct Outbox(Arc<Inner>);
+pub(crate) struct Outbox(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -34,16 +34,16 @@ struct State {
 /// The response has gone: what was to be written cannot reach the client any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the response has been sent already")]
-pub struct Committed;
+pub(crate) struct Committed;
 
 impl Outbox {
     /// An empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Notes that a session was read. The answer depends on it, whatever it says, and must not be cached.
-    pub fn note_read(&self) {
+    pub(crate) fn note_read(&self) {
         self.0.read.store(true, Ordering::Relaxed);
     }
 
@@ -52,7 +52,7 @@ impl Outbox {
     /// # Errors
     /// [`Committed`], if the response was sent already, say because a task outlived its request. The caller's
     /// change stands in the store all the same, and reaches the client with its next refresh.
-    pub fn push(&self, writes: TokenWrites) -> Result<(), Committed> {
+    pub(crate) fn push(&self, writes: TokenWrites) -> Result<(), Committed> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.committed {
             return Err(Committed);
@@ -62,7 +62,7 @@ impl Outbox {
     }
 
     /// Writes what is owed to the response's headers, once; a second commit writes nothing.
-    pub fn commit(&self, rules: &CookieRules, now: Timestamp, headers: &mut HeaderMap) {
+    pub(crate) fn commit(&self, rules: &CookieRules, now: Timestamp, headers: &mut HeaderMap) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut state.committed, true) {
             return;

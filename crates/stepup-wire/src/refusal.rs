@@ -3,11 +3,15 @@
 //! The bodies are the protocol's. A 401 means "refresh, then try again" to every client, so it is said only where a
 //! refresh can help or the session is over; everything else has another status.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use stepup_core::Denied;
+use stepup_core::error::{Fault, StoreError};
 use stepup_core::rule::ClaimFailure;
 
 use crate::csrf::Forgery;
@@ -17,7 +21,7 @@ use crate::writes::TokenWrites;
 
 /// Why there is no better answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// There is no session. Nothing is cleared: the request may have raced with the sign-in of another tab.
     NoSession,
     /// The session is over. Its tokens are taken back, whichever way they travel.
@@ -33,6 +37,8 @@ pub enum Refusal {
     InvalidClaims(Vec<ClaimFailure>),
     /// A page of another origin sent the request.
     Forged(Forgery),
+    /// The caller is known, and may not.
+    NotAllowed,
     /// The request cannot be understood.
     BadRequest(InputError),
     /// There is no such thing.
@@ -52,8 +58,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What a fault below us is to the caller: denied, whatever broke. The log is told what did.
+    pub(crate) fn of_fault(fault: &Fault) -> Self {
+        tracing::error!(target: "stepup", error = %Chain(fault), "request denied by a fault");
+        match fault {
+            Fault::Store(StoreError::Unavailable(_)) | Fault::Busy | Fault::Entropy(_) => Self::Unavailable,
+            Fault::Store(_) | Fault::Key(_) | Fault::Part(_) => Self::Broken,
+        }
+    }
+
     /// The answer.
-    pub fn into_reply(self) -> Reply {
+    pub(crate) fn into_reply(self) -> Reply {
         match self {
             Self::NoSession | Self::Unusable => Reply::message(StatusCode::UNAUTHORIZED, UNAUTHORISED),
             Self::SessionOver => {
@@ -72,6 +87,7 @@ impl Refusal {
             Self::Forged(Forgery::ForeignOrigin | Forgery::CrossSite) => {
                 Reply::message(StatusCode::FORBIDDEN, "requests from this origin are not allowed")
             }
+            Self::NotAllowed => Reply::message(StatusCode::FORBIDDEN, "not allowed"),
             Self::BadRequest(error) => Reply::message(StatusCode::BAD_REQUEST, &error.to_string()),
             Self::NotFound => Reply::message(StatusCode::NOT_FOUND, "not found"),
             Self::WrongMethod(methods) => wrong_method(&methods),
@@ -82,6 +98,21 @@ impl Refusal {
             Self::Unavailable => Reply::message(StatusCode::SERVICE_UNAVAILABLE, "temporarily unavailable"),
             Self::Broken => Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         }
+    }
+}
+
+/// An error with its sources.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 
@@ -108,15 +139,44 @@ fn invalid_claims(failures: Vec<ClaimFailure>) -> Value {
 }
 
 fn wrong_method(methods: &[Method]) -> Reply {
-    let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let reply = Reply::message(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    match HeaderValue::try_from(allow(methods.iter())) {
+        Ok(allow) => reply.with_header(ALLOW, allow),
+        Err(_) => reply,
+    }
+}
+
+/// The value of `Allow`: the methods, and those that come with them.
+pub(crate) fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
+    let mut names: Vec<&str> = methods.map(Method::as_str).collect();
     if names.contains(&"GET") {
         names.push("HEAD");
     }
     names.push("OPTIONS");
-    let reply = Reply::message(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-    match HeaderValue::try_from(names.join(", ")) {
-        Ok(allow) => reply.with_header(ALLOW, allow),
-        Err(_) => reply,
+    names.join(", ")
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::of_fault(&fault)
+    }
+}
+
+impl From<InputError> for Refusal {
+    fn from(error: InputError) -> Self {
+        Self::BadRequest(error)
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NotOurs => Self::NoSession,
+            Denied::TryRefresh => Self::TryRefresh,
+            Denied::Ended => Self::SessionOver,
+            Denied::Claims(failures) => Self::InvalidClaims(failures),
+            Denied::Fault(fault) => Self::of_fault(&fault),
+        }
     }
 }
 
@@ -196,6 +256,7 @@ mod tests {
         for (refusal, status) in [
             (Refusal::BadRequest(InputError::Malformed), 400),
             (Refusal::BadRequest(InputError::Missing("totp")), 400),
+            (Refusal::NotAllowed, 403),
             (Refusal::NotFound, 404),
             (Refusal::WrongMethod(vec![Method::GET]), 405),
             (Refusal::TooLarge, 413),

@@ -16,7 +16,7 @@ use crate::writes::TokenWrites;
 
 /// An answer of ours.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     status: StatusCode,
     body: Bytes,
     headers: HeaderMap,
@@ -26,36 +26,37 @@ pub struct Reply {
 
 impl Reply {
     /// A JSON body under `status`.
-    pub fn json(status: StatusCode, body: &Value) -> Self {
+    pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
         Self::bytes(status, Bytes::from(body.to_string()))
     }
 
     /// 200 with a JSON body: what the clients read an outcome from.
-    pub fn ok(body: &Value) -> Self {
+    pub(crate) fn ok(body: &Value) -> Self {
         Self::json(StatusCode::OK, body)
     }
 
     /// 200 with a `status` and nothing else.
-    pub fn status(status: &'static str) -> Self {
+    pub(crate) fn status(status: &'static str) -> Self {
         Self::ok(&json!({ "status": status }))
     }
 
     /// 200 with a sentence that the clients show to the user.
-    pub fn general_error(message: &str) -> Self {
+    pub(crate) fn general_error(message: &str) -> Self {
         Self::ok(&json!({ "status": "GENERAL_ERROR", "message": message }))
     }
 
     /// A `message` under `status`: the shape of everything that is not 200.
-    pub fn message(status: StatusCode, message: &str) -> Self {
+    pub(crate) fn message(status: StatusCode, message: &str) -> Self {
         Self::json(status, &json!({ "message": message }))
     }
 
     /// An empty body.
-    pub fn empty(status: StatusCode) -> Self {
+    pub(crate) fn empty(status: StatusCode) -> Self {
         Self::bytes(status, Bytes::new())
     }
 
-    fn bytes(status: StatusCode, body: Bytes) -> Self {
+    /// A body that is JSON already.
+    pub(crate) fn bytes(status: StatusCode, body: Bytes) -> Self {
         Self {
             status,
             body,
@@ -67,40 +68,48 @@ impl Reply {
 
     /// Says something about tokens.
     #[must_use]
-    pub fn with_tokens(mut self, writes: TokenWrites) -> Self {
+    pub(crate) fn with_tokens(mut self, writes: TokenWrites) -> Self {
         self.writes.then(writes);
         self
     }
 
     /// Adds a header.
     #[must_use]
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
     /// Says when to try again, in whole seconds, rounded up.
     #[must_use]
-    pub fn retry_after(self, after: Duration) -> Self {
+    pub(crate) fn retry_after(self, after: Duration) -> Self {
         let secs = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         self.with_header(RETRY_AFTER, HeaderValue::from(secs))
     }
 
     /// Lets caches keep the answer for `span`. It is for everyone and carries no token.
     #[must_use]
-    pub fn cached_for(mut self, span: Duration) -> Self {
+    pub(crate) fn cached_for(mut self, span: Duration) -> Self {
         self.cached = Some(span);
         self
     }
 
-    /// The status that it will have.
-    pub fn code(&self) -> StatusCode {
-        self.status
+    /// Whether it is for everyone.
+    pub(crate) fn is_public(&self) -> bool {
+        self.cached.is_some() && self.writes.is_empty()
     }
 
     /// The answer as it goes out: typed, unsniffable (ASVS v5.0.0-3.4.4), and out of every cache unless it is for
     /// everyone.
-    pub fn into_response(self, rules: &CookieRules, now: Timestamp) -> Response<Bytes> {
+    pub(crate) fn into_response(self, rules: &CookieRules, now: Timestamp) -> Response<Bytes> {
+        let (mut response, writes) = self.split();
+        writes.apply(rules, now, response.headers_mut());
+        response
+    }
+
+    /// The answer without what it says about tokens, and that.
+    pub(crate) fn split(self) -> (Response<Bytes>, TokenWrites) {
+        let public = self.is_public();
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -109,7 +118,7 @@ impl Reply {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        match self.cached.filter(|_| self.writes.is_empty()) {
+        match self.cached.filter(|_| public) {
             Some(span) => {
                 let value = format!("public, max-age={}, must-revalidate", span.as_secs());
                 if let Ok(value) = HeaderValue::try_from(value) {
@@ -118,8 +127,7 @@ impl Reply {
             }
             None => keep_private(headers),
         }
-        self.writes.apply(rules, now, headers);
-        response
+        (response, self.writes)
     }
 }
 

@@ -151,27 +151,25 @@ impl<'a> Presented<'a> {
         }
         presented
     }
-}
 
-/// The access token that a request is judged by. `Debug` does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Access<'a> {
-    /// None that is ours.
-    None,
-    /// This one.
-    Token(&'a str, Mode),
-    /// It cannot be told which, or it is not worth a look: the client shall refresh.
-    Unclear(Unclear),
-}
-
-impl fmt::Debug for Access<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Token(_, mode) => write!(f, "Token(.., {mode:?})"),
-            Self::Unclear(why) => write!(f, "Unclear({why:?})"),
+    /// Whether tokens of `mode` came along, alive or not.
+    pub fn carries(&self, mode: Mode) -> bool {
+        match mode {
+            Mode::Header => self.bearer != Bearer::Absent,
+            Mode::Cookie => self.cookie != Found::Nothing || self.legacy,
         }
     }
+}
+
+/// The access token that a request is judged by, as its reader read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access<T> {
+    /// None that is ours.
+    None,
+    /// This one, in this mode.
+    Found(T, Mode),
+    /// It cannot be told which, or it is not worth a look: the client shall refresh.
+    Unclear(Unclear),
 }
 
 /// Why it cannot be told.
@@ -185,14 +183,22 @@ pub enum Unclear {
     Oversize,
 }
 
-/// Chooses the access token: the header's if it is ours, else the cookie's. `is_ours` looks at a token's form only;
-/// a bearer token that somebody else issued for another purpose is passed over.
-pub fn access<'a>(allowed: Allowed, presented: Presented<'a>, is_ours: impl Fn(&str) -> bool) -> Access<'a> {
+/// Chooses the access token: the header's if it is ours, else the cookie's. `read` reads one, and says none of a token
+/// that is not ours: what somebody else issued for another purpose is passed over.
+pub fn access<'a, T>(
+    allowed: Allowed,
+    presented: Presented<'a>,
+    read: impl Fn(&'a str) -> Option<T>,
+) -> Access<T> {
     if allowed.permits(Mode::Header) {
         match presented.bearer {
-            Bearer::Token(token) if is_ours(token) => return Access::Token(token, Mode::Header),
+            Bearer::Token(token) => {
+                if let Some(token) = read(token) {
+                    return Access::Found(token, Mode::Header);
+                }
+            }
             Bearer::Oversize => return Access::Unclear(Unclear::Oversize),
-            Bearer::Token(_) | Bearer::Absent => {}
+            Bearer::Absent => {}
         }
     }
     if !allowed.permits(Mode::Cookie) {
@@ -205,9 +211,9 @@ pub fn access<'a>(allowed: Allowed, presented: Presented<'a>, is_ours: impl Fn(&
         Found::Nothing => Access::None,
         Found::Many => Access::Unclear(Unclear::Duplicate),
         Found::One(value) if value.len() > MAX_COOKIE => Access::Unclear(Unclear::Oversize),
-        Found::One(value) => match word_of(value) {
-            Some(token) if is_ours(token) => Access::Token(token, Mode::Cookie),
-            _ => Access::None,
+        Found::One(value) => match word_of(value).and_then(read) {
+            Some(token) => Access::Found(token, Mode::Cookie),
+            None => Access::None,
         },
     }
 }

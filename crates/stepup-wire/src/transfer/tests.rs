@@ -14,18 +14,22 @@ fn ours(token: &str) -> bool {
     token.starts_with("our")
 }
 
+fn read(token: &str) -> Option<&str> {
+    Some(token).filter(|token| ours(token))
+}
+
 fn judged(allowed: Allowed, lines: &[(HeaderName, &str)]) -> Option<(String, Mode)> {
-    match access(allowed, Presented::read(&headers(lines), Names::Compatible), ours) {
-        Access::Token(token, mode) => Some((token.to_owned(), mode)),
+    match access(allowed, Presented::read(&headers(lines), Names::Compatible), read) {
+        Access::Found(token, mode) => Some((token.to_owned(), mode)),
         Access::None => None,
         Access::Unclear(why) => panic!("unclear: {why:?}"),
     }
 }
 
 fn unclear(allowed: Allowed, lines: &[(HeaderName, &str)]) -> Option<Unclear> {
-    match access(allowed, Presented::read(&headers(lines), Names::Compatible), ours) {
+    match access(allowed, Presented::read(&headers(lines), Names::Compatible), read) {
         Access::Unclear(why) => Some(why),
-        Access::None | Access::Token(..) => None,
+        Access::None | Access::Found(..) => None,
     }
 }
 
@@ -153,11 +157,19 @@ fn a_token_too_long_to_be_ours_is_not_looked_at() {
     let never = |_: &str| -> bool { panic!("looked at") };
     let long = format!("Bearer {}", "x".repeat(MAX_BEARER + 1));
     let lines = headers(&[(AUTHORIZATION, &long), ACCESS]);
-    let judged = access(Allowed::Any, Presented::read(&lines, Names::Compatible), never);
+    let judged = access(
+        Allowed::Any,
+        Presented::read(&lines, Names::Compatible),
+        |token| never(token).then_some(()),
+    );
     assert!(judged == Access::Unclear(Unclear::Oversize));
     let long = format!("sAccessToken={}", "x".repeat(MAX_COOKIE + 1));
     let lines = headers(&[(COOKIE, &long)]);
-    let judged = access(Allowed::Any, Presented::read(&lines, Names::Compatible), never);
+    let judged = access(
+        Allowed::Any,
+        Presented::read(&lines, Names::Compatible),
+        |token| never(token).then_some(()),
+    );
     assert!(judged == Access::Unclear(Unclear::Oversize));
     let long = format!("sRefreshToken={}", "x".repeat(MAX_COOKIE + 1));
     let lines = headers(&[(COOKIE, &long)]);
@@ -261,8 +273,8 @@ fn scripts_cookies_named_like_response_headers_are_ignored() {
 #[test]
 fn with_prefixed_names_the_plain_ones_are_nobodys() {
     let lines = headers(&[ACCESS, (COOKIE, "__Host-sAccessToken=our.p")]);
-    let judged = access(Allowed::Any, Presented::read(&lines, Names::Prefixed), ours);
-    assert!(judged == Access::Token("our.p", Mode::Cookie));
+    let judged = access(Allowed::Any, Presented::read(&lines, Names::Prefixed), read);
+    assert_eq!(judged, Access::Found("our.p", Mode::Cookie));
 }
 
 #[test]
@@ -288,8 +300,7 @@ fn debug_shows_no_token() {
     let headers = headers(&[HEADER, ACCESS, REFRESH]);
     let presented = Presented::read(&headers, Names::Compatible);
     let shown = format!(
-        "{presented:?} {:?} {:?}",
-        access(Allowed::Any, presented, ours),
+        "{presented:?} {:?}",
         refresh(Allowed::Any, &headers, Names::Compatible, ours)
     );
     assert!(!shown.contains("our."), "{shown}");

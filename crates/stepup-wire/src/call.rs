@@ -1,0 +1,81 @@
+//! What a handler reads of its request.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::request::Parts;
+use stepup_core::Stepup;
+use stepup_core::flow::{Caller, IssuedTokens};
+
+use crate::fdi::Fdi;
+use crate::json::{Fields, InputError, Limits};
+use crate::refusal::Refusal;
+use crate::service::Wire;
+use crate::sign_in::other_to_leave;
+use crate::tokens;
+use crate::transfer;
+use crate::writes::TokenWrites;
+
+/// A request to an endpoint. Path, origin, length and type of the body have been judged.
+pub(crate) struct Call<'a> {
+    pub(crate) wire: &'a Wire,
+    pub(crate) parts: &'a Parts,
+    pub(crate) caller: Caller,
+    pub(crate) fdi: Fdi,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(wire: &'a Wire, parts: &'a Parts, body: Bytes, caller: Caller) -> Self {
+        Self {
+            wire,
+            parts,
+            caller,
+            fdi: Fdi::of(&parts.headers),
+            body,
+        }
+    }
+
+    pub(crate) fn stepup(&self) -> &'a Stepup {
+        self.wire.stepup()
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
+    /// The fields of the body.
+    pub(crate) fn fields(&self) -> Result<Fields, Refusal> {
+        Ok(Fields::read(&self.body, &Limits::default())?)
+    }
+
+    /// A parameter of the query that must be there once.
+    pub(crate) fn query(&self, name: &'static str) -> Result<Cow<'a, str>, Refusal> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        let mut values = url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (Some(value), None) => Ok(value),
+            (None, _) => Err(InputError::Missing(name).into()),
+            (Some(_), Some(_)) => Err(InputError::WrongType(name).into()),
+        }
+    }
+
+    /// Tokens of a session that this request opened. What the browser held of another session is left behind.
+    pub(crate) fn open_session(&self, issued: IssuedTokens) -> TokenWrites {
+        let mode = transfer::mode_for_new(self.wire.rules().allowed, &self.parts.headers);
+        let mut writes = TokenWrites::new();
+        if let Some(other) = other_to_leave(self.wire, self.parts, mode) {
+            writes.leave(other);
+        }
+        writes.then(tokens::hand_out(mode, issued));
+        writes
+    }
+}
+
+/// `shouldTryLinkingWithSessionUser`, as the protocol counts it: clients before 3.1 do not know it.
+pub(crate) fn links_to_session(fields: &Fields, fdi: Fdi) -> Result<bool, Refusal> {
+    let flag = fields.flag("shouldTryLinkingWithSessionUser")?;
+    Ok(fdi.sends_linking_flag() && flag == Some(true))
+}

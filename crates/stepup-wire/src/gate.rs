@@ -1,0 +1,161 @@
+//! The gate: which session a request has, and whether that is enough for where it goes.
+//!
+//! Everything that is guarded passes here: our own endpoints, the extractor, the layer. In this order (session contract
+//! §6): choose the token, verify it, judge where the request comes from, then ask the store if it must be asked, then
+//! judge the rule.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Response, StatusCode};
+use stepup_core::event::{EventKind, Outcome};
+use stepup_core::require::Requirement;
+use stepup_core::rule::Rule;
+use stepup_core::session::access::AccessClaims;
+use stepup_core::{Denied, Trust};
+
+use crate::csrf::Act;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::service::{Guard, Wire};
+use crate::session::Session;
+use crate::transfer::{self, Access, Mode, Presented, Unclear};
+
+/// A request's verified access token, and how it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Verified {
+    pub(crate) claims: AccessClaims,
+    pub(crate) mode: Mode,
+}
+
+/// Reads the session of a request: none if it carries no token of ours.
+///
+/// `act` is what the request is about to do with it, and `body` whether it has one, where that is known.
+pub(crate) fn verify(
+    wire: &Wire,
+    parts: &Parts,
+    act: impl FnOnce(Mode) -> Act,
+    body: Option<bool>,
+) -> Result<Option<Verified>, Refusal> {
+    let rules = wire.rules();
+    let presented = Presented::read(&parts.headers, rules.cookies.names);
+    let read = |token: &str| match wire.stepup().verify(token) {
+        Ok(claims) => Some(Ok(claims)),
+        Err(Denied::NotOurs) => None,
+        Err(denied) => Some(Err(denied)),
+    };
+    match transfer::access(rules.allowed, presented, read) {
+        Access::None => Ok(None),
+        Access::Unclear(why) => {
+            if why == Unclear::Duplicate {
+                wire.note(EventKind::CookieDuplicate, Outcome::Refused, "access", parts);
+            }
+            Err(Refusal::TryRefresh)
+        }
+        Access::Found(claims, mode) => {
+            wire.believe(parts, act(mode), body)?;
+            Ok(Some(Verified {
+                claims: claims?,
+                mode,
+            }))
+        }
+    }
+}
+
+impl Guard {
+    /// Admits a request of the application to a resource that asks `R` of its session.
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
+        match self.admit(parts, &R::rule(), Trust::Token).await {
+            Ok(Some(session)) => Ok(session),
+            Ok(None) => Err(self.refuse(Refusal::NoSession)),
+            Err(refusal) => Err(self.refuse(refusal)),
+        }
+    }
+
+    /// The same where a session is optional: a request without one is admitted as nobody. An expired or forged token is
+    /// still an error, and so is a session that does not meet `R`.
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn optional_session<R: Requirement>(
+        &self,
+        parts: &Parts,
+    ) -> Result<Option<Session<R>>, Refused> {
+        self.admit(parts, &R::rule(), Trust::Token)
+            .await
+            .map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// The same as [`Guard::session`], asking the store whether the session was ended elsewhere: for what cannot be
+    /// undone.
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn checked_session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
+        match self.admit(parts, &R::rule(), Trust::Store).await {
+            Ok(Some(session)) => Ok(session),
+            Ok(None) => Err(self.refuse(Refusal::NoSession)),
+            Err(refusal) => Err(self.refuse(refusal)),
+        }
+    }
+
+    async fn admit<R>(
+        &self,
+        parts: &Parts,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Result<Option<Session<R>>, Refusal> {
+        self.outbox.note_read();
+        let Some(verified) = verify(&self.wire, parts, Act::Application, None)? else {
+            return Ok(None);
+        };
+        self.wire.stepup().admit(&verified.claims, rule, trust).await?;
+        Ok(Some(Session::new(verified, self.clone())))
+    }
+
+    /// The response to a refusal. What it takes back from the client is left to the outbox, where it wins over what
+    /// was owed before.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Refused {
+        let (response, writes) = refusal.into_reply().split();
+        if !writes.is_empty() {
+            self.owe(writes);
+        }
+        Refused(Box::new(response))
+    }
+
+    pub(crate) fn owe(&self, writes: crate::writes::TokenWrites) {
+        if self.outbox.push(writes).is_err() {
+            tracing::warn!(
+                target: "stepup",
+                "the session changed after the response was sent: the client sees it with its next refresh"
+            );
+        }
+    }
+}
+
+/// A request was refused; this is the response to send.
+#[derive(Debug)]
+pub struct Refused(Box<Response<Bytes>>);
+
+impl Refused {
+    /// The layer that every guard needs is missing. The log names the call that was forgotten.
+    pub fn missing_layer() -> Self {
+        tracing::error!(
+            target: "stepup",
+            "a guard found no stepup in the request: add the layer of stepup around the application's routes"
+        );
+        let reply = Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "the session layer is missing");
+        Self(Box::new(reply.split().0))
+    }
+
+    pub(crate) fn new(refusal: Refusal) -> Self {
+        Self(Box::new(refusal.into_reply().split().0))
+    }
+
+    /// The response.
+    pub fn into_response(self) -> Response<Bytes> {
+        *self.0
+    }
+}

@@ -1,0 +1,283 @@
+//! The endpoints: one list, one recipe of the protocol a file.
+
+mod emailpassword;
+mod jwt;
+mod multifactorauth;
+mod passwordless;
+mod session;
+mod user;
+
+use std::time::Duration;
+
+use http::Method;
+use stepup_core::Trust;
+use stepup_core::rule::Rule;
+
+use crate::call::Call;
+use crate::csrf::Act;
+use crate::gate::{self, Verified};
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::table::{Access, Body, Row};
+
+/// All endpoints. What each asks of the caller stands in its row and is enforced before its handler runs; a test walks
+/// the list.
+pub static ROUTES: &[Row<Endpoint>] = &[
+    row(
+        Method::POST,
+        "/session/refresh",
+        false,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Open(Open::Refresh),
+    ),
+    row(
+        Method::POST,
+        "/signout",
+        false,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::SignOut),
+    ),
+    row(
+        Method::POST,
+        "/signup",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::SignUp),
+    ),
+    row(
+        Method::POST,
+        "/signin",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::SignIn),
+    ),
+    row(
+        Method::GET,
+        "/emailpassword/email/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        EMAIL_EXISTS,
+    ),
+    row(
+        Method::GET,
+        "/signup/email/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        EMAIL_EXISTS,
+    ),
+    row(
+        Method::POST,
+        "/signinup/code",
+        true,
+        Access::HalfLogin,
+        Body::Json,
+        Endpoint::Guarded(Guarded::CreateCode),
+    ),
+    row(
+        Method::POST,
+        "/signinup/code/resend",
+        true,
+        Access::HalfLogin,
+        Body::Json,
+        Endpoint::Guarded(Guarded::ResendCode),
+    ),
+    row(
+        Method::POST,
+        "/signinup/code/consume",
+        true,
+        Access::HalfLogin,
+        Body::Json,
+        Endpoint::Guarded(Guarded::ConsumeCode),
+    ),
+    row(
+        Method::GET,
+        "/passwordless/phonenumber/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        PHONE_EXISTS,
+    ),
+    row(
+        Method::GET,
+        "/passwordless/phoneNumber/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        PHONE_EXISTS,
+    ),
+    row(
+        Method::GET,
+        "/signup/phonenumber/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        PHONE_EXISTS,
+    ),
+    row(
+        Method::PUT,
+        "/mfa/info",
+        true,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::FactorInfo),
+    ),
+    row(
+        Method::GET,
+        "/jwt/jwks.json",
+        false,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::Keys),
+    ),
+    row(
+        Method::GET,
+        "/.well-known/openid-configuration",
+        false,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::Discovery),
+    ),
+];
+
+const EMAIL_EXISTS: Endpoint = Endpoint::Open(Open::EmailExists);
+const PHONE_EXISTS: Endpoint = Endpoint::Open(Open::PhoneExists);
+
+const fn row(
+    method: Method,
+    path: &'static str,
+    tenant: bool,
+    access: Access,
+    body: Body,
+    endpoint: Endpoint,
+) -> Row<Endpoint> {
+    Row {
+        method,
+        path,
+        tenant,
+        access,
+        body,
+        endpoint,
+    }
+}
+
+/// What answers a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A handler that is handed no session.
+    Open(Open),
+    /// A handler that cannot be called without one.
+    Guarded(Guarded),
+}
+
+/// Endpoints without an access token. A refresh is one: its refresh token is its proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named like its endpoint")]
+pub enum Open {
+    Refresh,
+    SignUp,
+    SignIn,
+    EmailExists,
+    PhoneExists,
+    Keys,
+    Discovery,
+}
+
+/// Endpoints for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named like its endpoint")]
+pub enum Guarded {
+    SignOut,
+    CreateCode,
+    ResendCode,
+    ConsumeCode,
+    FactorInfo,
+}
+
+/// Runs an endpoint, once the caller has what its row asks for.
+pub(crate) async fn run(call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
+    match row.endpoint {
+        Endpoint::Open(endpoint) => match endpoint {
+            Open::Refresh => session::refresh(&call).await,
+            Open::SignUp => emailpassword::sign_up(&call).await,
+            Open::SignIn => emailpassword::sign_in(&call).await,
+            Open::EmailExists => emailpassword::exists(&call).await,
+            Open::PhoneExists => passwordless::exists(&call).await,
+            Open::Keys => Ok(jwt::keys(&call)),
+            Open::Discovery => Ok(jwt::discovery(&call)),
+        },
+        Endpoint::Guarded(endpoint) => {
+            let session = admit(&call, row.access).await?;
+            match endpoint {
+                Guarded::SignOut => session::sign_out(&call, &session).await,
+                Guarded::CreateCode => passwordless::create(&call, &session).await,
+                Guarded::ResendCode => passwordless::resend(&call, &session).await,
+                Guarded::ConsumeCode => passwordless::consume(&call, &session).await,
+                Guarded::FactorInfo => multifactorauth::info(&call, &session).await,
+            }
+        }
+    }
+}
+
+/// The session of a call, if it has what `access` asks for.
+///
+/// A half-login is judged by its token here; the flows that change anything ask the store themselves, with the lock
+/// that they need. What asks for more is always asked of the store (R-SES-5).
+async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
+    let session = gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body()))?
+        .ok_or(Refusal::NoSession)?;
+    if let Some(rule) = rule(access, call.stepup().config().sessions.step_up) {
+        call.stepup().admit(&session.claims, &rule, Trust::Store).await?;
+    }
+    Ok(session)
+}
+
+/// What a session must meet; nothing for a half-login.
+fn rule(access: Access, step_up: Duration) -> Option<Rule> {
+    match access {
+        Access::Open | Access::HalfLogin => None,
+        Access::Complete => Some(Rule::Site),
+        Access::Fresh => Some(Rule::Fresh(step_up)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_method_and_path_stands_twice() {
+        for (at, row) in ROUTES.iter().enumerate() {
+            assert!(!ROUTES[..at].contains(row), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_written_as_it_is_compared() {
+        for row in ROUTES {
+            assert!(row.path.starts_with('/') && !row.path.ends_with('/'), "{row:?}");
+            assert!(!row.path.contains("//") && !row.path.contains('%'), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_session_is_handed_one() {
+        for row in ROUTES {
+            let open =
+                matches!(row.endpoint, Endpoint::Open(_)) && row.endpoint != Endpoint::Open(Open::Refresh);
+            assert_eq!(open, row.access == Access::Open, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_changes_by_reading() {
+        for row in ROUTES.iter().filter(|row| row.method == Method::GET) {
+            assert_eq!(row.access, Access::Open, "{row:?}");
+        }
+    }
+}

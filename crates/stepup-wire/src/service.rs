@@ -1,0 +1,294 @@
+//! [`Wire`]: the protocol at one site, as a function from request to response and as a tower service.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderName, HeaderValue, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+use http_body_util::Full;
+use stepup_core::Stepup;
+use stepup_core::event::{Event, EventKind, Outcome};
+use stepup_core::flow::Caller;
+use stepup_core::id::TenantId;
+use stepup_core::network::{Network, client_address};
+use stepup_core::record::session::Origin;
+
+use crate::body::{self, BodyError, MAX_BUFFERED, MAX_PARSED};
+use crate::call::Call;
+use crate::content::{self, Content};
+use crate::cors::Cors;
+use crate::csrf::{self, Act, Forgery, Source};
+use crate::outbox::Outbox;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::route::{self, ROUTES};
+use crate::table::{self, Body, Match};
+use crate::transport::{Rules, Transport};
+
+/// The protocol at one site. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Wire(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stepup: Stepup,
+    rules: Rules,
+    missed_peer: AtomicBool,
+    saw_untrusted_proxy: AtomicBool,
+}
+
+/// What is wrong with a [`Transport`] for its application; a sentence each.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the transport cannot work here: {}", .0.join("; "))]
+pub struct TransportError(pub Vec<String>);
+
+/// The address at the other end of the connection. An adapter puts it into the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+impl Wire {
+    /// The protocol of `stepup`, carried as `transport` says.
+    ///
+    /// # Errors
+    /// [`TransportError`] lists every problem, not the first.
+    pub fn new(stepup: Stepup, transport: &Transport) -> Result<Self, TransportError> {
+        let problems = transport.problems(stepup.app());
+        if problems.is_empty() {
+            Ok(Self::with(stepup, transport))
+        } else {
+            Err(TransportError(problems))
+        }
+    }
+
+    fn with(stepup: Stepup, transport: &Transport) -> Self {
+        let rules = Rules::new(stepup.app(), transport);
+        Self(Arc::new(Inner {
+            stepup,
+            rules,
+            missed_peer: AtomicBool::new(false),
+            saw_untrusted_proxy: AtomicBool::new(false),
+        }))
+    }
+
+    /// What it serves.
+    pub fn stepup(&self) -> &Stepup {
+        &self.0.stepup
+    }
+
+    /// What every request is judged by.
+    pub fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Answers a request to an endpoint. It always answers: whatever it cannot understand is a 4xx with a `message`.
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        self.answer(&parts, Ok(body)).await
+    }
+
+    /// The same for a body that is still to be read, of which no more is read than [`MAX_BUFFERED`] bytes.
+    pub async fn handle_stream<B>(&self, request: Request<B>) -> Response<Bytes>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let body = body::buffer(body, MAX_BUFFERED).await;
+        self.answer(&parts, body).await
+    }
+
+    async fn answer(&self, parts: &Parts, body: Result<Bytes, BodyError>) -> Response<Bytes> {
+        let cors = self.rules().cors.as_ref();
+        if let Some(preflight) = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers)) {
+            return preflight;
+        }
+        let reply = self.reply(parts, body).await.unwrap_or_else(Refusal::into_reply);
+        let public = reply.is_public();
+        let mut response = reply.into_response(&self.rules().cookies, self.stepup().now());
+        if let Some(cors) = cors {
+            let origin = cors.admits(&parts.headers);
+            if public {
+                Cors::apply_public(origin, response.headers_mut());
+            } else {
+                Cors::apply(origin, response.headers_mut());
+            }
+        }
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Bytes::new();
+        }
+        response
+    }
+
+    /// From what costs least to what costs most: the path, the origin, the body's length and type, and then the
+    /// endpoint. Nothing is parsed for a request that is not taken.
+    async fn reply(&self, parts: &Parts, body: Result<Bytes, BodyError>) -> Result<Reply, Refusal> {
+        let (row, tenant) = match table::find(ROUTES, &self.rules().base, &parts.method, parts.uri.path()) {
+            Match::Found(row, tenant) => (row, tenant),
+            Match::WrongMethod(methods) if parts.method == Method::OPTIONS => return Ok(options(&methods)),
+            Match::WrongMethod(methods) => {
+                return Err(Refusal::WrongMethod(methods.into_iter().cloned().collect()));
+            }
+            Match::Unknown | Match::Elsewhere => return Err(Refusal::NotFound),
+        };
+        let tenant = tenant.map_or_else(TenantId::public, TenantId::from);
+        if !self.stepup().knows_tenant(&tenant) {
+            return Err(Refusal::NotFound);
+        }
+        let has_body = body.as_ref().map_or(true, |body| !body.is_empty());
+        self.believe(parts, Act::Open, Some(has_body))?;
+        let body = match body {
+            Ok(body) if body.len() > MAX_PARSED => return Err(Refusal::TooLarge),
+            Ok(body) => body,
+            Err(BodyError::TooLarge) => return Err(Refusal::TooLarge),
+            Err(BodyError::Incomplete) => return Err(crate::json::InputError::Malformed.into()),
+        };
+        if row.body == Body::Json && content::of(&parts.headers) != Content::Json {
+            return Err(Refusal::WrongType);
+        }
+        let caller = Caller {
+            tenant,
+            origin: self.origin(parts),
+        };
+        route::run(Call::new(self, parts, body, caller), row).await
+    }
+
+    /// Judges where a request comes from.
+    pub(crate) fn believe(&self, parts: &Parts, act: Act, body: Option<bool>) -> Result<(), Refusal> {
+        csrf::judge(&self.rules().csrf, &Source::of(parts, body), act).map_err(|forgery| {
+            let reason = match forgery {
+                Forgery::ForeignOrigin => "foreign_origin",
+                Forgery::CrossSite => "cross_site",
+                Forgery::NoCustomHeader => "no_custom_header",
+                Forgery::FormBody => "form_body",
+            };
+            self.note(EventKind::OriginRefused, Outcome::Refused, reason, parts);
+            Refusal::Forged(forgery)
+        })
+    }
+
+    /// Records an event of this layer.
+    pub(crate) fn note(&self, kind: EventKind, outcome: Outcome, reason: &'static str, parts: &Parts) {
+        let event = Event::new(kind, outcome, self.stepup().now()).because(reason);
+        self.stepup()
+            .record(&event.from_network(&self.origin(parts).network));
+    }
+
+    /// Who sends a request, as far as throttles and sessions are concerned.
+    pub(crate) fn origin(&self, parts: &Parts) -> Origin {
+        Origin {
+            network: self.network(parts),
+            agent: agent(&parts.headers),
+        }
+    }
+
+    /// The client's network, empty if it cannot be told. All such clients share the budget of one network.
+    fn network(&self, parts: &Parts) -> String {
+        let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied() else {
+            if !self.0.missed_peer.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    target: "stepup",
+                    "requests carry no peer address: all clients share one budget; see the adapter's documentation"
+                );
+            }
+            return String::new();
+        };
+        let trusted = &self.rules().trusted_proxies;
+        let is_proxy = trusted.iter().any(|proxy| proxy.contains(peer));
+        if !is_proxy && FORWARDING.iter().any(|name| parts.headers.contains_key(name)) {
+            // Either a proxy that was not configured, and then `peer` is no client, or a client that plays one.
+            if !self.0.saw_untrusted_proxy.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    target: "stepup",
+                    "a forwarding header came from a peer that is no trusted proxy: such clients share one budget"
+                );
+            }
+            return String::new();
+        }
+        let lines = parts.headers.get_all(&X_FORWARDED_FOR).iter();
+        let hops: Vec<&str> = lines.map(|line| line.to_str().unwrap_or_default()).collect();
+        client_address(Some(peer), &hops, trusted)
+            .map_or_else(String::new, |client| Network::of(client).to_string())
+    }
+}
+
+impl From<&Stepup> for Wire {
+    /// With the default [`Transport`]. What cannot work with it is reported as an error, and the rest works.
+    fn from(stepup: &Stepup) -> Self {
+        let transport = Transport::new();
+        for problem in transport.problems(stepup.app()) {
+            tracing::error!(target: "stepup", problem, "the transport cannot work here");
+        }
+        Self::with(stepup.clone(), &transport)
+    }
+}
+
+impl From<&Wire> for Wire {
+    fn from(wire: &Wire) -> Self {
+        wire.clone()
+    }
+}
+
+/// The endpoints as a tower service. It takes bodies of every kind and never fails.
+#[derive(Clone, Debug)]
+pub struct WireService(pub Wire);
+
+impl<B> tower_service::Service<Request<B>> for WireService
+where
+    B: HttpBody + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let wire = self.0.clone();
+        Box::pin(async move { Ok(wire.handle_stream(request).await.map(Full::new)) })
+    }
+}
+
+/// What a guard needs, carried in the request's extensions by the layer: the site, and the outbox of the response.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub(crate) wire: Wire,
+    pub(crate) outbox: Outbox,
+}
+
+fn options(methods: &[&Method]) -> Reply {
+    let reply = Reply::empty(StatusCode::NO_CONTENT);
+    match HeaderValue::try_from(crate::refusal::allow(methods.iter().copied())) {
+        Ok(allow) => reply.with_header(ALLOW, allow),
+        Err(_) => reply,
+    }
+}
+
+/// The user agent, at most 200 bytes of it.
+fn agent(headers: &HeaderMap) -> String {
+    let bytes = headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+    let start = bytes.get(..bytes.len().min(MAX_AGENT)).unwrap_or_default();
+    start.utf8_chunks().map(|chunk| chunk.valid()).collect()
+}
+
+const MAX_AGENT: usize = 200;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Headers by which proxies tell whom they speak for. Only the first is read.
+const FORWARDING: [HeaderName; 3] = [
+    X_FORWARDED_FOR,
+    HeaderName::from_static("forwarded"),
+    HeaderName::from_static("x-real-ip"),
+];
