@@ -96,7 +96,7 @@ pub struct PoolConfig {
     pub memory_kib: u32,
     /// Jobs that may wait: 64.
     pub queue: usize,
-    /// How long a job may wait: 2 s.
+    /// How long a job may wait: 2 s. More than a minute is taken for a minute.
     pub wait: Duration,
 }
 
@@ -207,7 +207,7 @@ impl Shared {
 
     fn enqueue(&self, job: Job) -> Result<oneshot::Receiver<Result<(), OffloadError>>, OffloadError> {
         let (done, ran) = oneshot::channel();
-        let until = Instant::now() + self.config.wait;
+        let until = Instant::now() + self.config.wait.min(Duration::from_secs(60));
         let mut abandoned = VecDeque::new();
         let mut state = self.lock();
         if state.queue.len() >= self.config.queue {

@@ -171,7 +171,7 @@ impl PasswordRule {
         let folded = folded(&normal);
         // A word written twice is as easily guessed as the word.
         let word = repeated_unit(&folded);
-        if word.chars().count() < self.min.min(len) || is_run(word) || is_common(word) {
+        if word.chars().count() < self.min || is_run(word) || is_common(word) {
             return Err(PasswordFault::Common);
         }
         let address = email.map(|email| [email.local_part(), email.as_str()]);
@@ -229,7 +229,7 @@ fn is_run(text: &str) -> bool {
     steps().all(|step| step == 1) || steps().all(|step| step == -1)
 }
 
-/// Whether `word` is on the block list. New passwords are rare and hashing one takes a hundred times as long, so the
+/// Whether `word` is on the block list. New passwords are rare and hashing one takes many times as long, so the
 /// list is read through and not indexed.
 fn is_common(word: &str) -> bool {
     common_passwords().any(|common| common == word)

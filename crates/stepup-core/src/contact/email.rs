@@ -40,7 +40,7 @@ impl EmailAddress {
         if text.is_empty() {
             return Err(ContactError::Empty);
         }
-        // Composing may shorten what was typed, but never to a third (UAX #15).
+        // Composing makes one character of at most three: more than this is nobody's address.
         if text.len() > 3 * Self::MAX_BYTES {
             return Err(ContactError::TooLong);
         }
