@@ -1,0 +1,357 @@
+//! The verbs that cross records, each one transaction.
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
+use stepup_core::error::StoreError;
+use stepup_core::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
+use stepup_core::record::session::{Class, Session};
+use stepup_core::record::user::{Summary, User, UserState};
+use stepup_core::storage::{
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Stored, UserChange,
+};
+use stepup_core::time::Timestamp;
+
+use crate::pool::{SqliteStore, fault};
+use crate::row::{Columns, json, malformed};
+use crate::user::of;
+use crate::{challenge, counter, credential, notice, session, user};
+
+const IDENTIFIED: &str = "SELECT 1 FROM stepup_identifier WHERE tenant = ?1 AND kind = ?2 AND value = ?3";
+
+const IDENTIFY: &str = "INSERT INTO stepup_identifier (tenant, user_id, kind, value, method)
+     VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// One row for each contact, or one with none.
+const LOOK: &str = concat!(
+    "SELECT ",
+    session::session_columns!("s."),
+    ", ",
+    user::user_columns!("u."),
+    ", ",
+    challenge::challenge_columns!("h."),
+    ", ",
+    credential::credential_columns!("c."),
+    " FROM stepup_session s
+      JOIN stepup_user u ON u.tenant = s.tenant AND u.id = s.user_id
+      LEFT JOIN stepup_challenge h ON h.tenant = s.tenant AND h.id = ?2
+      LEFT JOIN stepup_credential c ON c.tenant = s.tenant AND c.user_id = s.user_id AND c.kind = 'contact'
+      WHERE s.handle = ?1
+      ORDER BY c.created_at, c.id"
+);
+
+const REVISION: &str = "SELECT u.revision FROM stepup_session s
+     JOIN stepup_user u ON u.tenant = s.tenant AND u.id = s.user_id AND u.state = 'live' AND u.epoch = s.epoch
+     WHERE s.handle = ?3 AND s.tenant = ?1 AND s.user_id = ?2 AND s.idle_expires_at > ?4 AND s.ends_at > ?4";
+
+const ENROLL: &str = "UPDATE stepup_user SET summary = ?3, revision = revision + 1, epoch = epoch + ?4
+     WHERE tenant = ?1 AND id = ?2";
+
+/// `?4`: how much the epoch rose in this transaction; `?5` forgets the factor, `?6` sets it, so that nothing of an
+/// older completion shines through; `?8`: the digest of a rise, or none.
+const COMPLETE: &str = concat!(
+    "UPDATE stepup_session SET
+        factors = json_patch(json_patch(factors, ?5), ?6),
+        epoch = epoch + ?4,
+        generation = CASE WHEN ?8 IS NULL THEN generation ELSE generation + 1 END,
+        current = coalesce(?8, current),
+        previous = CASE WHEN ?8 IS NULL THEN previous END,
+        rotated_at = CASE WHEN ?8 IS NULL THEN rotated_at END,
+        rotated_salt = CASE WHEN ?8 IS NULL THEN rotated_salt END,
+        rotated_key = CASE WHEN ?8 IS NULL THEN rotated_key END,
+        rotated_network = CASE WHEN ?8 IS NULL THEN rotated_network END,
+        rotated_agent = CASE WHEN ?8 IS NULL THEN rotated_agent END,
+        rise_generation = CASE WHEN ?8 IS NULL THEN rise_generation ELSE generation + 1 END,
+        rise_at = CASE WHEN ?8 IS NULL THEN rise_at ELSE ?7 END,
+        class = coalesce(?9, class),
+        idle_expires_at = coalesce(?10, idle_expires_at),
+        ends_at = coalesce(?11, ends_at)
+     WHERE handle = ?3 AND tenant = ?1 AND user_id = ?2 AND idle_expires_at > ?7 AND ends_at > ?7
+        AND epoch + ?4 = (SELECT u.epoch FROM stepup_user u WHERE u.tenant = ?1 AND u.id = ?2 AND u.state = 'live')
+     RETURNING ",
+    session::session_columns!("")
+);
+
+const CLOSE: &str = "UPDATE stepup_challenge SET closed = 1
+     WHERE tenant = ?1 AND session = ?2 AND substr(purpose, instr(purpose, ':') + 1) = ?3";
+
+const CHANGE: &str = concat!(
+    "UPDATE stepup_user SET state = coalesce(?3, state), epoch = epoch + 1, revision = revision + 1,
+        summary = CASE WHEN ?4 THEN json_set(summary, '$.enrolled', json('[]')) ELSE summary END
+     WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted'
+     RETURNING ",
+    user::user_columns!("")
+);
+
+const UNBIND: &str = "DELETE FROM stepup_credential
+     WHERE tenant = ?1 AND user_id = ?2 AND (kind <> 'password' OR ?3)";
+
+const REQUIRE: &str = "UPDATE stepup_user SET revision = revision + 1,
+        summary = json_set(summary, '$.required', json(?4))
+     WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' AND revision = ?3 RETURNING 1";
+
+const BURY: &str = "UPDATE stepup_user SET state = 'deleted', epoch = epoch + 1, revision = revision + 1,
+        methods = '[]', summary = ?3, metadata = '{}'
+     WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' RETURNING 1";
+
+const FORGET_IDENTIFIERS: &str = "DELETE FROM stepup_identifier WHERE tenant = ?1 AND user_id = ?2";
+
+const FORGET_NOTICES: &str = "DELETE FROM stepup_notice WHERE tenant = ?1 AND user_id = ?2";
+
+const SWEEP_SESSIONS: &str = "DELETE FROM stepup_session WHERE rowid IN (
+        SELECT rowid FROM stepup_session WHERE min(idle_expires_at, ends_at) <= ?1 LIMIT ?2)";
+
+const SWEEP_CHALLENGES: &str = "DELETE FROM stepup_challenge WHERE rowid IN (
+        SELECT rowid FROM stepup_challenge WHERE ends_at <= ?1 LIMIT ?2)";
+
+const SWEEP_COUNTERS: &str = "DELETE FROM stepup_counter WHERE name IN (
+        SELECT name FROM stepup_counter WHERE over_at <= ?1 LIMIT ?2)";
+
+#[async_trait]
+impl Flows for SqliteStore {
+    async fn create_account(&self, account: &NewAccount) -> Stored<AccountOutcome> {
+        let account = account.clone();
+        self.transact(move |tx| Box::pin(async move { create(tx, &account).await }))
+            .await
+    }
+
+    async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>> {
+        let statement = sqlx::query(LOOK)
+            .bind(handle.as_str())
+            .bind(challenge.map(ChallengeId::as_str));
+        let rows = self.read(statement).await?;
+        let mut look: Option<Look> = None;
+        for row in &rows {
+            let mut columns = Columns::of(row);
+            let (session, user) = (session::read(&mut columns)?, user::read(&mut columns)?);
+            let challenge = challenge::read_joined(&mut columns)?;
+            let contact = credential::read_joined(&mut columns)?;
+            let look = look.get_or_insert_with(|| Look {
+                session,
+                user,
+                contacts: Vec::new(),
+                challenge,
+            });
+            look.contacts.extend(contact);
+        }
+        Ok(look)
+    }
+
+    async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome> {
+        let completion = completion.clone();
+        self.transact(move |tx| Box::pin(async move { complete(tx, &completion).await }))
+            .await
+    }
+
+    async fn change_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        change: &UserChange,
+    ) -> Stored<Option<User>> {
+        let (tenant, user, changes) = (tenant.clone(), user.clone(), change.clone());
+        self.transact(move |tx| Box::pin(async move { self::change(tx, &tenant, &user, &changes).await }))
+            .await
+    }
+
+    async fn require_factors(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        required: &[FactorId],
+    ) -> Stored<bool> {
+        // SQLite has one writer: a refresh comes before this or after it, and no session row needs to be touched.
+        let statement = of(REQUIRE, tenant, user).bind(revision).bind(json(required)?);
+        Ok(!self.write(statement).await?.is_empty())
+    }
+
+    async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
+        let (tenant, user) = (tenant.clone(), user.clone());
+        self.transact(move |tx| Box::pin(async move { delete(tx, &tenant, &user).await }))
+            .await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
+        // One transaction each: nobody who waits for a turn waits for all three.
+        let mut swept = 0;
+        for sql in [SWEEP_SESSIONS, SWEEP_CHALLENGES, SWEEP_COUNTERS] {
+            swept += self
+                .transact(move |tx| {
+                    Box::pin(async move {
+                        let sweep = sqlx::query(sql).bind(now.as_ms()).bind(i64::from(limit));
+                        Ok(sweep.execute(tx).await.map_err(fault)?.rows_affected())
+                    })
+                })
+                .await?;
+        }
+        Ok(swept)
+    }
+
+    async fn ping(&self) -> Stored<()> {
+        self.check_schema().await
+    }
+}
+
+async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<AccountOutcome> {
+    let user = &account.user;
+    for (identifier, _) in &account.identifiers {
+        let rows = sqlx::query(IDENTIFIED)
+            .bind(user.tenant.as_str())
+            .bind(identifier.kind.as_str())
+            .bind(identifier.value.as_str())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(fault)?;
+        if !rows.is_empty() {
+            return Ok(AccountOutcome::IdentifierTaken);
+        }
+    }
+    user::insert(tx, user).await?;
+    for (identifier, method) in &account.identifiers {
+        of(IDENTIFY, &user.tenant, &user.id)
+            .bind(identifier.kind.as_str())
+            .bind(identifier.value.as_str())
+            .bind(method.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    for credential in &account.credentials {
+        credential::insert(tx, credential).await?;
+    }
+    if let Some(session) = &account.session {
+        let rows = session::opening(session)?.fetch_all(&mut *tx).await.map_err(fault)?;
+        if rows.is_empty() {
+            return Err(StoreError::Conflict("a session of another user or epoch"));
+        }
+    }
+    Ok(AccountOutcome::Created)
+}
+
+async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> Stored<FactorOutcome> {
+    let FactorCompletion { tenant, user, handle, now, .. } = completion;
+    let mut risen = 0;
+    if let Some(enrollment) = &completion.enrollment {
+        let rows = of(REVISION, tenant, user)
+            .bind(handle.as_str())
+            .bind(now.as_ms())
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(fault)?;
+        match rows.first().map(|row| Columns::of(row).int()).transpose()? {
+            None => return Ok(FactorOutcome::Gone),
+            Some(revision) if revision != enrollment.revision => return Ok(FactorOutcome::Outrun),
+            Some(_) => risen = enroll(tx, completion, enrollment).await?,
+        }
+    }
+    let Some(session) = record(tx, completion, risen).await? else {
+        return Ok(FactorOutcome::Gone);
+    };
+    sqlx::query(CLOSE)
+        .bind(tenant.as_str())
+        .bind(handle.as_str())
+        .bind(completion.factor.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?;
+    if !completion.clear.is_empty() {
+        counter::clearing(&completion.clear)?.execute(&mut *tx).await.map_err(fault)?;
+    }
+    let user = user::one(tx, tenant, user).await?.ok_or_else(malformed)?;
+    Ok(FactorOutcome::Done(Box::new((session, user))))
+}
+
+/// Writes an enrolment; how much the epoch rose by it.
+async fn enroll(
+    tx: &mut SqliteConnection,
+    completion: &FactorCompletion,
+    enrollment: &Enrollment,
+) -> Stored<i64> {
+    let FactorCompletion { tenant, user, handle, .. } = completion;
+    let risen = i64::from(enrollment.end_others);
+    of(ENROLL, tenant, user)
+        .bind(json(&enrollment.summary)?)
+        .bind(risen)
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?;
+    credential::insert(tx, &enrollment.credential).await?;
+    notice::insert(tx, &enrollment.notices).await?;
+    if enrollment.end_others {
+        session::end_all(tx, tenant, user, Some(handle)).await?;
+    }
+    Ok(risen)
+}
+
+/// Writes the completed factor and the rise into the session; none if it may not have them.
+async fn record(
+    tx: &mut SqliteConnection,
+    completion: &FactorCompletion,
+    risen: i64,
+) -> Stored<Option<Session>> {
+    let rise = completion.rise.as_ref();
+    let factor = completion.factor.as_str();
+    let rows = of(COMPLETE, &completion.tenant, &completion.user)
+        .bind(completion.handle.as_str())
+        .bind(risen)
+        .bind(json(&serde_json::json!({ factor: null }))?)
+        .bind(json(&serde_json::json!({ factor: completion.completion }))?)
+        .bind(completion.now.as_ms())
+        .bind(rise.map(|rise| rise.secret.as_bytes().as_slice()))
+        .bind(rise.map(|rise| Class::as_str(rise.class)))
+        .bind(rise.map(|rise| rise.idle_expires_at.as_ms()))
+        .bind(rise.map(|rise| rise.ends_at.as_ms()))
+        .fetch_all(tx)
+        .await
+        .map_err(fault)?;
+    rows.first().map(|row| session::read(&mut Columns::of(row))).transpose()
+}
+
+/// Applies `change` to a user and ends what it was signed in to.
+pub(crate) async fn change(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: &UserId,
+    change: &UserChange,
+) -> Stored<Option<User>> {
+    if change.state == Some(UserState::Deleted) {
+        return Err(StoreError::Conflict("a user is deleted by delete_user"));
+    }
+    let rows = of(CHANGE, tenant, id)
+        .bind(change.state.map(UserState::as_str))
+        .bind(change.reset_factors)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(fault)?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let user = user::read(&mut Columns::of(row))?;
+    if change.reset_factors {
+        of(UNBIND, tenant, id).bind(false).execute(&mut *tx).await.map_err(fault)?;
+    }
+    session::end_all(tx, tenant, id, None).await?;
+    notice::insert(tx, &change.notices).await?;
+    Ok(Some(user))
+}
+
+/// Deletes everything of a user but a tombstone.
+pub(crate) async fn delete(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: &UserId,
+) -> Stored<Option<Vec<SessionHandle>>> {
+    let rows = of(BURY, tenant, id)
+        .bind(json(&Summary::default())?)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(fault)?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    for sql in [FORGET_IDENTIFIERS, FORGET_NOTICES] {
+        of(sql, tenant, id).execute(&mut *tx).await.map_err(fault)?;
+    }
+    of(UNBIND, tenant, id).bind(true).execute(&mut *tx).await.map_err(fault)?;
+    session::end_all(tx, tenant, id, None).await.map(Some)
+}
