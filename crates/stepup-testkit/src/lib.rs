@@ -1,1 +1,3 @@
-//! stepup-testkit
+//! What tests of stepup stand on: suites that prove a part from outside.
+
+pub mod suite;

@@ -1,0 +1,3 @@
+//! Suites: one list of sentences that every implementation of a port has to make true.
+
+pub mod storage;
