@@ -16,10 +16,44 @@ use crate::row::{Columns, malformed, ms};
 macro_rules! challenge_columns {
     ($of:literal) => {
         concat!(
-            $of, "tenant, ", $of, "id, ", $of, "purpose, ", $of, "user_id, ", $of, "session, ",
-            $of, "destination, ", $of, "failed, ", $of, "max_failures, ",
-            $of, "mac1, ", $of, "expires1, ", $of, "mac2, ", $of, "expires2, ", $of, "mac3, ", $of, "expires3, ",
-            $of, "sends, ", $of, "next_send_at, ", $of, "closed, ", $of, "created_at, ", $of, "ends_at"
+            $of,
+            "tenant, ",
+            $of,
+            "id, ",
+            $of,
+            "purpose, ",
+            $of,
+            "user_id, ",
+            $of,
+            "session, ",
+            $of,
+            "destination, ",
+            $of,
+            "failed, ",
+            $of,
+            "max_failures, ",
+            $of,
+            "mac1, ",
+            $of,
+            "expires1, ",
+            $of,
+            "mac2, ",
+            $of,
+            "expires2, ",
+            $of,
+            "mac3, ",
+            $of,
+            "expires3, ",
+            $of,
+            "sends, ",
+            $of,
+            "next_send_at, ",
+            $of,
+            "closed, ",
+            $of,
+            "created_at, ",
+            $of,
+            "ends_at"
         )
     };
 }
@@ -129,12 +163,17 @@ impl ChallengeStore for SqliteStore {
             .bind(ms(resend.cap))
             .bind(resend.now.as_ms());
         if let Some(row) = self.write(statement).await?.first() {
-            return Ok(Resent::Added { sends: Columns::of(row).count()? });
+            return Ok(Resent::Added {
+                sends: Columns::of(row).count()?,
+            });
         }
         // Nothing was written; this only tells the caller why.
-        let statement = bound(NEXT_SEND, &resend.tenant, &resend.id, &resend.binding).bind(resend.now.as_ms());
+        let statement =
+            bound(NEXT_SEND, &resend.tenant, &resend.id, &resend.binding).bind(resend.now.as_ms());
         match self.read(statement).await?.first() {
-            Some(row) => Ok(Resent::TooEarly { at: Columns::of(row).time()? }),
+            Some(row) => Ok(Resent::TooEarly {
+                at: Columns::of(row).time()?,
+            }),
             None => Ok(Resent::Gone),
         }
     }

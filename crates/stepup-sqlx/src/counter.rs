@@ -1,6 +1,6 @@
 //! Counters: asking several for leave in one statement.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
@@ -26,18 +26,17 @@ macro_rules! asked {
     };
 }
 
-/// All grant and all count, or the first that refuses is returned and nothing counts.
+/// All grant and all count, or nothing is written and no row comes back. A refusal must cost no commit: whoever is
+/// refused a thousand times a second would otherwise hold up everybody who writes.
 ///
-/// A row that does not change is written as it was, with the verdict: that is how `RETURNING` comes to tell it. The
-/// window of a curve (base not zero) begins anew with each count.
+/// A counter that is only looked at is written as it was, since `RETURNING` tells of written rows alone. The window
+/// of a curve (base not zero) begins anew with each count.
 const CHARGE: &str = concat!(
     asked!(),
     ", judged AS (
         SELECT *, CASE WHEN kept THEN tally ELSE 0 END + cost AS counted,
             CASE WHEN kept THEN tally ELSE 0 END + cost <= most AND coalesce(closed_until, ?2) <= ?2 AS grants
         FROM asked
-     ), refusal AS (
-        SELECT min(place) AS place FROM judged WHERE NOT grants
      ), next AS (
         SELECT name, span,
             CASE WHEN kept AND base = 0 THEN since ELSE ?2 END AS since,
@@ -45,26 +44,27 @@ const CHARGE: &str = concat!(
             CASE WHEN counted < free THEN ?2
                  WHEN base > (cap >> min(counted - free, 62)) THEN ?2 + cap
                  ELSE ?2 + (base << min(counted - free, 62)) END AS closed_until
-        FROM judged WHERE cost > 0 AND (SELECT place FROM refusal) IS NULL
+        FROM judged WHERE cost > 0
      )
-     INSERT INTO stepup_counter (name, since, tally, closed_until, over_at, granted)
-     SELECT name, since, tally, closed_until, max(since + span, closed_until), 1 FROM next
+     INSERT INTO stepup_counter (name, since, tally, closed_until, over_at)
+     SELECT name, since, tally, closed_until, max(since + span, closed_until) FROM next
+        WHERE NOT EXISTS (SELECT 1 FROM judged WHERE NOT grants)
      UNION ALL
-     SELECT name, since, tally, closed_until, over_at, 1 FROM judged
-        WHERE cost = 0 AND since IS NOT NULL AND (SELECT place FROM refusal) IS NULL
-     UNION ALL
-     SELECT name, coalesce(since, ?2), coalesce(tally, 0), coalesce(closed_until, ?2), coalesce(over_at, ?2), 0
-        FROM judged WHERE place = (SELECT place FROM refusal)
+     SELECT name, since, tally, closed_until, over_at FROM judged
+        WHERE cost = 0 AND since IS NOT NULL AND NOT EXISTS (SELECT 1 FROM judged WHERE NOT grants)
      ON CONFLICT (name) DO UPDATE SET since = excluded.since, tally = excluded.tally,
-        closed_until = excluded.closed_until, over_at = excluded.over_at, granted = excluded.granted
-     RETURNING name, granted, since, tally, closed_until, over_at"
+        closed_until = excluded.closed_until, over_at = excluded.over_at
+     RETURNING name, since, tally, closed_until, over_at"
 );
 
-/// Asks that count nothing need no turn to write.
+/// What the counters hold. It needs no turn to write.
 const LOOK: &str = concat!(
     asked!(),
-    "SELECT name, 1, since, tally, closed_until, over_at FROM asked WHERE since IS NOT NULL"
+    "SELECT name, since, tally, closed_until, over_at FROM asked WHERE since IS NOT NULL"
 );
+
+/// How often a charge is tried that was refused by counters which then turned out to be cleared.
+const ROUNDS: u32 = 3;
 
 const CLEAR: &str = "DELETE FROM stepup_counter WHERE name IN (SELECT value FROM json_each(?1))";
 
@@ -75,12 +75,25 @@ impl CounterStore for SqliteStore {
         if !asks.iter().all(|ask| keys.insert(&ask.key)) {
             return Err(StoreError::Conflict("one counter was asked twice"));
         }
-        if asks.iter().all(|ask| ask.cost == 0) {
-            let found = self.read(statement(LOOK, asks, now)?).await?;
-            return looked(asks, &states(&found)?, now);
+        let counts = asks.iter().any(|ask| ask.cost > 0);
+        for _ in 0..ROUNDS {
+            if counts {
+                let written = self.write(statement(CHARGE, asks, now)?).await?;
+                if !written.is_empty() {
+                    return Ok(Charge::Granted(counted(asks, &states(&written)?, now)?));
+                }
+            }
+            // Refused, or only a look: the reference judges what the counters hold.
+            let found = states(&self.read(statement(LOOK, asks, now)?).await?)?;
+            match judge(asks, &found, now) {
+                // Cleared between the two statements.
+                Charge::Granted(_) if counts => {}
+                verdict => return Ok(verdict),
+            }
         }
-        let written = self.write(statement(CHARGE, asks, now)?).await?;
-        charged(asks, &states(&written)?, now)
+        Err(StoreError::Conflict(
+            "counters are cleared faster than they can be read",
+        ))
     }
 
     async fn clear(&self, keys: &[CounterKey]) -> Stored<()> {
@@ -108,62 +121,43 @@ fn statement(sql: &'static str, asks: &[Ask], now: Timestamp) -> Stored<Statemen
     Ok(sqlx::query(sql).bind(json(&asks)?).bind(now.as_ms()))
 }
 
-/// A counter as the statement left it.
-struct State {
-    name: String,
-    granted: bool,
-    counter: Counter,
-}
+/// Counters by name.
+type States = HashMap<String, Counter>;
 
-fn states(rows: &[SqliteRow]) -> Stored<Vec<State>> {
+fn states(rows: &[SqliteRow]) -> Stored<States> {
     rows.iter().map(state).collect()
 }
 
-fn state(row: &SqliteRow) -> Stored<State> {
+fn state(row: &SqliteRow) -> Stored<(String, Counter)> {
     let mut columns = Columns::of(row);
-    Ok(State {
-        name: columns.text()?,
-        granted: columns.flag()?,
-        counter: Counter {
-            since: columns.time()?,
-            count: columns.count()?,
-            until: columns.time()?,
-            over_at: columns.time()?,
-        },
-    })
+    let name = columns.text()?;
+    let counter = Counter {
+        since: columns.time()?,
+        count: columns.count()?,
+        until: columns.time()?,
+        over_at: columns.time()?,
+    };
+    Ok((name, counter))
 }
 
-fn of<'s>(states: &'s [State], ask: &Ask) -> Option<&'s State> {
-    states.iter().find(|state| state.name == ask.key.as_str())
-}
-
-/// What [`LOOK`] found, judged as the reference does.
-fn looked(asks: &[Ask], states: &[State], now: Timestamp) -> Stored<Charge> {
+/// What the counters answer, before anything is counted.
+fn judge(asks: &[Ask], found: &States, now: Timestamp) -> Charge {
     let mut counts = Vec::with_capacity(asks.len());
     for (index, ask) in asks.iter().enumerate() {
-        match ask.put_to(of(states, ask).map(|state| &state.counter), now) {
+        match ask.put_to(found.get(ask.key.as_str()), now) {
             Ok(counter) => counts.push(counter.count),
-            Err(retry_after) => return Ok(Charge::Refused { index, retry_after }),
+            Err(retry_after) => return Charge::Refused { index, retry_after },
         }
     }
-    Ok(Charge::Granted(counts))
+    Charge::Granted(counts)
 }
 
-/// What [`CHARGE`] decided.
-fn charged(asks: &[Ask], states: &[State], now: Timestamp) -> Stored<Charge> {
-    if let Some(refused) = states.iter().find(|state| !state.granted) {
-        let index = asks.iter().position(|ask| ask.key.as_str() == refused.name).ok_or_else(malformed)?;
-        // The row is as the statement judged it, so that the wait follows from it.
-        let judged = asks.get(index).map(|ask| ask.put_to(Some(&refused.counter), now));
-        let Some(Err(retry_after)) = judged else {
-            return Err(malformed());
-        };
-        return Ok(Charge::Refused { index, retry_after });
-    }
-    let count = |ask: &Ask| match of(states, ask) {
-        Some(state) if ask.cost > 0 => Ok(state.counter.count),
+/// The counts that [`CHARGE`] wrote.
+fn counted(asks: &[Ask], written: &States, now: Timestamp) -> Stored<Vec<u32>> {
+    let count = |ask: &Ask| match written.get(ask.key.as_str()) {
+        Some(counter) if ask.cost > 0 => Ok(counter.count),
         None if ask.cost > 0 => Err(malformed()),
-        found => Ok(ask.put_to(found.map(|state| &state.counter), now).map_or(0, |counter| counter.count)),
+        found => Ok(ask.put_to(found, now).map_or(0, |counter| counter.count)),
     };
-    Ok(Charge::Granted(asks.iter().map(count).collect::<Stored<_>>()?))
+    asks.iter().map(count).collect()
 }

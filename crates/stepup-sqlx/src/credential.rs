@@ -14,8 +14,22 @@ use crate::user::of;
 macro_rules! credential_columns {
     ($of:literal) => {
         concat!(
-            $of, "tenant, ", $of, "user_id, ", $of, "kind, ", $of, "id, ",
-            $of, "public, ", $of, "sealed, ", $of, "version, ", $of, "created_at"
+            $of,
+            "tenant, ",
+            $of,
+            "user_id, ",
+            $of,
+            "kind, ",
+            $of,
+            "id, ",
+            $of,
+            "public, ",
+            $of,
+            "sealed, ",
+            $of,
+            "version, ",
+            $of,
+            "created_at"
         )
     };
 }

@@ -220,7 +220,10 @@ async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<Accou
         credential::insert(tx, credential).await?;
     }
     if let Some(session) = &account.session {
-        let rows = session::opening(session)?.fetch_all(&mut *tx).await.map_err(fault)?;
+        let rows = session::opening(session)?
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(fault)?;
         if rows.is_empty() {
             return Err(StoreError::Conflict("a session of another user or epoch"));
         }
@@ -229,7 +232,13 @@ async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<Accou
 }
 
 async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> Stored<FactorOutcome> {
-    let FactorCompletion { tenant, user, handle, now, .. } = completion;
+    let FactorCompletion {
+        tenant,
+        user,
+        handle,
+        now,
+        ..
+    } = completion;
     let mut risen = 0;
     if let Some(enrollment) = &completion.enrollment {
         let rows = of(REVISION, tenant, user)
@@ -245,7 +254,11 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
         }
     }
     let Some(session) = record(tx, completion, risen).await? else {
-        return Ok(FactorOutcome::Gone);
+        return match completion.enrollment {
+            None => Ok(FactorOutcome::Gone),
+            // It was there a moment ago, under the same lock. An error undoes the enrolment.
+            Some(_) => Err(malformed()),
+        };
     };
     sqlx::query(CLOSE)
         .bind(tenant.as_str())
@@ -255,7 +268,10 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
         .await
         .map_err(fault)?;
     if !completion.clear.is_empty() {
-        counter::clearing(&completion.clear)?.execute(&mut *tx).await.map_err(fault)?;
+        counter::clearing(&completion.clear)?
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
     }
     let user = user::one(tx, tenant, user).await?.ok_or_else(malformed)?;
     Ok(FactorOutcome::Done(Box::new((session, user))))
@@ -267,7 +283,9 @@ async fn enroll(
     completion: &FactorCompletion,
     enrollment: &Enrollment,
 ) -> Stored<i64> {
-    let FactorCompletion { tenant, user, handle, .. } = completion;
+    let FactorCompletion {
+        tenant, user, handle, ..
+    } = completion;
     let risen = i64::from(enrollment.end_others);
     of(ENROLL, tenant, user)
         .bind(json(&enrollment.summary)?)
@@ -304,7 +322,9 @@ async fn record(
         .fetch_all(tx)
         .await
         .map_err(fault)?;
-    rows.first().map(|row| session::read(&mut Columns::of(row))).transpose()
+    rows.first()
+        .map(|row| session::read(&mut Columns::of(row)))
+        .transpose()
 }
 
 /// Applies `change` to a user and ends what it was signed in to.
@@ -328,7 +348,11 @@ pub(crate) async fn change(
     };
     let user = user::read(&mut Columns::of(row))?;
     if change.reset_factors {
-        of(UNBIND, tenant, id).bind(false).execute(&mut *tx).await.map_err(fault)?;
+        of(UNBIND, tenant, id)
+            .bind(false)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
     }
     session::end_all(tx, tenant, id, None).await?;
     notice::insert(tx, &change.notices).await?;
@@ -352,6 +376,10 @@ pub(crate) async fn delete(
     for sql in [FORGET_IDENTIFIERS, FORGET_NOTICES] {
         of(sql, tenant, id).execute(&mut *tx).await.map_err(fault)?;
     }
-    of(UNBIND, tenant, id).bind(true).execute(&mut *tx).await.map_err(fault)?;
+    of(UNBIND, tenant, id)
+        .bind(true)
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?;
     session::end_all(tx, tenant, id, None).await.map(Some)
 }

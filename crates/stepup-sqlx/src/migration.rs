@@ -40,7 +40,13 @@ impl SqliteStore {
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         let files = MIGRATIONS.iter().map(|file| {
             let sql = file.sql.into_sql_str();
-            Migration::new(file.version, file.description.into(), MigrationType::Simple, sql, false)
+            Migration::new(
+                file.version,
+                file.description.into(),
+                MigrationType::Simple,
+                sql,
+                false,
+            )
         });
         let mut migrator = Migrator::with_migrations(files.collect());
         migrator.dangerous_set_table_name(TABLE);
@@ -56,13 +62,19 @@ impl SqliteStore {
             Ok(rows) => rows,
             Err(error) => return Err(no_table(error)),
         };
-        let found = rows.first().map(|row| Columns::of(row).option::<i64>()).transpose()?.flatten();
+        let found = rows
+            .first()
+            .map(|row| Columns::of(row).option::<i64>())
+            .transpose()?
+            .flatten();
         match (found, MIGRATIONS.last().map(|file| file.version)) {
             (Some(found), Some(wanted)) if found == wanted => Ok(()),
-            (Some(found), Some(wanted)) if found > wanted => {
-                Err(StoreError::Schema("its tables are newer than this version of stepup"))
-            }
-            (Some(_), _) => Err(StoreError::Schema("its tables are older than this version: run `migrate()`")),
+            (Some(found), Some(wanted)) if found > wanted => Err(StoreError::Schema(
+                "its tables are newer than this version of stepup",
+            )),
+            (Some(_), _) => Err(StoreError::Schema(
+                "its tables are older than this version: run `migrate()`",
+            )),
             (None, _) => Err(StoreError::Schema("a migration ended halfway: run `migrate()`")),
         }
     }
@@ -73,5 +85,9 @@ fn no_table(error: sqlx::Error) -> StoreError {
     let missing = error
         .as_database_error()
         .is_some_and(|error| error.message().contains("no such table"));
-    if missing { StoreError::Schema("its tables are missing: run `migrate()`") } else { fault(error) }
+    if missing {
+        StoreError::Schema("its tables are missing: run `migrate()`")
+    } else {
+        fault(error)
+    }
 }

@@ -202,7 +202,11 @@ async fn discard(connection: PoolConnection<Sqlite>) {
 
 fn refuse_memory(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
     let url = options.to_url_lossy();
-    if url.query_pairs().any(|(name, value)| name == "mode" && value == "memory") || url.as_str().contains(":memory:") {
+    if url
+        .query_pairs()
+        .any(|(name, value)| name == "mode" && value == "memory")
+        || url.as_str().contains(":memory:")
+    {
         return Err(sqlx::Error::Configuration(
             "a database in memory is one per connection; name a file".into(),
         ));

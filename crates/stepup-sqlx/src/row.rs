@@ -1,7 +1,7 @@
 //! Rows to records, column by column in the order in which a statement names them.
 
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 use std::time::Duration;

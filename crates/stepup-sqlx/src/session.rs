@@ -17,14 +17,56 @@ use crate::user::of;
 macro_rules! session_columns {
     ($of:literal) => {
         concat!(
-            $of, "handle, ", $of, "tenant, ", $of, "user_id, ", $of, "method, ", $of, "epoch, ",
-            $of, "factors, ", $of, "payload, ", $of, "class, ",
-            $of, "created_at, ", $of, "idle_expires_at, ", $of, "ends_at, ",
-            $of, "generation, ", $of, "current, ", $of, "previous, ",
-            $of, "rotated_at, ", $of, "rotated_salt, ", $of, "rotated_key, ",
-            $of, "rotated_network, ", $of, "rotated_agent, ",
-            $of, "rise_generation, ", $of, "rise_at, ", $of, "tally_since, ", $of, "tally, ",
-            $of, "network, ", $of, "agent"
+            $of,
+            "handle, ",
+            $of,
+            "tenant, ",
+            $of,
+            "user_id, ",
+            $of,
+            "method, ",
+            $of,
+            "epoch, ",
+            $of,
+            "factors, ",
+            $of,
+            "payload, ",
+            $of,
+            "class, ",
+            $of,
+            "created_at, ",
+            $of,
+            "idle_expires_at, ",
+            $of,
+            "ends_at, ",
+            $of,
+            "generation, ",
+            $of,
+            "current, ",
+            $of,
+            "previous, ",
+            $of,
+            "rotated_at, ",
+            $of,
+            "rotated_salt, ",
+            $of,
+            "rotated_key, ",
+            $of,
+            "rotated_network, ",
+            $of,
+            "rotated_agent, ",
+            $of,
+            "rise_generation, ",
+            $of,
+            "rise_at, ",
+            $of,
+            "tally_since, ",
+            $of,
+            "tally, ",
+            $of,
+            "network, ",
+            $of,
+            "agent"
         )
     };
 }
@@ -117,7 +159,9 @@ impl SessionStore for SqliteStore {
                 };
                 let mut payload: JsonMap = Columns::of(row).json()?;
                 merge(&mut payload, &patch);
-                let set = sqlx::query(SET_PAYLOAD).bind(handle.as_str()).bind(json(&payload)?);
+                let set = sqlx::query(SET_PAYLOAD)
+                    .bind(handle.as_str())
+                    .bind(json(&payload)?);
                 set.execute(&mut *tx).await.map_err(fault)?;
                 Ok(Some(payload))
             })

@@ -18,8 +18,24 @@ use crate::row::{Columns, json};
 macro_rules! user_columns {
     ($of:literal) => {
         concat!(
-            $of, "tenant, ", $of, "id, ", $of, "state, ", $of, "epoch, ", $of, "revision, ",
-            $of, "methods, ", $of, "summary, ", $of, "metadata, ", $of, "created_at"
+            $of,
+            "tenant, ",
+            $of,
+            "id, ",
+            $of,
+            "state, ",
+            $of,
+            "epoch, ",
+            $of,
+            "revision, ",
+            $of,
+            "methods, ",
+            $of,
+            "summary, ",
+            $of,
+            "metadata, ",
+            $of,
+            "created_at"
         )
     };
 }
@@ -209,7 +225,10 @@ pub(crate) async fn one(
     tenant: &TenantId,
     id: &UserId,
 ) -> Stored<Option<User>> {
-    let rows = of(SELECT, tenant, id).fetch_all(connection).await.map_err(fault)?;
+    let rows = of(SELECT, tenant, id)
+        .fetch_all(connection)
+        .await
+        .map_err(fault)?;
     rows.first().map(|row| read(&mut Columns::of(row))).transpose()
 }
 

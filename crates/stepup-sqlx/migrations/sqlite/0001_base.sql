@@ -100,14 +100,12 @@ CREATE TABLE stepup_challenge (
 CREATE INDEX stepup_challenge_user ON stepup_challenge (tenant, user_id);
 CREATE INDEX stepup_challenge_end ON stepup_challenge (ends_at);
 
--- `granted` is the verdict of the statement that wrote the row last: it carries it back through RETURNING.
 CREATE TABLE stepup_counter (
     name         TEXT    NOT NULL PRIMARY KEY,
     since        INTEGER NOT NULL,
     tally        INTEGER NOT NULL,
     closed_until INTEGER NOT NULL,
-    over_at      INTEGER NOT NULL,
-    granted      INTEGER NOT NULL CHECK (granted IN (0, 1))
+    over_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX stepup_counter_end ON stepup_counter (over_at);
