@@ -171,6 +171,7 @@ pub(super) fn first(at: Timestamp) -> Completion {
         kind: Kind::Knowledge,
         channel: None,
         first: true,
+        signed_up: true,
     }
 }
 
@@ -180,6 +181,7 @@ pub(super) fn second(at: Timestamp) -> Completion {
         kind: Kind::Possession,
         channel: Some("digest".to_owned()),
         first: false,
+        signed_up: false,
     }
 }
 

@@ -382,7 +382,7 @@ pub async fn a_first_enrollment_ends_everything_else_that_was_signed_in(store: S
     };
     let (risen, user) = done(store.complete_factor(&completion).await.unwrap());
     let left = store.sessions(&public(), &ann.id, NOW).await.unwrap();
-    assert_eq!(left, [risen.clone()]);
+    assert_eq!(left, std::slice::from_ref(&risen));
     assert_eq!((user.epoch, risen.epoch), (ann.epoch + 1, ann.epoch + 1));
     assert!(stored(&store, "bobs").await.is_some());
     assert_eq!(answer(&store, 1, NOW).await.unwrap(), Answer::Gone);
@@ -465,7 +465,10 @@ pub async fn a_changed_user_loses_sessions_challenges_and_keeps_its_password(sto
         "still found: the caller refuses"
     );
     assert_eq!(
-        store.change_user(&public(), &"bob".into(), &change(None)).await.unwrap(),
+        store
+            .change_user(&public(), &"bob".into(), &change(None))
+            .await
+            .unwrap(),
         None
     );
 }

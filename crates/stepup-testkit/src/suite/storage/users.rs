@@ -294,7 +294,7 @@ pub async fn of_many_reseals_of_one_version_one_wins(store: Store) {
         .await
         .unwrap()
         .remove(0);
-    assert_eq!(told[usize::from(kept.sealed.unwrap()[0])], true);
+    assert!(told[usize::from(kept.sealed.unwrap()[0])]);
     assert_eq!(kept.version, 2);
 }
 
