@@ -1,36 +1,46 @@
 //! JSON bodies, read strictly: what two readers could understand differently is refused by this one (R-INP-1).
 //!
-//! Duplicate keys, deep or wide values, long strings, lone surrogates, invalid UTF-8, a byte order mark, trailing bytes
-//! and numbers out of range are all errors (threats A-INJ-09, A-RES-02). Nothing of the input is echoed.
+//! Duplicate keys, deep nesting, lone surrogates, invalid UTF-8, a byte order mark, trailing bytes and numbers out of
+//! range end in core's strict reader; here the width of objects and lists and the length of strings are bounded too
+//! (threats A-INJ-09, A-RES-02). Nothing of the input is echoed.
 
-use std::cell::Cell;
-use std::fmt;
+use serde_json::{Map, Value};
+use stepup_core::json;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-
-/// How much of a body is taken.
+/// How much of a body is taken. Its length was bounded before it was read, its depth is while it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The deepest nesting; an object within an object is 2.
-    pub depth: usize,
     /// The most entries of an object, and elements of an array.
     pub width: usize,
-    /// The most values of all kinds, keys left aside.
-    pub values: usize,
     /// The longest string or key, in bytes.
     pub string: usize,
 }
 
 impl Default for Limits {
-    /// Threat model §3.4: depth 16, strings of 2 KiB.
+    /// Threat model §3.4: strings of 2 KiB.
     fn default() -> Self {
         Self {
-            depth: 16,
             width: 256,
-            values: 1024,
             string: 2048,
         }
+    }
+}
+
+impl Limits {
+    fn admit(&self, value: &Value) -> bool {
+        match value {
+            Value::Object(map) => self.admit_map(map),
+            Value::Array(items) => items.len() <= self.width && items.iter().all(|item| self.admit(item)),
+            Value::String(text) => text.len() <= self.string,
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
+    }
+
+    fn admit_map(&self, map: &Map<String, Value>) -> bool {
+        map.len() <= self.width
+            && map
+                .iter()
+                .all(|(key, value)| key.len() <= self.string && self.admit(value))
     }
 }
 
@@ -61,9 +71,11 @@ impl Fields {
     /// # Errors
     /// [`InputError::Malformed`].
     pub fn read(body: &[u8], limits: &Limits) -> Result<Self, InputError> {
-        match read(body, limits)? {
-            Value::Object(map) => Ok(Self(map)),
-            _ => Err(InputError::Malformed),
+        let map = json::read_object(body).map_err(|_| InputError::Malformed)?;
+        if limits.admit_map(&map) {
+            Ok(Self(map))
+        } else {
+            Err(InputError::Malformed)
         }
     }
 
@@ -160,127 +172,6 @@ impl<'a> Form<'a> {
     /// Whether none was.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-fn read(body: &[u8], limits: &Limits) -> Result<Value, InputError> {
-    let left = Cell::new(limits.values);
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let strict = Strict {
-        limits,
-        depth: 0,
-        left: &left,
-    };
-    let value = strict
-        .deserialize(&mut reader)
-        .map_err(|_| InputError::Malformed)?;
-    reader.end().map_err(|_| InputError::Malformed)?;
-    Ok(value)
-}
-
-/// Builds a value while it counts. It refuses on the way in: what passes a limit is never held in memory.
-#[derive(Clone, Copy)]
-struct Strict<'l> {
-    limits: &'l Limits,
-    depth: usize,
-    left: &'l Cell<usize>,
-}
-
-impl Strict<'_> {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > self.limits.depth {
-            Err(E::custom("too deep"))
-        } else {
-            Ok(Self { depth, ..self })
-        }
-    }
-
-    fn short<E: serde::de::Error>(self, text: String) -> Result<String, E> {
-        if text.len() > self.limits.string {
-            Err(E::custom("too long"))
-        } else {
-            Ok(text)
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        let left = self
-            .left
-            .get()
-            .checked_sub(1)
-            .ok_or_else(|| D::Error::custom("too much"))?;
-        self.left.set(left);
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value within the limits")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("out of range"))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        self.visit_string(value.to_owned())
-    }
-
-    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
-        self.short(value).map(Value::String)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut list = Vec::new();
-        while let Some(value) = seq.next_element_seed(inner)? {
-            if list.len() == self.limits.width {
-                return Err(A::Error::custom("too wide"));
-            }
-            list.push(value);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let key = self.short(key)?;
-            // Keys are compared after their escapes are resolved: "\u0061" and "a" are one.
-            if map.len() == self.limits.width || map.contains_key(&key) {
-                return Err(A::Error::custom("too wide, or a duplicate key"));
-            }
-            let value = entries.next_value_seed(inner)?;
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
     }
 }
 

@@ -252,6 +252,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_denies_whatever_broke() {
+        let gone = || "database is locked".into();
+        for (fault, refusal) in [
+            (
+                Fault::Store(StoreError::Unavailable(gone())),
+                Refusal::Unavailable,
+            ),
+            (Fault::Busy, Refusal::Unavailable),
+            (Fault::Store(StoreError::Malformed("x")), Refusal::Broken),
+            (Fault::Key("x"), Refusal::Broken),
+            (Fault::Part(gone()), Refusal::Broken),
+        ] {
+            assert_eq!(Refusal::from(fault), refusal);
+        }
+        let (_, body, cleared) = sent(Refusal::Unavailable);
+        assert!(!body.contains("locked") && !cleared);
+    }
+
+    #[test]
     fn every_other_refusal_is_json_with_a_message() {
         for (refusal, status) in [
             (Refusal::BadRequest(InputError::Malformed), 400),

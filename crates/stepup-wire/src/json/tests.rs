@@ -67,7 +67,7 @@ fn sixteen_levels_are_read_and_seventeen_are_not() {
 }
 
 #[test]
-fn width_and_total_are_bounded() {
+fn width_is_bounded() {
     let object = |n: usize| {
         (0..n)
             .map(|i| format!("\"k{i}\":0"))
@@ -81,10 +81,6 @@ fn width_and_total_are_bounded() {
     assert!(fields(&format!("{{\"a\":[{}]}}", array(256))).is_ok());
     refused(format!("{{\"a\":[{}]}}", array(257)));
     refused(format!("{{\"a\":[{}]}}", array(1_000_000)));
-    refused(format!(
-        "{{\"a\":[{}]}}",
-        vec![format!("[{}]", array(200)); 6].join(",")
-    ));
 }
 
 #[test]

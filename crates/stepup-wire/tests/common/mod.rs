@@ -302,7 +302,7 @@ impl Client {
     }
 
     /// Keeps what an answer says about tokens, as a client does, whatever its status.
-    fn learn(&mut self, answer: &Answer) {
+    pub fn learn(&mut self, answer: &Answer) {
         for line in answer.cookies() {
             let (pair, attributes) = line.split_once("; ").unwrap();
             let (name, value) = pair.split_once('=').unwrap();
