@@ -77,6 +77,8 @@ const KEPT: &[Case] = &[
         ("crates/stepup-core/src/id.rs", "fn f() { self.g(); } mod tests { use super::*; }"),
         ("crates/stepup-core/src/flow.rs", ""),
         ("crates/stepup-core/src/lib.rs", "pub use crate::flow::F;"),
+        ("crates/stepup-core/src/builder.rs", "use crate::stepup::Stepup;"),
+        ("crates/stepup-core/src/stepup.rs", "use crate::builder::Builder;"),
     ]),
 
     (rules::FACADE, &[("crates/stepup/src/lib.rs", "//! d\n#[cfg(feature = \"x\")]\npub use a;\npub mod m { pub use b::*; }")]),
