@@ -100,6 +100,7 @@ fn a_pwd_03_a_phrase_that_merely_holds_such_a_word_is_accepted() {
         "ann.lee likes kites",
         "acme shop 4821 7 kites",
         "annleeannvilxq",
+        "3 1 7 5 9 ann.lee 20",
         "my password is odd",
     ] {
         assert_eq!(judge(phrase), Ok(()), "{phrase}");

@@ -54,11 +54,10 @@ fn a_inj_06_a_second_at_sign_is_refused_in_every_form() {
         "alice\u{ff20}evil.test@example.com",
         "alice@example.com\u{ff20}evil.test",
         "alice\u{fe6b}evil.test@example.com",
-        "alice\u{ff20}example.com",
-        "alice",
-        "@example.com",
-        "alice@",
     ] {
+        assert_eq!(parse(text), Err(ContactError::Malformed), "{text}");
+    }
+    for text in ["alice", "@example.com", "alice@", "alice\u{ff20}example.com"] {
         assert!(parse(text).is_err(), "{text}");
     }
 }
