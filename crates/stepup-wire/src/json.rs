@@ -4,6 +4,8 @@
 //! range end in core's strict reader; here the width of objects and lists and the length of strings are bounded too
 //! (threats A-INJ-09, A-RES-02). Nothing of the input is echoed.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use stepup_core::json;
 
@@ -61,9 +63,15 @@ pub enum InputError {
     Unclear(&'static str),
 }
 
-/// The fields of a body.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The fields of a body. `Debug` counts them: one may be a password.
+#[derive(Clone, Default, PartialEq)]
 pub struct Fields(Map<String, Value>);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fields({})", self.0.len())
+    }
+}
 
 impl Fields {
     /// Reads a body, which must be one JSON object.
@@ -141,9 +149,15 @@ impl Fields {
 /// The most fields of a form (threat model §3.4).
 pub const MAX_FORM_FIELDS: usize = 32;
 
-/// The fields of `formFields`.
-#[derive(Clone, Debug, PartialEq)]
+/// The fields of `formFields`. `Debug` counts them.
+#[derive(Clone, PartialEq)]
 pub struct Form<'a>(Vec<(&'a str, &'a Value)>);
+
+impl fmt::Debug for Form<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Form({})", self.0.len())
+    }
+}
 
 impl<'a> Form<'a> {
     /// A text field. Missing, `null` and empty are the same to the protocol, and none here.

@@ -1,6 +1,10 @@
 //! An application behind the layer: what its guards admit, and what its responses carry.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panic"
+)]
 
 mod common;
 

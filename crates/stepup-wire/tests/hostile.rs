@@ -1,5 +1,11 @@
 //! Attacks over the wire, by their names in the threat model.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panic"
+)]
+
 mod common;
 
 use common::{Answer, Client, PASSWORD, PHONE, Site, consume, form};

@@ -158,6 +158,12 @@ fn thirty_two_form_fields_are_read_and_more_are_not() {
 }
 
 #[test]
+fn debug_shows_no_field() {
+    let body = fields(r#"{"formFields":[{"id":"password","value":"canary"}]}"#).unwrap();
+    assert!(!format!("{body:?} {:?}", body.form()).contains("canary"));
+}
+
+#[test]
 fn an_error_repeats_nothing_of_the_body() {
     let error = fields(r#"{"canary":"canary","canary":1}"#).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
