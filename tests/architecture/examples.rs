@@ -121,6 +121,15 @@ fn a_line_too_many_is_refused() {
         &[source("crates/stepup-core/src/id.rs", 701)]
     ));
 
+    if let Some((path, most)) = crate::tables::LONG_FILES.first() {
+        assert!(!broken(&rules::FILE_LENGTH, &[source(path, *most)]));
+        assert!(broken(&rules::FILE_LENGTH, &[source(path, most + 1)]));
+        assert!(
+            broken(&rules::FILE_LENGTH, &[source(path, 700)]),
+            "a row that is not needed was accepted"
+        );
+    }
+
     let adapter = |more| {
         [
             source("crates/stepup-axum/src/lib.rs", 250),
