@@ -26,6 +26,8 @@ mod flows;
 mod keys;
 mod sessions;
 mod users;
+#[cfg(test)]
+mod wrong;
 
 use std::sync::Arc;
 
