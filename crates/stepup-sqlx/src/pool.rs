@@ -12,7 +12,7 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Sqlite};
+use sqlx::{Connection, Sqlite};
 use stepup_core::error::StoreError;
 use stepup_core::storage::Stored;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -55,7 +55,6 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE);
-        refuse_memory(&options)?;
         let pool = |connections| {
             SqlitePoolOptions::new()
                 .max_connections(connections)
@@ -64,6 +63,7 @@ impl SqliteStore {
         };
         // The writer comes first: it makes the file and sets the journal, which the readers then find.
         let writer = pool(1).connect_with(options.clone()).await?;
+        on_a_file(&writer).await?;
         let reader = pool(READERS).connect_lazy_with(options);
         Ok(Self::of(reader, writer))
     }
@@ -72,9 +72,9 @@ impl SqliteStore {
     /// an `acquire_timeout` of a few seconds, and `synchronous=FULL` where commits must outlive a power failure.
     ///
     /// # Errors
-    /// The pool is of a database in memory, where each connection has a database of its own.
-    pub fn with_pool(pool: SqlitePool) -> Result<Self, sqlx::Error> {
-        refuse_memory(&pool.connect_options())?;
+    /// The database does not answer, or is one in memory, where each connection has one of its own.
+    pub async fn with_pool(pool: SqlitePool) -> Result<Self, sqlx::Error> {
+        on_a_file(&pool).await?;
         Ok(Self::of(pool.clone(), pool))
     }
 
@@ -200,16 +200,13 @@ async fn discard(connection: PoolConnection<Sqlite>) {
     }
 }
 
-fn refuse_memory(options: &SqliteConnectOptions) -> Result<(), sqlx::Error> {
-    let url = options.to_url_lossy();
-    if url
-        .query_pairs()
-        .any(|(name, value)| name == "mode" && value == "memory")
-        || url.as_str().contains(":memory:")
-    {
-        return Err(sqlx::Error::Configuration(
-            "a database in memory is one per connection; name a file".into(),
-        ));
+/// Refuses a database in memory: each connection has one of its own.
+async fn on_a_file(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    let sql = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+    let file: Option<String> = sqlx::query_scalar(sql).fetch_one(pool).await?;
+    if file.is_none_or(|file| file.is_empty()) {
+        let why = "a database in memory is one per connection: name a file";
+        return Err(sqlx::Error::Configuration(why.into()));
     }
     Ok(())
 }
