@@ -1,0 +1,285 @@
+//! The core by itself: memory store, clock in hand, codes read from the outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepup_core::entropy::OsEntropy;
+use stepup_core::factor::password::Password as PasswordFactor;
+use stepup_core::factor::passwordless::{DeviceId, Passwordless};
+use stepup_core::flow::{
+    Caller, CodeRefusal, ConsumeOutcome, General, RefreshOutcome, SignInOutcome, SignUpOutcome, SignedIn,
+};
+use stepup_core::id::{FactorId, KeyId, TenantId};
+use stepup_core::keyring::{Root, SecretList};
+use stepup_core::password::Password;
+use stepup_core::policy::{Policy, any_of};
+use stepup_core::rule::Rule;
+use stepup_core::session::access::AccessClaims;
+use stepup_core::storage::memory::MemoryStore;
+use stepup_core::{AppInfo, Denied, Stepup, Trust};
+use stepup_delivery::{BackgroundThread, Outbox};
+use stepup_testkit::clock::ManualClock;
+
+const PHONE: &str = "+41791234567";
+const OTHER: &str = "+41791234568";
+const PASSWORD: &str = "correct horse battery";
+
+struct Site {
+    stepup: Stepup,
+    clock: ManualClock,
+    outbox: Outbox,
+    background: BackgroundThread,
+    caller: Caller,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let clock = ManualClock::default();
+        let outbox = Outbox::new();
+        let background = BackgroundThread::start().unwrap();
+        let secrets = SecretList::new(vec![Root::random(KeyId::from("k1"), &OsEntropy).unwrap()]);
+        let app = AppInfo::new("Acme", "http://localhost:3000", "http://localhost:3000");
+        let stepup = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets)
+            .factor(PasswordFactor::new())
+            .factor(Passwordless::sms(outbox.clone()))
+            .notices(outbox.clone())
+            .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
+            .background(background.clone())
+            .clock(clock.clone())
+            .build()
+            .await
+            .unwrap();
+        let mut caller = Caller::internal();
+        caller.origin.network = "192.0.2.1".to_owned();
+        caller.origin.agent = "test".to_owned();
+        Self {
+            stepup,
+            clock,
+            outbox,
+            background,
+            caller,
+        }
+    }
+
+    async fn sign_up(&self, email: &str) -> SignedIn {
+        match self
+            .stepup
+            .sign_up(&self.caller, email, Password::parse(PASSWORD).unwrap())
+            .await
+            .unwrap()
+        {
+            SignUpOutcome::Created(signed_in) => *signed_in,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn sign_in(&self, email: &str) -> SignedIn {
+        match self
+            .stepup
+            .sign_in(&self.caller, email, Password::parse(PASSWORD).unwrap())
+            .await
+            .unwrap()
+        {
+            SignInOutcome::SignedIn(signed_in) => *signed_in,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn access(&self, signed_in: &SignedIn) -> AccessClaims {
+        self.stepup.verify(signed_in.tokens.access.expose()).unwrap()
+    }
+
+    async fn code(&self) -> String {
+        assert!(self.background.drain(Duration::from_secs(5)).await);
+        self.outbox
+            .sent()
+            .iter()
+            .rev()
+            .find_map(|m| m.code.clone())
+            .unwrap()
+    }
+
+    async fn create(&self, session: &SignedIn, phone: &str) -> Result<DeviceId, CodeRefusal> {
+        let access = self.access(session);
+        self.stepup
+            .create_code(&self.caller, &access, phone)
+            .await
+            .unwrap()
+            .map(|sent| sent.device)
+    }
+
+    async fn complete(&self, session: &SignedIn, phone: &str) -> SignedIn {
+        let device = self.create(session, phone).await.unwrap();
+        let code = self.code().await;
+        match self
+            .stepup
+            .consume_code(&self.caller, &self.access(session), &device, &code)
+            .await
+            .unwrap()
+        {
+            ConsumeOutcome::Completed { signed_in, .. } => *signed_in,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn moved(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_job_from_sign_up_to_the_stored_number() {
+    let site = Site::new().await;
+    let half = site.sign_up("ann@example.com").await;
+    let access = site.access(&half);
+    let refused = site
+        .stepup
+        .admit(&access, &Rule::SecondFactor, Trust::Token)
+        .await;
+    assert!(
+        matches!(refused, Err(Denied::Claims(ref failures)) if failures.len() == 2),
+        "{refused:?}"
+    );
+
+    let full = site.complete(&half, "+41 79 123 45 67").await;
+    assert_eq!(full.session.handle, half.session.handle);
+    let access = site.access(&full);
+    site.stepup
+        .admit(&access, &Rule::SecondFactor, Trust::Store)
+        .await
+        .unwrap();
+    assert_eq!(access.payload()["phoneNumber"], PHONE);
+    let metadata = site
+        .stepup
+        .metadata(&TenantId::public(), &full.user.id)
+        .await
+        .unwrap();
+    assert!(metadata.contains_key("passwordlessUserId"));
+    // The notice went to the e-mail address.
+    site.stepup.tick().await;
+    assert!(
+        site.outbox
+            .sent()
+            .iter()
+            .any(|m| m.kind == "factor_added" && m.to == "ann@example.com")
+    );
+
+    site.stepup.revoke(&full.session.handle).await.unwrap();
+    assert!(matches!(
+        site.stepup.admit(&access, &Rule::Valid, Trust::Token).await,
+        Err(Denied::Ended)
+    ));
+
+    let again = site.sign_in("Ann@Example.com").await;
+    let sent = site.outbox.sent().len();
+    let refused = site.create(&again, OTHER).await;
+    assert!(
+        matches!(refused, Err(CodeRefusal::General(General::ForeignContact))),
+        "{refused:?}"
+    );
+    assert_eq!(site.outbox.sent().len(), sent);
+    let full = site.complete(&again, PHONE).await;
+    site.stepup
+        .admit(
+            &site.access(&full),
+            &Rule::Fresh(Duration::from_secs(300)),
+            Trust::Token,
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_rotates_and_reuse_after_the_grace_ends_the_session() {
+    let site = Site::new().await;
+    let half = site.sign_up("ann@example.com").await;
+    let first = half.tokens.refresh.unwrap().token;
+    let refresh = async |token: &str| site.stepup.refresh(token, &site.caller).await.unwrap();
+    let RefreshOutcome::Refreshed(second) = refresh(first.expose()).await else {
+        panic!()
+    };
+    let second = second.refresh.unwrap().token;
+    let RefreshOutcome::Refreshed(again) = refresh(first.expose()).await else {
+        panic!()
+    };
+    assert_eq!(again.refresh.unwrap().token.expose(), second.expose());
+    site.moved(31);
+    assert!(matches!(refresh(first.expose()).await, RefreshOutcome::Theft));
+    assert!(matches!(refresh(second.expose()).await, RefreshOutcome::Ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_half_logins_refresh_token_is_refused_quietly_after_a_rise_and_theft_later() {
+    let site = Site::new().await;
+    let half = site.sign_up("ann@example.com").await;
+    let old = half.tokens.refresh.clone().unwrap().token;
+    let full = site.complete(&half, PHONE).await;
+    for seconds in [1, 28] {
+        site.moved(seconds);
+        let outcome = site.stepup.refresh(old.expose(), &site.caller).await.unwrap();
+        assert!(matches!(outcome, RefreshOutcome::BeforeRise), "{outcome:?}");
+    }
+    let new = full.tokens.refresh.unwrap().token;
+    let outcome = site.stepup.refresh(new.expose(), &site.caller).await.unwrap();
+    assert!(matches!(outcome, RefreshOutcome::Refreshed(_)), "{outcome:?}");
+    site.moved(32);
+    let outcome = site.stepup.refresh(old.expose(), &site.caller).await.unwrap();
+    assert!(matches!(outcome, RefreshOutcome::Theft), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_wrong_codes_end_the_challenge_and_not_the_session() {
+    let site = Site::new().await;
+    let half = site.sign_up("ann@example.com").await;
+    let device = site.create(&half, PHONE).await.unwrap();
+    let right = site.code().await;
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    let access = site.access(&half);
+    for n in 1..=4 {
+        let outcome = site
+            .stepup
+            .consume_code(&site.caller, &access, &device, wrong)
+            .await
+            .unwrap();
+        assert!(
+            matches!(outcome, ConsumeOutcome::Incorrect { failed, max: 5 } if failed == n),
+            "{outcome:?}"
+        );
+    }
+    let fifth = site
+        .stepup
+        .consume_code(&site.caller, &access, &device, wrong)
+        .await
+        .unwrap();
+    assert!(
+        matches!(fifth, ConsumeOutcome::Refused(CodeRefusal::Restart)),
+        "{fifth:?}"
+    );
+    // The account's delay has begun, so even the right code waits; after it the challenge is gone.
+    let sixth = site
+        .stepup
+        .consume_code(&site.caller, &access, &device, &right)
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            sixth,
+            ConsumeOutcome::Refused(CodeRefusal::General(General::Throttled(_)))
+        ),
+        "{sixth:?}"
+    );
+    site.moved(31);
+    let seventh = site
+        .stepup
+        .consume_code(&site.caller, &access, &device, &right)
+        .await
+        .unwrap();
+    assert!(
+        matches!(seventh, ConsumeOutcome::Refused(CodeRefusal::Restart)),
+        "{seventh:?}"
+    );
+    site.stepup
+        .admit(&access, &Rule::Valid, Trust::Store)
+        .await
+        .unwrap();
+}
