@@ -1,1 +1,24 @@
-//! stepup
+//! Sign-in with a real second factor for Rust web applications: the one crate to depend on.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `axum` | [`axum`]: extractors, routes and the layer for Axum |
+//! | `sqlite` | [`sqlite`]: storage in an SQLite file |
+//!
+//! The crates behind it can be depended on one by one; this one only gathers them.
+
+#[cfg(feature = "axum")]
+pub use stepup_axum as axum;
+#[cfg(feature = "sqlite")]
+pub use stepup_sqlx as sqlite;
+
+pub use stepup_core::factor::password::Password;
+pub use stepup_core::factor::passwordless::{Countries, Passwordless};
+pub use stepup_core::id::{FactorId, TenantId, UserId};
+pub use stepup_core::keyring::{SecretList, Secrets};
+pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
+pub use stepup_core::require::{AnySession, Fresh, Or, Require2fa, Requirement, SitePolicy};
+pub use stepup_core::{AppInfo, BuildError, Builder, Stepup};
+pub use stepup_core::{config, event, flow, rule, session, storage, time};
+pub use stepup_delivery as delivery;
+pub use stepup_wire as wire;

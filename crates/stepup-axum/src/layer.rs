@@ -1,0 +1,49 @@
+//! The layer around an Axum router.
+
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use axum::extract::ConnectInfo;
+use http::Request;
+use stepup_wire::{Peer, SessionLayer, SessionService, Wire};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Carries stepup to the guards inside, and pays what they owe to every response.
+#[derive(Clone, Debug)]
+pub struct StepupLayer(SessionLayer);
+
+impl StepupLayer {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self(SessionLayer::new(wire))
+    }
+}
+
+impl<S> Layer<S> for StepupLayer {
+    type Service = StepupService<SessionService<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        StepupService(self.0.layer(inner))
+    }
+}
+
+/// Tells the protocol the peer's address, which Axum keeps under a type of its own.
+#[derive(Clone, Debug)]
+pub struct StepupService<S>(S);
+
+impl<S: Service<Request<B>>, B> Service<Request<B>> for StepupService<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() {
+            request.extensions_mut().insert(Peer(peer.ip()));
+        }
+        self.0.call(request)
+    }
+}
