@@ -44,7 +44,7 @@ pub(crate) async fn prepare(
     let config = &parts.config.sessions;
     let mut payload = JsonMap::new();
     for source in &parts.claims {
-        if let Some(value) = source.fetch(&user.tenant, &user.id).await.map_err(Fault::Part)? {
+        if let Some(value) = source.fetch(user).await.map_err(Fault::Part)? {
             payload.insert(source.key().to_owned(), claim::entry(value, now));
         }
     }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::error::Source;
 use crate::evidence::Completed;
-use crate::id::{FactorId, TenantId, UserId};
+use crate::id::FactorId;
 use crate::policy::Standing;
 use crate::record::JsonMap;
-use crate::record::user::Summary;
+use crate::record::user::{Summary, User};
 use crate::time::Timestamp;
 
 /// The derived claims of a token, in their order. They are written here and nowhere else, and never stored (R-MFA-7).
@@ -65,11 +65,11 @@ pub trait ClaimSource: Debug + Send + Sync + 'static {
     /// Its key in the payload. A reserved one is refused by `build()`.
     fn key(&self) -> &str;
 
-    /// Its value for `user`; none leaves the claim out.
+    /// Its value for `user`, whose row may be about to be written only; none leaves the claim out.
     ///
     /// # Errors
     /// The application's own. No session is opened then.
-    async fn fetch(&self, tenant: &TenantId, user: &UserId) -> Result<Option<Value>, Source>;
+    async fn fetch(&self, user: &User) -> Result<Option<Value>, Source>;
 }
 
 /// A claim's entry in the payload.

@@ -1,0 +1,155 @@
+//! The demo on Axum: the application, apart from the server, so that tests can call it.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use demo_common::answers::{self, AdminOnly, StepUp};
+use demo_common::page::{self, PageView};
+use demo_common::site::{NAME, Site};
+use stepup::axum::{AnySession, OptionalSession, Require2fa, Session};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Everything that the demo serves.
+pub fn app(site: Site) -> Router {
+    // Guarded as a whole, instead of route by route.
+    let layered = Router::new().route("/layered/secret", get(layered)).layer(stepup::axum::require::<Require2fa>());
+    let routes = Router::new()
+        .route("/", get(index))
+        .route("/assets/{file}", get(asset))
+        .route("/api/me", get(me))
+        .route("/api/optional", get(optional))
+        .route("/api/secret", get(secret))
+        .route("/api/comment", post(comment))
+        .route("/api/transfer", post(transfer))
+        .route("/api/admin", get(admin))
+        .route("/dev/outbox", get(outbox))
+        .route("/dev/clock", post(clock))
+        .route("/healthz", get(health))
+        .merge(layered)
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(site.clone());
+    routes
+        .merge(stepup::axum::routes(&site.wire))
+        // Inside of ours: a handler that panics must not lose the cookies that are owed to its response.
+        .layer(CatchPanicLayer::custom(panicked))
+        // Outermost: cookies, headers and CORS, on every status.
+        .layer(stepup::axum::layer(&site.wire))
+}
+
+async fn me(session: Session<AnySession>) -> Response {
+    ok(answers::me(&session))
+}
+
+async fn optional(OptionalSession(session): OptionalSession<AnySession>) -> Response {
+    ok(answers::optional(session.as_deref()))
+}
+
+async fn secret(session: Session<Require2fa>) -> Response {
+    ok(answers::secret(&session))
+}
+
+async fn layered(session: Session<Require2fa>) -> Response {
+    ok(answers::secret(&session))
+}
+
+async fn comment(_: Session<Require2fa>, body: Result<Bytes, BytesRejection>) -> Response {
+    match read(body).and_then(|body| answers::comment(&body).map_err(bad)) {
+        Ok(answer) => ok(answer),
+        Err(response) => response,
+    }
+}
+
+async fn transfer(_: Session<StepUp>) -> Response {
+    ok(answers::transfer())
+}
+
+async fn admin(session: Session<AdminOnly>) -> Response {
+    ok(answers::admin(&session))
+}
+
+async fn outbox(State(site): State<Site>) -> Response {
+    if !site.dev {
+        return not_found().await;
+    }
+    site.settle().await;
+    ok(answers::outbox(&site))
+}
+
+async fn clock(State(site): State<Site>, body: Result<Bytes, BytesRejection>) -> Response {
+    if !site.dev_clock {
+        return not_found().await;
+    }
+    match read(body).and_then(|body| answers::clock(&body).map_err(bad)) {
+        Ok(seconds) => {
+            site.advance(seconds).await;
+            ok(answers::now(&site))
+        }
+        Err(response) => response,
+    }
+}
+
+async fn health(State(site): State<Site>) -> Response {
+    match site.stepup.ping().await {
+        Ok(()) => "ok".into_response(),
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer"),
+    }
+}
+
+async fn index(State(site): State<Site>) -> Response {
+    let app = site.stepup.app();
+    let view = PageView {
+        app_name: NAME,
+        framework: "Axum",
+        website_origin: app.website_origin(),
+        api_origin: app.api_origin(),
+        api_base_path: app.base_path(),
+        has_outbox: site.dev,
+        has_clock: site.dev_clock,
+    };
+    (security_headers(), [(CONTENT_TYPE, page::CONTENT_TYPE)], page::index(&view)).into_response()
+}
+
+async fn asset(Path(file): Path<String>) -> Response {
+    match page::asset(&format!("/assets/{file}")) {
+        Some((kind, bytes)) => (security_headers(), [(CONTENT_TYPE, kind)], bytes).into_response(),
+        None => not_found().await,
+    }
+}
+
+async fn not_found() -> Response {
+    error(StatusCode::NOT_FOUND, "not found")
+}
+
+async fn not_allowed() -> Response {
+    error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong")
+}
+
+fn ok(body: serde_json::Value) -> Response {
+    Json(body).into_response()
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    (status, Json(answers::message(text))).into_response()
+}
+
+fn bad(text: &'static str) -> Response {
+    error(StatusCode::BAD_REQUEST, text)
+}
+
+fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
+    body.map_err(|rejection| error(rejection.status(), "the body could not be read"))
+}
+
+fn security_headers() -> HeaderMap {
+    page::HEADERS.iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect()
+}

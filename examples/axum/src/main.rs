@@ -1,0 +1,60 @@
+//! The demo on Axum. `cargo run -p demo-axum`, then open <http://localhost:3000>.
+//!
+//! ```sh
+//! curl -i localhost:3000/api/secret                        # 401: nobody is signed in
+//! curl -i localhost:3000/auth/signup -H 'content-type: application/json' -d '{"formFields":[{"id":"email","value":"ann@example.com"},{"id":"password","value":"a long enough one"}]}'
+//! ```
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use demo_common::{Settings, Site};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Standard output belongs to the address and to the codes.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problems) => {
+            let mut out = std::io::stderr().lock();
+            for problem in problems {
+                // With standard error closed there is nowhere left to say it.
+                let _ = writeln!(out, "error: {problem}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Vec<String>> {
+    let settings = Settings::from_env()?;
+    let failed = |e: std::io::Error| vec![format!("{}: {e}", settings.listen)];
+    let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let site = Site::start(&settings, bound).await?;
+    // The first line on standard output, for whoever started us with port 0.
+    let said = writeln!(std::io::stdout(), "listening on http://{bound}");
+    said.map_err(|e| vec![format!("standard output: {e}")])?;
+
+    let app = demo_axum::app(site.clone());
+    // The peer's address has to reach stepup, or all callers share one throttle.
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(interrupted())
+        .await
+        .map_err(failed)?;
+    // What was promised to be sent is sent.
+    site.settle().await;
+    Ok(())
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without signals there is no asking: serve until killed.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,186 @@
+//! The environment of the example servers.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use stepup::FactorId;
+use stepup::session::keys::SigningAlgorithm;
+
+/// What the environment says; the defaults run the demo on this machine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The database's URL.
+    pub database: String,
+    /// Public origin of the API; `http://localhost:PORT` if none.
+    pub api_domain: Option<String>,
+    /// Public origin of the website; the same.
+    pub website_domain: Option<String>,
+    /// Any one of these is demanded as the second factor.
+    pub second_factors: Vec<FactorId>,
+    /// Key material; made at the first start if none.
+    pub secret: Option<String>,
+    /// `Domain` of the session cookies.
+    pub cookie_domain: Option<String>,
+    /// A former one.
+    pub cookie_domain_older: Option<String>,
+    /// Addresses whose sessions get the claim `role`.
+    pub admins: Vec<String>,
+    /// How access tokens are signed.
+    pub signing: SigningAlgorithm,
+    /// Countries that may be sent to; everywhere if none.
+    pub sms_countries: Option<Vec<String>>,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<String>,
+    /// Opens `POST /dev/clock`.
+    pub dev_clock: bool,
+    /// Multiplies every throttle.
+    pub throttle_scale: u32,
+}
+
+/// Variables of parts that are not built yet. Setting one must not look as if it worked.
+const NOT_BUILT: [&str; 3] = ["STEPUP_REDIS_URL", "STEPUP_SMTP_URL", "STEPUP_TWILIO_URL"];
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// A sentence for each variable that cannot be used.
+    pub fn from_env() -> Result<Self, Vec<String>> {
+        Self::read(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+    }
+
+    /// Reads them from anywhere.
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`].
+    pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        let mut problems: Vec<String> = NOT_BUILT
+            .iter()
+            .filter(|name| var(name).is_some())
+            .map(|name| format!("{name}: not built yet"))
+            .collect();
+        let list = |name: &str| -> Vec<String> {
+            let text = var(name).unwrap_or_default();
+            text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+        };
+
+        let listen = var("STEPUP_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+        let listen = listen.parse().unwrap_or_else(|_| {
+            problems.push("STEPUP_LISTEN must be an address and port like 127.0.0.1:3000".to_owned());
+            SocketAddr::from(([127, 0, 0, 1], 3000))
+        });
+        let database = var("STEPUP_DATABASE_URL").unwrap_or_else(|| "sqlite://demo.sqlite?mode=rwc".to_owned());
+        if !database.starts_with("sqlite:") {
+            problems.push("STEPUP_DATABASE_URL: only sqlite: is built yet".to_owned());
+        }
+        for first in list("STEPUP_FIRST_FACTORS") {
+            if first != FactorId::EMAIL_PASSWORD.as_str() {
+                problems.push(format!("STEPUP_FIRST_FACTORS: {first} is not built yet"));
+            }
+        }
+        let mut second_factors = Vec::new();
+        for second in list("STEPUP_SECOND_FACTORS") {
+            if second == FactorId::OTP_PHONE.as_str() {
+                second_factors.push(FactorId::OTP_PHONE);
+            } else {
+                problems.push(format!("STEPUP_SECOND_FACTORS: {second} is not built yet"));
+            }
+        }
+        if second_factors.is_empty() {
+            second_factors.push(FactorId::OTP_PHONE);
+        }
+        if var("STEPUP_PROFILE").is_some_and(|profile| profile != "default") {
+            problems.push("STEPUP_PROFILE: only default is built yet".to_owned());
+        }
+        if list("STEPUP_TENANTS").iter().any(|tenant| tenant != "public") {
+            problems.push("STEPUP_TENANTS: not built yet".to_owned());
+        }
+        let signing = match var("STEPUP_SIGNING").as_deref() {
+            None | Some("es256") => SigningAlgorithm::Es256,
+            Some("rs256") => SigningAlgorithm::Rs256,
+            Some("eddsa") => SigningAlgorithm::EdDsa,
+            Some(_) => {
+                problems.push("STEPUP_SIGNING must be es256, rs256 or eddsa".to_owned());
+                SigningAlgorithm::Es256
+            }
+        };
+        let countries = list("STEPUP_SMS_COUNTRIES");
+        let everywhere = countries.is_empty() || countries.iter().any(|country| country == "*");
+        let throttle_scale = match var("STEPUP_DEMO_THROTTLE_SCALE").map(|scale| scale.parse::<u32>()) {
+            None => 1,
+            Some(Ok(scale)) if scale >= 1 => scale,
+            Some(_) => {
+                problems.push("STEPUP_DEMO_THROTTLE_SCALE must be a whole number from 1 on".to_owned());
+                1
+            }
+        };
+        let settings = Self {
+            listen,
+            database,
+            api_domain: var("STEPUP_API_DOMAIN"),
+            website_domain: var("STEPUP_WEBSITE_DOMAIN"),
+            second_factors,
+            secret: var("STEPUP_SECRET"),
+            cookie_domain: var("STEPUP_COOKIE_DOMAIN"),
+            cookie_domain_older: var("STEPUP_COOKIE_DOMAIN_OLDER"),
+            admins: list("STEPUP_DEMO_ADMINS").into_iter().map(|a| a.to_ascii_lowercase()).collect(),
+            signing,
+            sms_countries: (!everywhere).then_some(countries),
+            trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
+            dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
+            throttle_scale,
+        };
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// The file of the database, if it is one.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let rest = self.database.strip_prefix("sqlite:")?;
+        let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next()?;
+        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
+    }
+
+    /// Whether only this machine can reach the server.
+    pub fn listens_on_loopback(&self) -> bool {
+        match self.listen.ip() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_loopback(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        Settings::read(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn an_empty_environment_is_the_demo_on_this_machine() {
+        let settings = read(&[]).unwrap();
+        assert!(settings.listens_on_loopback() && settings.sms_countries.is_none());
+        assert_eq!(settings.second_factors, [FactorId::OTP_PHONE]);
+        assert_eq!(settings.database_file(), Some(PathBuf::from("demo.sqlite")));
+    }
+
+    #[test]
+    fn what_is_not_built_is_an_error_that_says_so_and_all_are_named() {
+        let problems = read(&[
+            ("STEPUP_SECOND_FACTORS", "otp-phone, totp"),
+            ("STEPUP_FIRST_FACTORS", "thirdparty"),
+            ("STEPUP_DATABASE_URL", "postgres://x"),
+            ("STEPUP_REDIS_URL", "redis://x"),
+            ("STEPUP_PROFILE", "strict"),
+            ("STEPUP_TENANTS", "acme"),
+            ("STEPUP_SIGNING", "hs256"),
+            ("STEPUP_LISTEN", "localhost"),
+            ("STEPUP_DEMO_THROTTLE_SCALE", "0"),
+        ])
+        .unwrap_err();
+        assert_eq!(problems.len(), 9, "{problems:?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! stepup, put together from the settings.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use stepup::delivery::{BackgroundThread, Both, Console, Outbox};
+use stepup::session::claim::ClaimSource;
+use stepup::sqlite::SqliteStore;
+use stepup::wire::{Transport, Wire};
+use stepup::{AppInfo, Countries, Password, Passwordless, Policy, SecretList, Stepup, any_of};
+
+use crate::clock::DemoClock;
+use crate::settings::Settings;
+
+/// A running demo, but for the web framework.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// stepup itself.
+    pub stepup: Stepup,
+    /// The protocol at this site.
+    pub wire: Wire,
+    /// The messages that were sent.
+    pub outbox: Outbox,
+    /// The clock.
+    pub clock: DemoClock,
+    /// Where messages are sent from.
+    pub background: BackgroundThread,
+    /// Whether `/dev/*` answers.
+    pub dev: bool,
+    /// Whether `POST /dev/clock` answers.
+    pub dev_clock: bool,
+}
+
+/// The demo's name, as its messages call it.
+pub const NAME: &str = "stepup demo";
+
+impl Site {
+    /// Puts it together for a server that listens on `bound`.
+    ///
+    /// # Errors
+    /// A sentence for each problem.
+    pub async fn start(settings: &Settings, bound: SocketAddr) -> Result<Self, Vec<String>> {
+        let here = format!("http://localhost:{}", bound.port());
+        let api = settings.api_domain.clone().unwrap_or_else(|| here.clone());
+        let website = settings.website_domain.clone().unwrap_or(here);
+        let app = AppInfo::new(NAME, api, website);
+        let local = app.is_loopback() && settings.listens_on_loopback();
+        if settings.throttle_scale != 1 && !local {
+            return Err(vec!["STEPUP_DEMO_THROTTLE_SCALE works on loopback only".to_owned()]);
+        }
+
+        let store = SqliteStore::connect(&settings.database).await.map_err(|e| vec![e.to_string()])?;
+        store.migrate().await.map_err(|e| vec![e.to_string()])?;
+        let secrets = secrets(settings, local).map_err(|problem| vec![problem])?;
+        let clock = DemoClock::default();
+        let outbox = Outbox::new();
+        // Codes are printed for whoever sits in front of the console, and kept for the page's drawer.
+        let delivery = Both(outbox.clone(), Console);
+        let background = BackgroundThread::start().map_err(|e| vec![e.to_string()])?;
+        let countries = match &settings.sms_countries {
+            Some(list) => Countries::only(list),
+            None => Countries::All,
+        };
+        let scale = settings.throttle_scale;
+        let stepup = Stepup::builder(app, Arc::new(store), secrets)
+            .factor(Password::new())
+            .factor(Passwordless::sms(delivery.clone()).countries(countries))
+            .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
+            .notices(delivery)
+            .claim(Role { admins: settings.admins.clone() })
+            .background(background.clone())
+            .clock(clock.clone())
+            .signing(settings.signing)
+            .configure(|config| config.limits.scale = scale)
+            .build()
+            .await
+            .map_err(|error| match error {
+                stepup::BuildError::Config(problems) => problems,
+                fault => vec![with_causes(&fault)],
+            })?;
+
+        let mut transport = Transport::new();
+        if let Some(domain) = &settings.cookie_domain {
+            transport = transport.with_cookie_domain(domain);
+        }
+        if let Some(domain) = &settings.cookie_domain_older {
+            transport = transport.with_older_cookie_domain(domain);
+        }
+        for proxy in &settings.trusted_proxies {
+            let proxy = proxy.parse().map_err(|e| vec![format!("STEPUP_TRUSTED_PROXIES: {e}")])?;
+            transport = transport.with_trusted_proxy(proxy);
+        }
+        let wire = Wire::new(stepup.clone(), &transport).map_err(|error| error.0)?;
+        Ok(Self { stepup, wire, outbox, clock, background, dev: local, dev_clock: local && settings.dev_clock })
+    }
+
+    /// Moves the clock, and lets what became due by it be done.
+    pub async fn advance(&self, seconds: u32) {
+        self.clock.advance(seconds);
+        self.stepup.tick().await;
+    }
+
+    /// Waits for the messages that are under way.
+    pub async fn settle(&self) {
+        self.background.drain(Duration::from_secs(5)).await;
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The key material: from the environment, or made at the first start and kept beside the database's file.
+fn secrets(settings: &Settings, local: bool) -> Result<SecretList, String> {
+    if let Some(list) = &settings.secret {
+        return SecretList::parse(list).map_err(|e| format!("STEPUP_SECRET: {e}"));
+    }
+    if !local {
+        return Err("STEPUP_SECRET is needed: one is made by itself on loopback only".to_owned());
+    }
+    let Some(file) = settings.database_file() else { return made().map(|(list, _)| list) };
+    let path = file.with_extension("secret");
+    match fs::read_to_string(&path) {
+        Ok(text) => SecretList::parse(text.trim()).map_err(|e| format!("{}: {e}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let (list, text) = made()?;
+            keep(&path, &text).map_err(|e| format!("{}: {e}", path.display()))?;
+            Ok(list)
+        }
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+fn made() -> Result<(SecretList, String), String> {
+    let root = stepup::wire::core::keyring::Root::random("k1".into(), &stepup::wire::core::entropy::OsEntropy)
+        .map_err(|e| e.to_string())?;
+    let list = SecretList::new(vec![root]);
+    let text = list.to_text().expose().clone();
+    Ok((list, text))
+}
+
+fn keep(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// A claim of the application's own: what a user may do here.
+///
+/// The demo goes by the address alone, which nobody has verified. A real application reads its own table.
+#[derive(Debug)]
+struct Role {
+    admins: Vec<String>,
+}
+
+#[async_trait]
+impl ClaimSource for Role {
+    fn key(&self) -> &str {
+        "role"
+    }
+
+    async fn fetch(
+        &self,
+        user: &stepup::wire::core::record::user::User,
+    ) -> Result<Option<Value>, stepup::wire::core::error::Source> {
+        let admin = user.methods.iter().filter_map(|m| m.email.as_ref()).any(|email| self.admins.contains(email));
+        Ok(admin.then(|| json!(["admin"])))
+    }
+}
