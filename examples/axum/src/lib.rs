@@ -17,7 +17,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// Everything that the demo serves.
 pub fn app(site: Site) -> Router {
     // Guarded as a whole, instead of route by route.
-    let layered = Router::new().route("/layered/secret", get(layered)).layer(stepup::axum::require::<Require2fa>());
+    let layered = Router::new()
+        .route("/layered/secret", get(layered))
+        .layer(stepup::axum::require::<Require2fa>());
     let routes = Router::new()
         .route("/", get(index))
         .route("/assets/{file}", get(asset))
@@ -112,7 +114,12 @@ async fn index(State(site): State<Site>) -> Response {
         has_outbox: site.dev,
         has_clock: site.dev_clock,
     };
-    (security_headers(), [(CONTENT_TYPE, page::CONTENT_TYPE)], page::index(&view)).into_response()
+    (
+        security_headers(),
+        [(CONTENT_TYPE, page::CONTENT_TYPE)],
+        page::index(&view),
+    )
+        .into_response()
 }
 
 async fn asset(Path(file): Path<String>) -> Response {
@@ -151,5 +158,8 @@ fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
 }
 
 fn security_headers() -> HeaderMap {
-    page::HEADERS.iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?))).collect()
+    page::HEADERS
+        .iter()
+        .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
+        .collect()
 }

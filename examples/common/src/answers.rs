@@ -80,7 +80,9 @@ pub fn clock(body: &[u8]) -> Result<u32, &'static str> {
     let body: Value = serde_json::from_slice(body).map_err(|_| "the body must be JSON")?;
     let seconds = body.get("advanceSeconds").and_then(Value::as_u64);
     // Ten years forward are enough for every test, and years further tokens and cookies stop making sense.
-    let seconds = seconds.filter(|s| *s <= 10 * 366 * 24 * 3600).and_then(|s| u32::try_from(s).ok());
+    let seconds = seconds
+        .filter(|s| *s <= 10 * 366 * 24 * 3600)
+        .and_then(|s| u32::try_from(s).ok());
     seconds.ok_or("advanceSeconds must be a whole number, at most ten years")
 }
 

@@ -63,7 +63,10 @@ impl Settings {
             .collect();
         let list = |name: &str| -> Vec<String> {
             let text = var(name).unwrap_or_default();
-            text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+            text.split(',')
+                .map(|item| item.trim().to_owned())
+                .filter(|item| !item.is_empty())
+                .collect()
         };
 
         let listen = var("STEPUP_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
@@ -71,7 +74,8 @@ impl Settings {
             problems.push("STEPUP_LISTEN must be an address and port like 127.0.0.1:3000".to_owned());
             SocketAddr::from(([127, 0, 0, 1], 3000))
         });
-        let database = var("STEPUP_DATABASE_URL").unwrap_or_else(|| "sqlite://demo.sqlite?mode=rwc".to_owned());
+        let database =
+            var("STEPUP_DATABASE_URL").unwrap_or_else(|| "sqlite://demo.sqlite?mode=rwc".to_owned());
         if !database.starts_with("sqlite:") {
             problems.push("STEPUP_DATABASE_URL: only sqlite: is built yet".to_owned());
         }
@@ -125,14 +129,21 @@ impl Settings {
             secret: var("STEPUP_SECRET"),
             cookie_domain: var("STEPUP_COOKIE_DOMAIN"),
             cookie_domain_older: var("STEPUP_COOKIE_DOMAIN_OLDER"),
-            admins: list("STEPUP_DEMO_ADMINS").into_iter().map(|a| a.to_ascii_lowercase()).collect(),
+            admins: list("STEPUP_DEMO_ADMINS")
+                .into_iter()
+                .map(|a| a.to_ascii_lowercase())
+                .collect(),
             signing,
             sms_countries: (!everywhere).then_some(countries),
             trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
             dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
             throttle_scale,
         };
-        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The file of the database, if it is one.
@@ -156,7 +167,11 @@ mod tests {
     use super::*;
 
     fn read(vars: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-        Settings::read(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        Settings::read(|name| {
+            vars.iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| (*v).to_owned())
+        })
     }
 
     #[test]

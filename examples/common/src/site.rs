@@ -52,10 +52,14 @@ impl Site {
         let app = AppInfo::new(NAME, api, website);
         let local = app.is_loopback() && settings.listens_on_loopback();
         if settings.throttle_scale != 1 && !local {
-            return Err(vec!["STEPUP_DEMO_THROTTLE_SCALE works on loopback only".to_owned()]);
+            return Err(vec![
+                "STEPUP_DEMO_THROTTLE_SCALE works on loopback only".to_owned(),
+            ]);
         }
 
-        let store = SqliteStore::connect(&settings.database).await.map_err(|e| vec![e.to_string()])?;
+        let store = SqliteStore::connect(&settings.database)
+            .await
+            .map_err(|e| vec![e.to_string()])?;
         store.migrate().await.map_err(|e| vec![e.to_string()])?;
         let secrets = secrets(settings, local).map_err(|problem| vec![problem])?;
         let clock = DemoClock::default();
@@ -73,7 +77,9 @@ impl Site {
             .factor(Passwordless::sms(delivery.clone()).countries(countries))
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
             .notices(delivery)
-            .claim(Role { admins: settings.admins.clone() })
+            .claim(Role {
+                admins: settings.admins.clone(),
+            })
             .background(background.clone())
             .clock(clock.clone())
             .signing(settings.signing)
@@ -92,12 +98,23 @@ impl Site {
         if let Some(domain) = &settings.cookie_domain_older {
             transport = transport.with_older_cookie_domain(domain);
         }
-        for proxy in &settings.trusted_proxies {
-            let proxy = proxy.parse().map_err(|e| vec![format!("STEPUP_TRUSTED_PROXIES: {e}")])?;
-            transport = transport.with_trusted_proxy(proxy);
-        }
+        let proxies: Result<Vec<_>, _> = settings
+            .trusted_proxies
+            .iter()
+            .map(|proxy| proxy.parse())
+            .collect();
+        transport = transport
+            .with_trusted_proxies(proxies.map_err(|e| vec![format!("STEPUP_TRUSTED_PROXIES: {e}")])?);
         let wire = Wire::new(stepup.clone(), &transport).map_err(|error| error.0)?;
-        Ok(Self { stepup, wire, outbox, clock, background, dev: local, dev_clock: local && settings.dev_clock })
+        Ok(Self {
+            stepup,
+            wire,
+            outbox,
+            clock,
+            background,
+            dev: local,
+            dev_clock: local && settings.dev_clock,
+        })
     }
 
     /// Moves the clock, and lets what became due by it be done.
@@ -131,7 +148,9 @@ fn secrets(settings: &Settings, local: bool) -> Result<SecretList, String> {
     if !local {
         return Err("STEPUP_SECRET is needed: one is made by itself on loopback only".to_owned());
     }
-    let Some(file) = settings.database_file() else { return made().map(|(list, _)| list) };
+    let Some(file) = settings.database_file() else {
+        return made().map(|(list, _)| list);
+    };
     let path = file.with_extension("secret");
     match fs::read_to_string(&path) {
         Ok(text) => SecretList::parse(text.trim()).map_err(|e| format!("{}: {e}", path.display())),
@@ -145,8 +164,9 @@ fn secrets(settings: &Settings, local: bool) -> Result<SecretList, String> {
 }
 
 fn made() -> Result<(SecretList, String), String> {
-    let root = stepup::wire::core::keyring::Root::random("k1".into(), &stepup::wire::core::entropy::OsEntropy)
-        .map_err(|e| e.to_string())?;
+    let root =
+        stepup::wire::core::keyring::Root::random("k1".into(), &stepup::wire::core::entropy::OsEntropy)
+            .map_err(|e| e.to_string())?;
     let list = SecretList::new(vec![root]);
     let text = list.to_text().expose().clone();
     Ok((list, text))
@@ -178,7 +198,11 @@ impl ClaimSource for Role {
         &self,
         user: &stepup::wire::core::record::user::User,
     ) -> Result<Option<Value>, stepup::wire::core::error::Source> {
-        let admin = user.methods.iter().filter_map(|m| m.email.as_ref()).any(|email| self.admins.contains(email));
+        let admin = user
+            .methods
+            .iter()
+            .filter_map(|m| m.email.as_ref())
+            .any(|email| self.admins.contains(email));
         Ok(admin.then(|| json!(["admin"])))
     }
 }
