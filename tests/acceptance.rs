@@ -1,0 +1,7 @@
+//! The acceptance table of the second factor (A1 to A32) and the session checklist, over real HTTP on the demo and an
+//! SQLite file.
+
+mod kit;
+
+#[path = "acceptance/second_factor.rs"]
+mod second_factor;

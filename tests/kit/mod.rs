@@ -1,0 +1,549 @@
+//! What the black-box suites share: the demo served on a free port with an SQLite file of its own, and a client that
+//! keeps tokens as a frontend does.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of the kit")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use demo_common::{Settings, Site};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+pub const PASSWORD: &str = "correct horse battery";
+pub const PHONE: &str = "+41791234567";
+pub const OTHER_PHONE: &str = "+41791234568";
+
+/// How a client carries its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Cookie,
+    Header,
+}
+
+pub const MODES: [Mode; 2] = [Mode::Cookie, Mode::Header];
+
+/// The demo, served for one test.
+pub struct Server {
+    pub address: SocketAddr,
+    pub site: Site,
+    pub settings: Settings,
+    folder: Arc<TempDir>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// With the defaults of the demo.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::in_folder(Arc::new(tempfile::tempdir().unwrap()), change).await
+    }
+
+    async fn in_folder(folder: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut settings = Settings::read(|_| None).unwrap();
+        settings.listen = address;
+        settings.dev_clock = true;
+        settings.database = format!(
+            "sqlite://{}?mode=rwc",
+            folder.path().join("demo.sqlite").display()
+        );
+        change(&mut settings);
+        let site = Site::start(&settings, address).await.unwrap();
+        let app = demo_axum::app(site.clone());
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+                .unwrap();
+        });
+        Self {
+            address,
+            site,
+            settings,
+            folder,
+            serving,
+        }
+    }
+
+    /// Stops it and starts another process's worth of it on the same file: nothing in memory survives.
+    pub async fn restart(self) -> Self {
+        self.serving.abort();
+        self.site.settle().await;
+        let settings = self.settings.clone();
+        Self::in_folder(Arc::clone(&self.folder), |s| {
+            let listen = s.listen;
+            *s = settings;
+            s.listen = listen;
+        })
+        .await
+    }
+
+    /// The file of the database.
+    pub fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("demo.sqlite")
+    }
+
+    /// Moves the clock.
+    pub async fn moved(&self, seconds: u32) {
+        self.site.advance(seconds).await;
+    }
+
+    /// The messages so far, oldest first.
+    pub async fn sent(&self) -> Vec<stepup::delivery::Sent> {
+        self.site.settle().await;
+        self.site.outbox.sent()
+    }
+
+    /// The last code that was sent.
+    pub async fn code(&self) -> String {
+        self.sent()
+            .await
+            .into_iter()
+            .rev()
+            .find_map(|m| m.code)
+            .expect("a code was sent")
+    }
+
+    /// How many codes were sent.
+    pub async fn codes_sent(&self) -> usize {
+        self.sent().await.iter().filter(|m| m.code.is_some()).count()
+    }
+
+    /// A client without a session.
+    pub fn client(&self, mode: Mode) -> Client {
+        Client {
+            address: self.address,
+            mode,
+            ..Client::default()
+        }
+    }
+
+    /// Sends bytes as they are, and reads what comes until the server closes or has nothing more to say.
+    pub async fn raw(&self, bytes: &[u8]) -> Response {
+        exchange(self.address, bytes).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// A code that is not `right`.
+pub fn wrong(right: &str) -> String {
+    let last = right.as_bytes()[right.len() - 1];
+    let other = if last == b'9' { '0' } else { char::from(last + 1) };
+    format!("{}{other}", &right[..right.len() - 1])
+}
+
+/// A response.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    pub status: u16,
+    /// Names in lower case, in their order.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
+    /// All values of a header.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The protocol's status.
+    pub fn status_field(&self) -> String {
+        self.json()["status"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// `message` of the body.
+    pub fn message(&self) -> String {
+        self.json()["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The ids of the claims that failed.
+    pub fn failed_claims(&self) -> Vec<String> {
+        let json = self.json();
+        let errors = json["claimValidationErrors"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        errors
+            .iter()
+            .map(|e| e["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// The `Set-Cookie` of a name.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        self.all("set-cookie").find(|c| c.split('=').next() == Some(name))
+    }
+
+    /// Whether it takes every session token from the client, in both modes.
+    pub fn clears_everything(&self) -> bool {
+        let emptied = |name: &str| {
+            self.set_cookie(name)
+                .is_some_and(|c| c.starts_with(&format!("{name}=;")))
+        };
+        self.header("front-token") == Some("remove")
+            && emptied("sAccessToken")
+            && emptied("sRefreshToken")
+            && self.header("st-access-token") == Some("")
+            && self.header("st-refresh-token") == Some("")
+    }
+
+    /// Whether it leaves the client's tokens as they are.
+    pub fn touches_no_token(&self) -> bool {
+        ["front-token", "st-access-token", "st-refresh-token", "set-cookie"]
+            .iter()
+            .all(|n| self.header(n).is_none())
+    }
+}
+
+/// A client as a frontend SDK is: it keeps what the server hands out, and sends it back.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    pub mode: Mode,
+    /// Cookies by name; the refresh cookie goes to its own path only.
+    pub cookies: BTreeMap<String, String>,
+    pub access: Option<String>,
+    pub refresh: Option<String>,
+    /// The last `front-token`; none after `remove`.
+    pub front: Option<String>,
+    /// Sent with every request.
+    pub extra: Vec<(String, String)>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            mode: Mode::Cookie,
+            cookies: BTreeMap::new(),
+            access: None,
+            refresh: None,
+            front: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl Client {
+    /// Calls without touching what the client keeps.
+    pub async fn peek(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let body = body.map(|b| b.to_string()).unwrap_or_default();
+        let mut lines: Vec<(String, String)> = Vec::new();
+        let mut put = |name: &str, value: &str| lines.push((name.to_owned(), value.to_owned()));
+        put(
+            "host",
+            &self.address.to_string().replace("127.0.0.1", "localhost"),
+        );
+        put("connection", "close");
+        put(
+            "st-auth-mode",
+            if self.mode == Mode::Cookie {
+                "cookie"
+            } else {
+                "header"
+            },
+        );
+        put("rid", "anti-csrf");
+        if !body.is_empty() {
+            put("content-type", "application/json");
+        }
+        put("content-length", &body.len().to_string());
+        match self.mode {
+            Mode::Cookie => {
+                let to_refresh = path.ends_with("/session/refresh");
+                let cookies: Vec<String> = self
+                    .cookies
+                    .iter()
+                    .filter(|(name, _)| *name != "sRefreshToken" || to_refresh)
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                if !cookies.is_empty() {
+                    put("cookie", &cookies.join("; "));
+                }
+            }
+            Mode::Header => {
+                let token = if path.ends_with("/session/refresh") {
+                    &self.refresh
+                } else {
+                    &self.access
+                };
+                if let Some(token) = token {
+                    put("authorization", &format!("Bearer {token}"));
+                }
+            }
+        }
+        for (name, value) in self
+            .extra
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .chain(headers.iter().copied())
+        {
+            lines.retain(|(n, _)| n != name);
+            lines.push((name.to_owned(), value.to_owned()));
+        }
+        let mut text = format!("{method} {path} HTTP/1.1\r\n");
+        for (name, value) in lines.iter().filter(|(_, v)| v != "-") {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        text.push_str(&body);
+        exchange(self.address, text.as_bytes()).await
+    }
+
+    /// Calls, and keeps what the server hands out. A header of value `-` is left out.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let response = self.peek(method, path, body.as_ref(), headers).await;
+        self.absorb(&response);
+        response
+    }
+
+    pub async fn get(&mut self, path: &str) -> Response {
+        self.call("GET", path, None, &[]).await
+    }
+
+    pub async fn post(&mut self, path: &str, body: Value) -> Response {
+        self.call("POST", path, Some(body), &[]).await
+    }
+
+    /// Keeps the tokens of a response.
+    pub fn absorb(&mut self, response: &Response) {
+        for cookie in response.all("set-cookie") {
+            let pair = cookie.split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if value.is_empty() {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let keep = |slot: &mut Option<String>, name: &str, none: &str| {
+            if let Some(value) = response.header(name) {
+                *slot = (value != none).then(|| value.to_owned());
+            }
+        };
+        keep(&mut self.access, "st-access-token", "");
+        keep(&mut self.refresh, "st-refresh-token", "");
+        keep(&mut self.front, "front-token", "remove");
+        if response.header("front-token") == Some("remove") {
+            (self.access, self.refresh) = (None, None);
+        }
+    }
+
+    /// The access token, wherever it is kept.
+    pub fn access_token(&self) -> Option<&str> {
+        match self.mode {
+            Mode::Cookie => self.cookies.get("sAccessToken").map(String::as_str),
+            Mode::Header => self.access.as_deref(),
+        }
+    }
+
+    /// The refresh token, wherever it is kept.
+    pub fn refresh_token(&self) -> Option<&str> {
+        match self.mode {
+            Mode::Cookie => self.cookies.get("sRefreshToken").map(String::as_str),
+            Mode::Header => self.refresh.as_deref(),
+        }
+    }
+
+    /// What the client reads in its `front-token`: the payload under `up`.
+    pub fn payload(&self) -> Value {
+        let front = self.front.as_ref().expect("a front token");
+        let json: Value = serde_json::from_slice(&STANDARD.decode(front).unwrap()).unwrap();
+        json["up"].clone()
+    }
+
+    /// The payload of the access token itself, as text.
+    pub fn token_payload(&self) -> String {
+        let part = self.access_token().unwrap().split('.').nth(1).unwrap();
+        String::from_utf8(URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    }
+
+    pub fn user_id(&self) -> String {
+        self.payload()["sub"].as_str().unwrap().to_owned()
+    }
+
+    pub fn handle(&self) -> String {
+        self.payload()["sessionHandle"].as_str().unwrap().to_owned()
+    }
+
+    /// `2fa-completed.v`.
+    pub fn completed(&self) -> bool {
+        self.payload()["2fa-completed"]["v"] == true
+    }
+
+    // The steps of the flow
+
+    pub async fn sign_up(&mut self, email: &str) -> Response {
+        self.post("/auth/signup", form(email, PASSWORD)).await
+    }
+
+    pub async fn sign_in(&mut self, email: &str) -> Response {
+        self.post("/auth/signin", form(email, PASSWORD)).await
+    }
+
+    pub async fn sign_out(&mut self) -> Response {
+        self.call("POST", "/auth/signout", None, &[]).await
+    }
+
+    pub async fn refresh(&mut self) -> Response {
+        self.call("POST", "/auth/session/refresh", None, &[]).await
+    }
+
+    pub async fn create_code(&mut self, phone: &str) -> Response {
+        self.post("/auth/signinup/code", json!({ "phoneNumber": phone }))
+            .await
+    }
+
+    pub async fn resend(&mut self, created: &Value) -> Response {
+        let body =
+            json!({ "deviceId": created["deviceId"], "preAuthSessionId": created["preAuthSessionId"] });
+        self.post("/auth/signinup/code/resend", body).await
+    }
+
+    pub async fn consume(&mut self, created: &Value, code: &str) -> Response {
+        self.post("/auth/signinup/code/consume", answer(created, code))
+            .await
+    }
+
+    /// Asks for a code to `phone`, reads it from the outbox, and answers it.
+    pub async fn complete(&mut self, server: &Server, phone: &str) -> Response {
+        let created = self.create_code(phone).await;
+        assert_eq!(created.status_field(), "OK", "{created:?}");
+        let code = server.code().await;
+        let consumed = self.consume(&created.json(), &code).await;
+        assert_eq!(consumed.status_field(), "OK", "{consumed:?}");
+        consumed
+    }
+}
+
+/// The body of a consume call.
+pub fn answer(created: &Value, code: &str) -> Value {
+    json!({
+        "deviceId": created["deviceId"],
+        "preAuthSessionId": created["preAuthSessionId"],
+        "userInputCode": code,
+    })
+}
+
+/// The body of sign-up and sign-in.
+pub fn form(email: &str, password: &str) -> Value {
+    json!({ "formFields": [{ "id": "email", "value": email }, { "id": "password", "value": password }] })
+}
+
+/// A signed-up client, first factor only.
+pub async fn half(server: &Server, mode: Mode, email: &str) -> Client {
+    let mut client = server.client(mode);
+    let response = client.sign_up(email).await;
+    assert_eq!(response.status_field(), "OK", "{response:?}");
+    client
+}
+
+/// A signed-up client with its second factor completed.
+pub async fn full(server: &Server, mode: Mode, email: &str, phone: &str) -> Client {
+    let mut client = half(server, mode, email).await;
+    client.complete(server, phone).await;
+    client
+}
+
+/// An enrolled user who signed in anew: first factor only.
+pub async fn returning(server: &Server, mode: Mode, email: &str, phone: &str) -> Client {
+    full(server, mode, email, phone).await.sign_out().await;
+    let mut client = server.client(mode);
+    let response = client.sign_in(email).await;
+    assert_eq!(response.status_field(), "OK", "{response:?}");
+    client
+}
+
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that refuses early may close before all is written.
+    let _ = stream.write_all(bytes).await;
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut all)).await;
+    let _ = read.expect("the server answers or closes within 30 s");
+    parse(&all)
+}
+
+fn parse(all: &[u8]) -> Response {
+    let Some(end) = all.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return Response::default();
+    };
+    let head = String::from_utf8_lossy(&all[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|l| l.split(' ').nth(1))
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0);
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|l| l.split_once(':'))
+        .map(|(n, v)| (n.trim().to_ascii_lowercase(), v.trim().to_owned()))
+        .collect();
+    let rest = &all[end + 4..];
+    let chunked = headers
+        .iter()
+        .any(|(n, v)| n == "transfer-encoding" && v.contains("chunked"));
+    let body = if chunked { unchunk(rest) } else { rest.to_vec() };
+    Response {
+        status,
+        headers,
+        body,
+    }
+}
+
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = rest.windows(2).position(|w| w == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 2 + size + 2..];
+    }
+    body
+}
