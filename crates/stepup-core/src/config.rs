@@ -7,7 +7,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The tunable numbers. A value past a hard limit is refused by `build()`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
     /// Sessions and tokens.
@@ -20,18 +20,6 @@ pub struct Config {
     pub claims: ClaimNames,
     /// Puts a mask in the place of the phone number in the payload, which scripts can read.
     pub mask_contacts: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            sessions: SessionConfig::default(),
-            codes: CodeConfig::default(),
-            limits: LimitConfig::default(),
-            claims: ClaimNames::default(),
-            mask_contacts: false,
-        }
-    }
 }
 
 /// Sessions and tokens.

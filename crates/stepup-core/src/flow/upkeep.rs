@@ -83,18 +83,14 @@ pub(crate) async fn tick(parts: &Parts) {
         }
         did
     });
-    if notices {
-        if let Err(error) = drain(parts).await {
-            failed(parts, "notices", &error);
-        }
+    if notices && let Err(error) = drain(parts).await {
+        failed(parts, "notices", &error);
     }
     if keys || parts.keys.wants_poll(now) {
         poll_keys(parts).await;
     }
-    if sweep {
-        if let Err(error) = parts.store.sweep(now, SWEEP_BATCH).await {
-            failed(parts, "sweep", &error.into());
-        }
+    if sweep && let Err(error) = parts.store.sweep(now, SWEEP_BATCH).await {
+        failed(parts, "sweep", &error.into());
     }
 }
 

@@ -163,18 +163,19 @@ pub fn judge(
         // A clock that went back makes the rotation lie in the future; the grace is then not over.
         let in_time = now.since(rotated.at) <= config.grace;
         let somewhere_else = rotated.origin.network != from.network && rotated.origin.agent != from.agent;
-        if in_time && !somewhere_else {
-            if let Some(secret) = successor(
+        if in_time
+            && !somewhere_else
+            && let Some(secret) = successor(
                 keyring,
                 &rotated.key,
                 &session.handle,
                 chain.generation,
                 &rotated.salt,
-            ) {
-                let next = RefreshToken::new(session.handle.clone(), chain.generation, secret);
-                if next.digest() == chain.current {
-                    return Verdict::Grace(next);
-                }
+            )
+        {
+            let next = RefreshToken::new(session.handle.clone(), chain.generation, secret);
+            if next.digest() == chain.current {
+                return Verdict::Grace(next);
             }
         }
     }
