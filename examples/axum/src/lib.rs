@@ -1,5 +1,10 @@
 //! The demo on Axum: the application, apart from the server, so that tests can call it.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an answer that refuses is as large as one that grants"
+)]
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
