@@ -52,6 +52,25 @@ impl Limits<'_> {
         CounterKey::new(format!("{label}:{digest}"))
     }
 
+    /// A window of a network. Callers whose address nobody knows share one counter, which is ten times as wide: narrow
+    /// enough to stop a flood, wide enough not to stop everybody.
+    fn near(&self, label: &str, network: &str, window: Window) -> Ask {
+        let width = if network.is_empty() { 10 } else { 1 };
+        self.window(
+            label,
+            &[network],
+            Window {
+                count: window.count.saturating_mul(width),
+                ..window
+            },
+        )
+    }
+
+    fn near_all(&self, label: &str, network: &str, windows: &[Window]) -> Vec<Ask> {
+        let ask = |w: &Window| self.near(&format!("{label}/{}", w.window.as_secs()), network, *w);
+        windows.iter().map(ask).collect()
+    }
+
     fn window(&self, label: &str, parts: &[&str], window: Window) -> Ask {
         Ask::window(
             self.key(label, parts),
@@ -119,7 +138,7 @@ impl Limits<'_> {
     /// A sign-in call: calls per network; a look at the failures per network; the account's failures from this
     /// network, and from everywhere.
     pub(crate) fn sign_in(&self, network: &str, account: &[&str]) -> Vec<Ask> {
-        let mut asks = vec![self.window("in", &[network], self.config.sign_in)];
+        let mut asks = vec![self.near("in", network, self.config.sign_in)];
         asks.extend(self.sign_in_failed(network).into_iter().map(Ask::look));
         let mut near = account.to_vec();
         near.push(network);
@@ -141,8 +160,7 @@ impl Limits<'_> {
 
     /// Failed sign-ins per network.
     pub(crate) fn sign_in_failed(&self, network: &str) -> Vec<Ask> {
-        self.windows("in-bad", &[network], &self.config.sign_in_failed)
-            .collect()
+        self.near_all("in-bad", network, &self.config.sign_in_failed)
     }
 
     /// The failure counters that a right password clears.
@@ -158,13 +176,13 @@ impl Limits<'_> {
 
     /// Sign-ups per network.
     pub(crate) fn sign_up(&self, network: &str) -> Vec<Ask> {
-        self.windows("up", &[network], &self.config.sign_up).collect()
+        self.near_all("up", network, &self.config.sign_up)
     }
 
     /// Calls of an `exists` endpoint: per network and of the whole site.
     pub(crate) fn exists(&self, network: &str) -> Vec<Ask> {
         vec![
-            self.window("ex", &[network], self.config.exists),
+            self.near("ex", network, self.config.exists),
             self.window("ex-all", &[], self.config.exists_site),
         ]
     }
@@ -199,7 +217,7 @@ impl Limits<'_> {
         ];
         asks.extend(self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes));
         asks.extend(self.windows("to", &[destination], &self.config.destination));
-        asks.extend(self.windows("sms-net", &[network], &self.config.sms_network));
+        asks.extend(self.near_all("sms-net", network, &self.config.sms_network));
         asks
     }
 
@@ -232,6 +250,62 @@ pub(crate) fn breaker_opens(config: &LimitConfig, sent: u32, verified: u32) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn keyring() -> Keyring {
+        let root = crate::keyring::Root::random("k".into(), &crate::entropy::OsEntropy).unwrap();
+        Keyring::new(&crate::keyring::SecretList::new(vec![root])).unwrap()
+    }
+
+    #[test]
+    fn callers_without_an_address_share_a_counter_ten_times_as_wide() {
+        let (keyring, config) = (keyring(), LimitConfig::default());
+        let limits = Limits {
+            keyring: &keyring,
+            config: &config,
+        };
+        let widths = |network: &str| -> Vec<u32> {
+            let (tenant, user) = (TenantId::public(), UserId::from("u"));
+            let mut asks = limits.sign_up(network);
+            asks.extend(limits.sign_in_failed(network));
+            asks.push(limits.exists(network).remove(0));
+            asks.push(limits.sign_in(network, &["t", "a"]).remove(0));
+            asks.extend(
+                limits
+                    .code_to_unverified(&tenant, &user, "+1", "US", network)
+                    .split_off(9),
+            );
+            asks.iter().map(|ask| ask.limit).collect()
+        };
+        let known = widths("192.0.2.1");
+        assert_eq!(known, [20, 100, 10, 100, 10, 30, 10, 20]);
+        assert_eq!(widths(""), known.iter().map(|n| n * 10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_two_counters_share_a_key_and_no_key_shows_what_it_counts() {
+        let (keyring, config) = (keyring(), LimitConfig::default());
+        let limits = Limits {
+            keyring: &keyring,
+            config: &config,
+        };
+        let (tenant, user) = (TenantId::public(), UserId::from("u"));
+        let mut asks = limits.code_to_unverified(&tenant, &user, "+41791234567", "CH", "192.0.2.1");
+        asks.extend(
+            limits
+                .code_to_verified(&tenant, &user, "+41791234567")
+                .split_off(2),
+        );
+        asks.extend(limits.second_factor(&tenant, &user, &FactorId::OTP_PHONE));
+        asks.extend(limits.sign_in("192.0.2.1", &["public", "user:u"]));
+        asks.extend(limits.sign_up("192.0.2.1"));
+        asks.extend(limits.exists("192.0.2.1"));
+        let keys: std::collections::BTreeSet<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
+        assert_eq!(keys.len(), asks.len());
+        assert!(
+            keys.iter()
+                .all(|key| key.len() <= 64 && !key.contains("4179") && !key.contains("192."))
+        );
+    }
 
     #[test]
     fn the_breaker_opens_after_thirty_messages_that_hardly_anybody_answered() {

@@ -12,7 +12,8 @@ use crate::factor::passwordless::DeviceId;
 use crate::flow::account::{
     self, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome,
 };
-use crate::flow::code::{self, CodeRefusal, ConsumeOutcome, SentCode};
+use crate::flow::answer::{self, ConsumeOutcome};
+use crate::flow::code::{self, CodeRefusal, SentCode};
 use crate::flow::info::{self, FactorInfoOutcome};
 use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
 use crate::flow::user::{self, Changed, DerivedKey};
@@ -378,7 +379,7 @@ impl Stepup {
         device: &DeviceId,
         typed: &str,
     ) -> Result<ConsumeOutcome, Fault> {
-        code::consume(&self.parts, caller, access, device, typed).await
+        answer::consume(&self.parts, caller, access, device, typed).await
     }
 
     /// What the session behind `access` may know of its factors.

@@ -1,34 +1,30 @@
-//! The second factor by a one-time code: create, resend, consume.
+//! The second factor by a one-time code: create and resend. What becomes of an answer is `answer`'s affair.
 //!
-//! All three act on the live session, whatever the client says of linking; without one there is nothing to act on
+//! All of them act on the live session, whatever the client says of linking; without one there is nothing to act on
 //! (R-MFA-1, A-MFA-36). The stored contact is compared before anything is sent, on each of them.
 
 use std::time::Duration;
 
 use crate::contact::PhoneNumber;
-use crate::delivery::{Channel, Content, Message, NoticeKind};
+use crate::delivery::{Channel, Content, Message};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
-use crate::evidence::Completion;
 use crate::factor::passwordless::{self, BoundTo, DeviceId, PasswordlessFactor};
 use crate::flow::session::{self, Checked, SessionEnded};
-use crate::flow::{Caller, IssuedRefresh, SignedIn, account, upkeep};
-use crate::id::{ChallengeId, CredentialId, FactorId};
+use crate::flow::{Caller, account};
+use crate::id::{ChallengeId, FactorId};
 use crate::limit::{self, Leave, Limits, breaker_opens};
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, SessionAge};
-use crate::record::challenge::{Answer, Binding, Challenge, Resend, Resent, SLOTS, Slot};
-use crate::record::credential::{Credential, CredentialKind};
+use crate::record::challenge::{Binding, Challenge, Resend, Resent, SLOTS, Slot};
+use crate::record::credential::Credential;
 use crate::record::session::Class;
-use crate::record::user::{Enrolled, Summary};
 use crate::rule::{ClaimFailure, Rule, judge};
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
 use crate::session::claim::mask_phone;
-use crate::session::refresh::RefreshToken;
-use crate::storage::{Enrollment, FactorCompletion, FactorOutcome, RiseTo};
 
-const FACTOR: FactorId = passwordless::ID;
+pub(super) const FACTOR: FactorId = passwordless::ID;
 
 /// Why a code request was refused. Nothing was sent and no challenge was made.
 #[derive(Debug)]
@@ -75,36 +71,8 @@ pub struct SentCode {
     pub challenge: ChallengeId,
 }
 
-/// What became of an answer.
-#[derive(Debug)]
-pub enum ConsumeOutcome {
-    /// Right: the same session, with the factor completed.
-    Completed {
-        /// The session's user and tokens.
-        signed_in: Box<SignedIn>,
-        /// Whether the contact was enrolled by it.
-        enrolled: bool,
-    },
-    /// Wrong.
-    Incorrect {
-        /// Failures of this challenge so far.
-        failed: u32,
-        /// How many end it.
-        max: u32,
-    },
-    /// Right, but too late.
-    Expired {
-        /// Failures of this challenge so far.
-        failed: u32,
-        /// How many end it.
-        max: u32,
-    },
-    /// Refused.
-    Refused(CodeRefusal),
-}
-
 /// What an enrolled contact looks like to this session.
-enum Contact {
+pub(super) enum Contact {
     /// None yet.
     None,
     /// This number.
@@ -113,7 +81,7 @@ enum Contact {
     Lost,
 }
 
-fn contact(checked: &Checked) -> Contact {
+pub(super) fn contact(checked: &Checked) -> Contact {
     let credentials = &checked.look.contacts;
     match checked.look.user.summary.enrolled(&FACTOR) {
         Some(enrolled) => credentials
@@ -142,7 +110,7 @@ fn address(credential: &Credential) -> Option<String> {
 }
 
 /// A session that may work on factors: alive in the store, with a token that outlives the request.
-async fn session_for(
+pub(super) async fn session_for(
     parts: &Parts,
     access: &AccessClaims,
     challenge: Option<&ChallengeId>,
@@ -155,7 +123,7 @@ async fn session_for(
         .map_err(|SessionEnded| CodeRefusal::Ended))
 }
 
-fn binding(checked: &Checked) -> Binding {
+pub(super) fn binding(checked: &Checked) -> Binding {
     Binding {
         purpose: passwordless::second_factor_purpose(&FACTOR),
         user: checked.look.user.id.clone(),
@@ -423,7 +391,7 @@ fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
     General::Throttled(retry_after)
 }
 
-fn country_of(number: &str) -> String {
+pub(super) fn country_of(number: &str) -> String {
     PhoneNumber::from_stored(number)
         .ok()
         .and_then(|n| n.country())
@@ -432,7 +400,10 @@ fn country_of(number: &str) -> String {
 }
 
 /// A challenge that this session may work on: its own, and to the contact that the account has now.
-fn own_challenge<'c>(checked: &'c Checked, binding: &Binding) -> Result<&'c Challenge, CodeRefusal> {
+pub(super) fn own_challenge<'c>(
+    checked: &'c Checked,
+    binding: &Binding,
+) -> Result<&'c Challenge, CodeRefusal> {
     let challenge = checked
         .look
         .challenge
@@ -520,244 +491,4 @@ pub(crate) async fn resend(
             Ok(Ok(()))
         }
     }
-}
-
-/// Judges an answer. In this order: the session, then the charge, then the comparison, then what follows from it.
-pub(crate) async fn consume(
-    parts: &Parts,
-    caller: &Caller,
-    access: &AccessClaims,
-    device: &DeviceId,
-    typed: &str,
-) -> Result<ConsumeOutcome, Fault> {
-    let refused = |refusal| Ok(ConsumeOutcome::Refused(refusal));
-    if parts.passwordless.is_none() {
-        return refused(CodeRefusal::NotOffered);
-    }
-    let id = device.challenge();
-    let checked = match session_for(parts, access, Some(&id)).await? {
-        Ok(checked) => checked,
-        Err(refusal) => return refused(refusal),
-    };
-    let user = &checked.look.user;
-    let note = |kind, outcome, reason| {
-        let event = parts
-            .event(kind, outcome)
-            .of(&user.tenant, &user.id)
-            .with_factor(&FACTOR)
-            .because(reason);
-        parts.record(
-            &event
-                .in_session(&checked.look.session.handle)
-                .from_network(&caller.origin.network),
-        );
-    };
-    // Charged before anything is compared, and whether or not the challenge is this session's: an answer to a foreign
-    // one is a guess like any other (A-MFA-12).
-    let now = parts.now();
-    let limits = account::limits(parts);
-    let charged = limits.second_factor(&user.tenant, &user.id, &FACTOR);
-    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &charged, now).await? {
-        note(EventKind::Throttled, Outcome::Refused, "second_factor");
-        return refused(CodeRefusal::General(General::Throttled(retry_after)));
-    }
-    let binding = binding(&checked);
-    let challenge = match own_challenge(&checked, &binding) {
-        Ok(challenge) => challenge,
-        Err(refusal) => {
-            note(EventKind::CodeAnswered, Outcome::Refused, "no_such_challenge");
-            return refused(refusal);
-        }
-    };
-    let bound = BoundTo {
-        tenant: &user.tenant,
-        challenge: &id,
-        binding: &binding,
-        destination: &challenge.destination,
-    };
-    let macs = if passwordless::is_code(typed, parts.config.codes.digits) {
-        passwordless::macs(&parts.keyring, &bound, typed)
-    } else {
-        Vec::new()
-    };
-    let max = challenge.max_failures;
-    match parts
-        .store
-        .answer(&user.tenant, &id, &binding, &macs, now)
-        .await?
-    {
-        Answer::Gone => {
-            note(EventKind::CodeAnswered, Outcome::Refused, "gone");
-            refused(CodeRefusal::Restart)
-        }
-        Answer::Wrong { failed } | Answer::Expired { failed } if failed >= max => {
-            note(EventKind::CodeAnswered, Outcome::Refused, "used_up");
-            refused(CodeRefusal::Restart)
-        }
-        Answer::Wrong { failed } => {
-            note(EventKind::CodeAnswered, Outcome::Refused, "wrong");
-            Ok(ConsumeOutcome::Incorrect { failed, max })
-        }
-        Answer::Expired { failed } => {
-            note(EventKind::CodeAnswered, Outcome::Refused, "expired");
-            Ok(ConsumeOutcome::Expired { failed, max })
-        }
-        Answer::Right => {
-            let keys = charged.into_iter().map(|ask| ask.key).collect();
-            let destination = challenge.destination.clone();
-            complete(parts, caller, access, &checked, &destination, keys).await
-        }
-    }
-}
-
-/// Records the completed factor with all that follows from it, in one transaction.
-async fn complete(
-    parts: &Parts,
-    caller: &Caller,
-    access: &AccessClaims,
-    checked: &Checked,
-    destination: &str,
-    clear: Vec<crate::record::counter::CounterKey>,
-) -> Result<ConsumeOutcome, Fault> {
-    let now = parts.now();
-    let user = &checked.look.user;
-    let old = &checked.look.session;
-    let kind = parts
-        .kind_of(&FACTOR)
-        .ok_or(Fault::Key("a factor without a kind"))?;
-    let completion = Completion {
-        at: now,
-        kind,
-        channel: Some(parts.channel(Channel::Sms, destination)),
-        first: false,
-        signed_up: false,
-    };
-    let enrollment = match contact(checked) {
-        Contact::None => Some(enrollment(parts, checked, destination, &completion).await?),
-        _ => None,
-    };
-    let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
-    let mut done = old.factors.clone();
-    done.insert(FACTOR, completion.clone());
-    let after = session::standing(parts, summary, &done);
-
-    // A session that was complete before is only renewed; everything else is a rise in assurance: a new generation,
-    // whose token is drawn, not derived, and which no older token leads to (design §3, A-SES-16).
-    let renewal = enrollment.is_none() && checked.standing.second_factor;
-    let secret: Secret<[u8; 32]> = Secret::new(parts.random()?);
-    let rise = if renewal {
-        None
-    } else {
-        let config = &parts.config.sessions;
-        let (class, ends_at) = match (old.class, after.satisfied) {
-            (Class::Half, true) => (Class::Full, old.created_at.plus(config.absolute)),
-            (class, _) => (class, old.ends_at),
-        };
-        Some(RiseTo {
-            secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
-            class,
-            idle_expires_at: now.plus(config.idle).min(ends_at),
-            ends_at,
-        })
-    };
-    let enrolled = enrollment.is_some();
-    let outcome = parts
-        .store
-        .complete_factor(&FactorCompletion {
-            tenant: user.tenant.clone(),
-            handle: old.handle.clone(),
-            user: user.id.clone(),
-            factor: FACTOR,
-            completion,
-            rise,
-            enrollment,
-            clear,
-            now,
-        })
-        .await?;
-    let (session, user) = match outcome {
-        FactorOutcome::Done(done) => *done,
-        FactorOutcome::Gone => return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended)),
-        FactorOutcome::Outrun => return Ok(ConsumeOutcome::Refused(CodeRefusal::Restart)),
-    };
-    let note = |kind| {
-        let event = parts
-            .event(kind, Outcome::Granted)
-            .of(&user.tenant, &user.id)
-            .with_factor(&FACTOR);
-        parts.record(
-            &event
-                .in_session(&session.handle)
-                .from_network(&caller.origin.network),
-        );
-    };
-    note(EventKind::FactorCompleted);
-    if enrolled {
-        note(EventKind::FactorEnrolled);
-        session::revoke_tokens(parts, &user.tenant, &user.id, Some(&session.handle));
-        limit::ask(
-            &*parts.store,
-            &[account::limits(parts).verified(&country_of(destination))],
-            now,
-        )
-        .await?;
-        upkeep::wake(parts);
-    }
-    let mut tokens = if renewal {
-        session::reissue(parts, &session, &user.summary, access)?
-    } else {
-        let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
-        session::issue(parts, &session, &user.summary, &refresh)?
-    };
-    if let Some(IssuedRefresh { expires_at, .. }) = &mut tokens.refresh {
-        *expires_at = session.end();
-    }
-    let signed_in = Box::new(SignedIn {
-        user,
-        session,
-        tokens,
-    });
-    Ok(ConsumeOutcome::Completed { signed_in, enrolled })
-}
-
-/// The contact as a credential of its user, the summary that includes it, and the notice.
-async fn enrollment(
-    parts: &Parts,
-    checked: &Checked,
-    destination: &str,
-    completion: &Completion,
-) -> Result<Enrollment, Fault> {
-    let user = &checked.look.user;
-    let now = completion.at;
-    let credential = CredentialId::new(parts.uuid()?);
-    let mut summary: Summary = user.summary.clone();
-    summary.enrolled.push(Enrolled {
-        factor: FACTOR,
-        credential: credential.clone(),
-        kind: completion.kind,
-        channel: completion.channel.clone(),
-        contact: Some(destination.to_owned()),
-        at: now,
-    });
-    let notice = NoticeKind::FactorAdded {
-        factor: FACTOR,
-        contact: Some(mask_phone(destination)),
-        at: now,
-    };
-    Ok(Enrollment {
-        revision: user.revision,
-        credential: Credential {
-            tenant: user.tenant.clone(),
-            user: user.id.clone(),
-            kind: CredentialKind::Contact,
-            id: credential,
-            public: serde_json::json!({ "factor": FACTOR, "channel": "sms", "address": destination }),
-            sealed: None,
-            version: 1,
-            created_at: now,
-        },
-        summary,
-        notices: upkeep::notices(parts, user, &notice, Some(destination)).await?,
-        end_others: true,
-    })
 }

@@ -1,6 +1,7 @@
 //! Flows: what is asked of stepup, step by step: read, judge by pure functions, write once, answer with a value.
 
 pub(crate) mod account;
+pub(crate) mod answer;
 pub(crate) mod code;
 pub(crate) mod info;
 pub(crate) mod session;
@@ -8,7 +9,8 @@ pub(crate) mod upkeep;
 pub(crate) mod user;
 
 pub use account::{Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
-pub use code::{CodeRefusal, ConsumeOutcome, General, SentCode};
+pub use answer::ConsumeOutcome;
+pub use code::{CodeRefusal, General, SentCode};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
 pub use session::{Checked, MergeError, RefreshOutcome};
 pub use user::{Changed, DerivedKey};

@@ -181,3 +181,6 @@ pub fn judge(
     }
     Verdict::Theft
 }
+
+#[cfg(test)]
+mod tests;
