@@ -168,3 +168,8 @@ fn security_headers() -> HeaderMap {
         .filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
         .collect()
 }
+
+/// The code of the quick start, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/quick-start.md")]
+pub struct QuickStart;
