@@ -171,7 +171,8 @@ impl Drop for Pool {
 #[async_trait]
 impl Offload for Pool {
     async fn run(&self, job: Job) -> Result<(), OffloadError> {
-        let ran = self.shared.enqueue(job)?;
+        let until = Instant::now() + self.shared.config.wait.min(MAX_WAIT);
+        let ran = self.shared.enqueue(job, until)?;
         ran.await.unwrap_or(Err(OffloadError::Busy))
     }
 }
@@ -205,9 +206,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, job: Job) -> Result<oneshot::Receiver<Result<(), OffloadError>>, OffloadError> {
+    fn enqueue(
+        &self,
+        job: Job,
+        until: Instant,
+    ) -> Result<oneshot::Receiver<Result<(), OffloadError>>, OffloadError> {
         let (done, ran) = oneshot::channel();
-        let until = Instant::now() + self.config.wait.min(Duration::from_secs(60));
         let mut abandoned = VecDeque::new();
         let mut state = self.lock();
         if state.queue.len() >= self.config.queue {
@@ -307,6 +311,9 @@ fn refuse(waiting: VecDeque<Waiting>) {
         let _ = done.send(Err(OffloadError::Busy));
     }
 }
+
+/// No client waits longer.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

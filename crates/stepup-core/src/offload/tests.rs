@@ -74,20 +74,17 @@ async fn a_res_03_no_more_jobs_run_than_threads_and_surplus_is_refused_at_once()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_res_03_a_job_that_waited_too_long_is_refused_while_every_thread_is_held() {
-    let config = PoolConfig {
-        threads: 1,
-        wait: Duration::from_millis(30),
-        ..PoolConfig::default()
-    };
-    let pool = Arc::new(Pool::start(config).unwrap());
+    let pool = pool(1, 64);
     let (ran, has_begun, end) = held(&pool, 1);
     has_begun.recv().unwrap();
-    let start = Instant::now();
-    let late: Vec<_> = (0..5).map(|_| held(&pool, 1).0).collect();
+    let until = Instant::now() + Duration::from_millis(30);
+    let late: Vec<_> = (0..5)
+        .map(|_| pool.shared.enqueue(job(|| panic!("ran")), until).unwrap())
+        .collect();
     for late in late {
-        assert_eq!(late.await.unwrap(), Err(OffloadError::Busy));
+        assert_eq!(late.await, Ok(Err(OffloadError::Busy)));
     }
-    assert!(start.elapsed() >= Duration::from_millis(30));
+    assert!(Instant::now() >= until);
     drop(end);
     assert_eq!(ran.await.unwrap(), Ok(()));
     assert_eq!(pool.run(job(|| ())).await, Ok(()));
@@ -189,17 +186,21 @@ async fn a_pool_that_is_dropped_refuses_who_waits_and_ends_its_threads() {
     let (begun, has_begun) = mpsc::channel();
     let (end, may_end) = mpsc::channel::<()>();
     let shared = pool.shared.clone();
+    let later = Instant::now() + MAX_WAIT;
     let first = shared
-        .enqueue(job(move || {
-            begun.send(()).unwrap();
-            let _ = may_end.recv();
-        }))
+        .enqueue(
+            job(move || {
+                begun.send(()).unwrap();
+                let _ = may_end.recv();
+            }),
+            later,
+        )
         .unwrap();
     has_begun.recv().unwrap();
-    let second = shared.enqueue(job(|| ())).unwrap();
+    let second = shared.enqueue(job(|| ()), later).unwrap();
     drop(pool);
     assert_eq!(second.await, Ok(Err(OffloadError::Busy)));
-    assert!(shared.enqueue(job(|| ())).is_err());
+    assert!(shared.enqueue(job(|| ()), later).is_err());
     drop(end);
     assert_eq!(first.await, Ok(Ok(())));
     while Arc::strong_count(&shared) > 1 {
