@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use demo_common::{Settings, Site};
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +35,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub site: Site,
     pub settings: Settings,
+    make: fn(Site) -> Router,
     folder: Arc<TempDir>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -45,10 +48,19 @@ impl Server {
 
     /// With other settings.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::in_folder(Arc::new(tempfile::tempdir().unwrap()), change).await
+        Self::in_folder(demo_axum::app, Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
-    async fn in_folder(folder: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {
+    /// With an application of the test's own in the place of the demo.
+    pub async fn start_app(make: fn(Site) -> Router) -> Self {
+        Self::in_folder(make, Arc::new(tempfile::tempdir().unwrap()), |_| {}).await
+    }
+
+    async fn in_folder(
+        make: fn(Site) -> Router,
+        folder: Arc<TempDir>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut settings = Settings::read(|_| None).unwrap();
@@ -60,7 +72,7 @@ impl Server {
         );
         change(&mut settings);
         let site = Site::start(&settings, address).await.unwrap();
-        let app = demo_axum::app(site.clone());
+        let app = make(site.clone());
         let serving = tokio::spawn(async move {
             axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
                 .await
@@ -70,6 +82,7 @@ impl Server {
             address,
             site,
             settings,
+            make,
             folder,
             serving,
         }
@@ -80,7 +93,7 @@ impl Server {
         self.serving.abort();
         self.site.settle().await;
         let settings = self.settings.clone();
-        Self::in_folder(Arc::clone(&self.folder), |s| {
+        Self::in_folder(self.make, Arc::clone(&self.folder), |s| {
             let listen = s.listen;
             *s = settings;
             s.listen = listen;
@@ -91,6 +104,28 @@ impl Server {
     /// The file of the database.
     pub fn database(&self) -> std::path::PathBuf {
         self.folder.path().join("demo.sqlite")
+    }
+
+    /// Runs a statement on the database behind the server's back, as another node or an accident would. How many rows
+    /// it changed.
+    pub async fn execute(&self, statement: &'static str) -> u64 {
+        let pool = self.pool().await;
+        let done = sqlx::query(statement).execute(&pool).await.unwrap();
+        pool.close().await;
+        done.rows_affected()
+    }
+
+    /// Reads one number from the database.
+    pub async fn number(&self, query: &'static str) -> i64 {
+        let pool = self.pool().await;
+        let number = sqlx::query_scalar(query).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        number
+    }
+
+    async fn pool(&self) -> SqlitePool {
+        let options = SqliteConnectOptions::new().filename(self.database());
+        SqlitePool::connect_with(options).await.unwrap()
     }
 
     /// Moves the clock.
