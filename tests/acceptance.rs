@@ -5,3 +5,5 @@ mod kit;
 
 #[path = "acceptance/second_factor.rs"]
 mod second_factor;
+#[path = "acceptance/session.rs"]
+mod session;
