@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::AppInfo;
+use crate::app::{AppInfo, is_loopback};
 use crate::background::{Background, Job};
 use crate::config::Config;
 use crate::delivery::{Channel, Deliver, UserDirectory};
@@ -55,6 +55,7 @@ pub struct Builder {
     offload: Option<Arc<dyn Offload>>,
     algorithm: SigningAlgorithm,
     print_codes: bool,
+    plain_http: bool,
 }
 
 /// Why nothing was built.
@@ -110,6 +111,7 @@ impl Builder {
             offload: None,
             algorithm: SigningAlgorithm::default(),
             print_codes: false,
+            plain_http: false,
         }
     }
 
@@ -191,6 +193,13 @@ impl Builder {
     /// Admits carriers that show codes to whoever looks, although a domain is not loopback.
     pub fn danger_print_codes(mut self) -> Self {
         self.print_codes = true;
+        self
+    }
+
+    /// Admits an origin that is plain http although it is not loopback: tokens, passwords and codes travel in the clear,
+    /// and cookies are not `Secure`.
+    pub fn danger_plain_http(mut self) -> Self {
+        self.plain_http = true;
         self
     }
 
@@ -336,6 +345,12 @@ impl Builder {
             say(
                 "a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()",
             );
+        }
+        let in_the_clear = app
+            .origins()
+            .any(|origin| origin.starts_with("http:") && !is_loopback(origin));
+        if in_the_clear && !self.plain_http {
+            say("an origin is plain http and not loopback: use https, or call danger_plain_http()");
         }
         for factor in &self.codes {
             if !factor.deliver.carries(Channel::Sms) {

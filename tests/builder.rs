@@ -1,0 +1,194 @@
+//! What `build()` and the compiler say to a mistake.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
+use stepup_core::entropy::OsEntropy;
+use stepup_core::error::Source;
+use stepup_core::factor::password::Password;
+use stepup_core::factor::passwordless::{Countries, Passwordless};
+use stepup_core::id::{FactorId, KeyId};
+use stepup_core::keyring::{Root, SecretList};
+use stepup_core::policy::{Policy, any_of};
+use stepup_core::record::user::User;
+use stepup_core::session::claim::ClaimSource;
+use stepup_core::storage::memory::MemoryStore;
+use stepup_core::{AppInfo, BuildError, Stepup};
+use stepup_delivery::{BackgroundThread, Console, Outbox};
+
+fn secrets() -> SecretList {
+    SecretList::new(vec![Root::random(KeyId::from("k1"), &OsEntropy).unwrap()])
+}
+
+fn problems(error: BuildError) -> Vec<String> {
+    match error {
+        BuildError::Config(problems) => problems,
+        fault => panic!("{fault:?}"),
+    }
+}
+
+#[derive(Debug)]
+struct Claim(&'static str);
+
+#[async_trait]
+impl ClaimSource for Claim {
+    fn key(&self) -> &str {
+        self.0
+    }
+
+    async fn fetch(&self, _: &User) -> Result<Option<Value>, Source> {
+        Ok(None)
+    }
+}
+
+/// Leaves this machine, and carries text messages only.
+#[derive(Debug)]
+struct Provider;
+
+#[async_trait]
+impl Deliver for Provider {
+    fn carries(&self, channel: Channel) -> bool {
+        channel == Channel::Sms
+    }
+
+    async fn deliver(&self, _: &Message) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_problem_of_a_configuration_is_named_at_once() {
+    let app = AppInfo::new("", "http://api.acme.test", "acme");
+    let weak = SecretList::new(vec![Root {
+        id: KeyId::from("k1"),
+        key: vec![7; 32].into_secret(),
+    }]);
+    let error = Stepup::builder(app, Arc::new(MemoryStore::new()), weak)
+        .factor(Password::new())
+        .factor(Password::new())
+        .factor(Passwordless::sms(Provider))
+        .notices(Provider)
+        .policy(Policy::second_factor(any_of([FactorId::from_static("totp")])))
+        .claim(Claim("st-mfa"))
+        .claim(Claim("role"))
+        .claim(Claim("role"))
+        .configure(|config| config.codes.digits = 4)
+        .build()
+        .await
+        .unwrap_err();
+    let problems = problems(error).join("\n");
+    for expected in [
+        "application's name",
+        "website domain",
+        "plain http",
+        "codes.digits",
+        "no background",
+        "twice",
+        "countries",
+        "no e-mail",
+        "totp",
+        "st-mfa is reserved",
+        "role is used twice",
+    ] {
+        assert!(
+            problems.contains(expected),
+            "{expected} is missing in\n{problems}"
+        );
+    }
+    // The weak key is named too, and shows nothing of itself.
+    assert!(problems.lines().count() >= 12, "{problems}");
+}
+
+trait IntoSecret {
+    fn into_secret(self) -> stepup_core::secret::Secret<Vec<u8>>;
+}
+
+impl IntoSecret for Vec<u8> {
+    fn into_secret(self) -> stepup_core::secret::Secret<Vec<u8>> {
+        stepup_core::secret::Secret::new(self)
+    }
+}
+
+#[tokio::test]
+async fn a_sec_15_a_carrier_that_shows_codes_is_refused_off_this_machine() {
+    let build = async |danger: bool| {
+        let app = AppInfo::new("Acme", "https://api.acme.test", "https://acme.test");
+        let builder = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+            .factor(Password::new())
+            .factor(Passwordless::sms(Console).countries(Countries::All))
+            .notices(Outbox::new())
+            .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
+            .background(BackgroundThread::start().unwrap());
+        let builder = if danger {
+            builder.danger_print_codes()
+        } else {
+            builder
+        };
+        builder.build().await
+    };
+    let problems = problems(build(false).await.unwrap_err());
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("danger_print_codes"), "{problems:?}");
+    assert!(build(true).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_sec_16_a_store_of_another_secret_is_refused() {
+    let store = Arc::new(MemoryStore::new());
+    let build = async |secrets: SecretList| {
+        let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+        let builder = Stepup::builder(app, store.clone(), secrets).factor(Password::new());
+        builder
+            .background(BackgroundThread::start().unwrap())
+            .build()
+            .await
+    };
+    let (first, second) = (secrets(), secrets());
+    build(SecretList::parse(first.to_text().expose()).unwrap())
+        .await
+        .unwrap();
+    let problems = problems(build(second).await.unwrap_err());
+    assert!(problems.iter().any(|p| p.contains("secret")), "{problems:?}");
+    build(first).await.unwrap();
+}
+
+#[cfg(compile_fail)]
+fn a_route_that_asks_for_nonsense() {
+    fn ask<R: stepup_core::require::Requirement>() {}
+    ask::<(stepup_core::require::Require2fa, u8)>();
+}
+
+#[test]
+fn the_compiler_names_what_a_session_can_be_asked_for() {
+    // Only this file is compiled with the flag, in check mode: what it needs is there from linting.
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "rustc",
+            "--quiet",
+            "-p",
+            "stepup-tests",
+            "--test",
+            "builder",
+            "--profile",
+            "check",
+            "--",
+            "--cfg",
+            "compile_fail",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "nonsense compiled");
+    assert!(
+        said.contains("`u8` is not something a session can be asked for"),
+        "{said}"
+    );
+    assert!(
+        said.contains("use `AnySession`, `SitePolicy`, `Require2fa`"),
+        "{said}"
+    );
+}
