@@ -10,18 +10,6 @@ use crate::install;
 use crate::report::{Outcome, run, run_suite};
 use crate::workspace::Workspace;
 
-/// Why there is nothing to run yet, while the demo or the suite is not written.
-pub(crate) fn not_written(workspace: &Workspace) -> Option<&'static str> {
-    let is_there = |file: &str| workspace.root().join(file).exists();
-    if !is_there("examples/axum/Cargo.toml") {
-        Some("there is no examples/axum yet")
-    } else if !is_there("tests/browser/package.json") {
-        Some("there is no tests/browser yet")
-    } else {
-        None
-    }
-}
-
 /// Builds the demo, gets what the suite needs, and runs it.
 pub(crate) fn suite(workspace: &Workspace) -> Outcome {
     let folder = workspace.root().join("tests/browser");
