@@ -1,8 +1,10 @@
-//! The acceptance table of the second factor (A1 to A32) and the session checklist, over real HTTP on the demo and an
-//! SQLite file.
+//! The acceptance table of the second factor (A1 to A32), the session checklist, and what real clients insist on, over
+//! real HTTP on the demo and an SQLite file.
 
 mod kit;
 
+#[path = "acceptance/clients.rs"]
+mod clients;
 #[path = "acceptance/second_factor.rs"]
 mod second_factor;
 #[path = "acceptance/session.rs"]
