@@ -5,6 +5,8 @@ mod kit;
 
 #[path = "acceptance/clients.rs"]
 mod clients;
+#[path = "acceptance/page.rs"]
+mod page;
 #[path = "acceptance/second_factor.rs"]
 mod second_factor;
 #[path = "acceptance/session.rs"]

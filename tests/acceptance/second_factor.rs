@@ -1,17 +1,28 @@
 //! A1 to A32, in cookie and in header mode. A2 waits for sign-in by third parties.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use demo_common::Site;
 use serde_json::{Value, json};
 use stepup::axum::{AnySession, Require2fa, Session, SitePolicy};
-use stepup::{TenantId, UserId};
+use stepup::delivery::BackgroundThread;
+use stepup::flow::{Caller, SignUpOutcome};
+use stepup::storage::memory::MemoryStore;
+use stepup::{
+    AppInfo, Countries, FactorId, Password, Passwordless, Policy, SecretList, Stepup, TenantId, UserId,
+    any_of,
+};
+use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Message};
+use stepup_core::entropy::OsEntropy;
+use stepup_core::keyring::Root;
 use tokio::sync::Barrier;
 
 use crate::kit::{
-    Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, answer, full, half, returning, wrong,
+    Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, full, half, returning, wrong,
 };
 
 const ANN: &str = "ann@example.com";
@@ -131,6 +142,53 @@ async fn a3_the_first_code_goes_out_as_one_sms_and_nowhere_else() {
         assert!(!String::from_utf8_lossy(&created.body).contains(code));
         assert_half(&mut ann).await;
     }
+}
+
+/// Writes down of each code whether it was announced as a second factor.
+#[derive(Clone, Debug, Default)]
+struct Announced(Arc<Mutex<Vec<bool>>>);
+
+#[async_trait]
+impl Deliver for Announced {
+    fn carries(&self, _: Channel) -> bool {
+        true
+    }
+
+    async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
+        if let Content::Code { second_factor, .. } = &message.content {
+            self.0.lock().unwrap().push(*second_factor);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a3_the_carrier_is_told_that_the_code_is_a_second_factor() {
+    let announced = Announced::default();
+    let background = BackgroundThread::start().unwrap();
+    let secrets = SecretList::new(vec![Root::random("k1".into(), &OsEntropy).unwrap()]);
+    let app = AppInfo::new("Acme", "http://localhost:3000", "http://localhost:3000");
+    let stepup = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets)
+        .factor(Password::new())
+        .factor(Passwordless::sms(announced.clone()).countries(Countries::All))
+        .notices(announced.clone())
+        .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
+        .background(background.clone())
+        .build()
+        .await
+        .unwrap();
+    let typed = stepup_core::password::Password::parse(PASSWORD).unwrap();
+    let SignUpOutcome::Created(ann) = stepup.sign_up(&Caller::internal(), ANN, typed).await.unwrap() else {
+        panic!("signed up");
+    };
+    let session = stepup.verify(ann.tokens.access.expose()).unwrap();
+    let sent = stepup
+        .create_code(&Caller::internal(), &session, PHONE)
+        .await
+        .unwrap();
+    assert!(sent.is_ok());
+    assert!(background.drain(Duration::from_secs(5)).await);
+    assert_eq!(*announced.0.lock().unwrap(), [true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,11 +156,7 @@ impl Server {
 
     /// A client without a session.
     pub fn client(&self, mode: Mode) -> Client {
-        Client {
-            address: self.address,
-            mode,
-            ..Client::default()
-        }
+        Client::at(self.address, mode)
     }
 
     /// Sends bytes as they are, and reads what comes until the server closes or has nothing more to say.
@@ -292,6 +288,15 @@ impl Default for Client {
 }
 
 impl Client {
+    /// A client without a session, of a server that the test started by itself.
+    pub fn at(address: SocketAddr, mode: Mode) -> Self {
+        Self {
+            address,
+            mode,
+            ..Self::default()
+        }
+    }
+
     /// Calls without touching what the client keeps.
     pub async fn peek(
         &self,
