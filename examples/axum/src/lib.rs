@@ -6,7 +6,7 @@
 )]
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -127,8 +127,11 @@ async fn index(State(site): State<Site>) -> Response {
         .into_response()
 }
 
-async fn asset(Path(file): Path<String>) -> Response {
-    match page::asset(&format!("/assets/{file}")) {
+async fn asset(file: Result<Path<String>, PathRejection>) -> Response {
+    match file
+        .ok()
+        .and_then(|Path(file)| page::asset(&format!("/assets/{file}")))
+    {
         Some((kind, bytes)) => (security_headers(), [(CONTENT_TYPE, kind)], bytes).into_response(),
         None => not_found().await,
     }
