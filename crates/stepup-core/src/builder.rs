@@ -279,6 +279,10 @@ impl Builder {
                 Some(PasswordFactor { rule, hasher })
             }
         };
+        if !self.codes.is_empty() {
+            // The first request should not wait for the numbering plans to be read.
+            crate::contact::PhoneNumber::prepare();
+        }
         let passwordless = self.codes.into_iter().next().map(|factor| PasswordlessFactor {
             countries: factor.countries.unwrap_or(Countries::All),
             deliver: factor.deliver,

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use stepup::delivery::{BackgroundThread, Both, Console, Outbox};
 use stepup::session::claim::ClaimSource;
 use stepup::sqlite::SqliteStore;
+use stepup::storage::Storage;
+use stepup::storage::memory::MemoryStore;
 use stepup::wire::{Transport, Wire};
 use stepup::{AppInfo, Countries, Password, Passwordless, Policy, SecretList, Stepup, any_of};
 
@@ -57,10 +59,7 @@ impl Site {
             ]);
         }
 
-        let store = SqliteStore::connect(&settings.database)
-            .await
-            .map_err(|e| vec![e.to_string()])?;
-        store.migrate().await.map_err(|e| vec![e.to_string()])?;
+        let store = store(settings).await.map_err(|problem| vec![problem])?;
         let secrets = secrets(settings, local).map_err(|problem| vec![problem])?;
         let clock = DemoClock::default();
         let outbox = Outbox::new();
@@ -72,7 +71,7 @@ impl Site {
             None => Countries::All,
         };
         let scale = settings.throttle_scale;
-        let stepup = Stepup::builder(app, Arc::new(store), secrets)
+        let stepup = Stepup::builder(app, store, secrets)
             .factor(Password::new())
             .factor(Passwordless::sms(delivery.clone()).countries(countries))
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
@@ -127,6 +126,21 @@ impl Site {
     pub async fn settle(&self) {
         self.background.drain(Duration::from_secs(5)).await;
     }
+}
+
+/// The store that the settings name, migrated.
+///
+/// An SQLite database in memory would be another one for each connection; the store in memory means the same by the
+/// same suite.
+async fn store(settings: &Settings) -> Result<Arc<dyn Storage>, String> {
+    if settings.database_file().is_none() {
+        return Ok(Arc::new(MemoryStore::new()));
+    }
+    let store = SqliteStore::connect(&settings.database)
+        .await
+        .map_err(|e| with_causes(&e))?;
+    store.migrate().await.map_err(|e| with_causes(&e))?;
+    Ok(Arc::new(store))
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

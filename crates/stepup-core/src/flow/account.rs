@@ -239,7 +239,10 @@ pub(crate) async fn sign_in(
             let opened = parts.keyring.open(&place, sealed)?;
             match std::str::from_utf8(&opened) {
                 Ok(phc) => factor.hasher.verify(phc, &password).await?,
-                Err(_) => Verdict::Hostile,
+                Err(_) => {
+                    factor.hasher.burn(&password).await?;
+                    Verdict::Hostile
+                }
             }
         }
     };

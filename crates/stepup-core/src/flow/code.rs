@@ -173,6 +173,11 @@ fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> C
     }
 }
 
+/// Whether `typed` is the stored number as this site shows it: itself, or the mask that stands for it.
+fn is_shown(parts: &Parts, own: &str, typed: &str) -> bool {
+    typed.trim() == own || (parts.config.mask_contacts && typed == mask_phone(own))
+}
+
 /// Creates a code for `typed`, the number that the client sent.
 pub(crate) async fn create(
     parts: &Parts,
@@ -201,10 +206,8 @@ pub(crate) async fn create(
     let stored = contact(&checked);
     let (number, verified) = match &stored {
         Contact::Lost => return refuse(CodeRefusal::General(General::Unusable), "contact_lost"),
-        // The mask that the payload shows stands for the number behind it.
-        Contact::Enrolled(own) if parts.config.mask_contacts && typed == mask_phone(own) => {
-            (own.clone(), true)
-        }
+        // Sent back as the payload shows it. Numbering plans change: the stored number needs none to be itself.
+        Contact::Enrolled(own) if is_shown(parts, own, typed) => (own.clone(), true),
         stored => {
             let Ok(number) = PhoneNumber::parse(typed) else {
                 return refuse(
