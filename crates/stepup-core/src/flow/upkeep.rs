@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 /// How many notices are taken at once, and rows swept in one step.
 const BATCH: u32 = 32;
 const SWEEP_BATCH: u32 = 1_000;
+const SWEEP_STEPS: u32 = 20;
 /// A notice that was taken is not taken again for this long, so that two nodes do not send it at once.
 const LEASE: Duration = Duration::from_secs(60);
 /// Tries of a notice, over about two days, before it is given up with an event.
@@ -89,9 +90,19 @@ pub(crate) async fn tick(parts: &Parts) {
     if keys || parts.keys.wants_poll(now) {
         poll_keys(parts).await;
     }
-    if sweep && let Err(error) = parts.store.sweep(now, SWEEP_BATCH).await {
-        failed(parts, "sweep", &error.into());
+    if sweep && let Err(error) = clean_up(parts, now).await {
+        failed(parts, "sweep", &error);
     }
+}
+
+/// Deletes what is over, in bounded steps, between which others get their turn.
+async fn clean_up(parts: &Parts, now: Timestamp) -> Result<(), Fault> {
+    for _ in 0..SWEEP_STEPS {
+        if parts.store.sweep(now, SWEEP_BATCH).await? < u64::from(SWEEP_BATCH) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the signing keys anew, and makes the next one where it is due.

@@ -160,8 +160,8 @@ pub fn judge(
     let predecessor =
         token.generation.checked_add(1) == Some(chain.generation) && chain.previous == Some(token.digest());
     if let Some(rotated) = chain.rotated.as_ref().filter(|_| predecessor) {
-        // A clock that went back makes the rotation lie in the future; the grace is then not over.
-        let in_time = now.since(rotated.at) <= config.grace;
+        // Another node's clock may be a little ahead; one that jumped back must not bring a grace back (R-CLK-1).
+        let in_time = now.since(rotated.at) <= config.grace && rotated.at.since(now) <= config.leeway;
         let somewhere_else = rotated.origin.network != from.network && rotated.origin.agent != from.agent;
         if in_time
             && !somewhere_else

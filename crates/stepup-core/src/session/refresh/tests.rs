@@ -206,6 +206,26 @@ fn the_predecessor_gets_the_same_successor_for_thirty_seconds() {
 }
 
 #[test]
+fn a_clock_that_jumped_back_brings_no_grace_back() {
+    let keyring = keyring();
+    let (session, user, _) = rotated(&keyring);
+    let before = token(1, [1; 32]);
+    let told = |earlier: u64| {
+        let now = NOW.minus(Duration::from_millis(earlier));
+        judge(
+            &keyring,
+            &SessionConfig::default(),
+            Some((&session, &user)),
+            &before,
+            &home(),
+            now,
+        )
+    };
+    assert!(matches!(told(10_000), Verdict::Grace(_)));
+    assert!(matches!(told(10_001), Verdict::Theft));
+}
+
+#[test]
 fn the_grace_needs_the_network_or_the_agent_of_the_rotation() {
     let keyring = keyring();
     let (session, user, _) = rotated(&keyring);
