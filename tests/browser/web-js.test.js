@@ -349,6 +349,9 @@ for (const origins of ["one origin", "two origins"]) {
         assert.equal((await tab.consumeCode(right)).status, "RESTART_FLOW_ERROR");
         assert.equal((await tab.createCode(person.phone, true)).status, "OK");
         const [, code] = await server.codes(person.phone, 2);
+        // That one counted too: whoever tries is charged before anything is looked at.
+        await assert.rejects(tab.consumeCode(code), { name: "GeneralError" });
+        await server.advance(60);
         assert.equal((await tab.consumeCode(code)).status, "OK");
         assert.equal((await tab.payload()).sessionHandle, sessionHandle);
       });
@@ -491,7 +494,6 @@ for (const origins of ["one origin", "two origins"]) {
         const answer = await tab.answerOf("/auth/session/refresh", act);
         assert.equal(answer.status, 401);
         assert.equal(answer.headers["front-token"], "remove");
-        assert.deepEqual(answer.body, { message: "token theft detected" });
 
         const refreshes = await visitor.refreshesDuring(async () => {
           assert.equal(await tab.hasSession(), false);
