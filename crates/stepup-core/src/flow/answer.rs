@@ -236,7 +236,7 @@ async fn complete(
         upkeep::wake(parts);
     }
     let mut tokens = if renewal {
-        session::reissue(parts, &session, &user.summary, access)?
+        session::renew(parts, &session, &user.summary, access)?
     } else {
         let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
         session::issue(parts, &session, &user.summary, &refresh)?

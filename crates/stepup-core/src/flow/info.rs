@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
-use crate::evidence::Completed;
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{IssuedTokens, code};
 use crate::id::FactorId;
@@ -91,10 +90,10 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Fact
     })))
 }
 
-/// Whether the token says of the factors what the row no longer, or does not yet, says.
+/// Whether the token says of the factors what no longer holds.
 fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
     let standing = &checked.standing;
-    let done: &Completed = &checked.look.session.factors;
+    let done = &checked.done;
     let Some(mfa) = access.mfa() else { return true };
     mfa.satisfied != standing.satisfied
         || access.second_factor().map(|claim| claim.completed) != Some(standing.second_factor)

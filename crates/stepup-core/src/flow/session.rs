@@ -14,7 +14,7 @@ use crate::record::session::{Chain, Class, Rotate, Rotation, Session};
 use crate::record::user::{Summary, User, UserState};
 use crate::rule::Facts;
 use crate::secret::Secret;
-use crate::session::access::{AccessClaims, AccessParts, PayloadError};
+use crate::session::access::{AccessClaims, AccessParts, MfaClaim, PayloadError};
 use crate::session::claim;
 use crate::session::refresh::{self, RefreshToken, Verdict};
 use crate::storage::Look;
@@ -126,7 +126,8 @@ pub(crate) fn issue(
         .iter()
         .map(|b| format!("{b:02x}"))
         .collect();
-    let mut tokens = sign(parts, session, summary, &hash, now.plus(life).min(session.end()))?;
+    let expires_at = now.plus(life).min(session.end());
+    let mut tokens = sign(parts, session, summary, &session.factors, &hash, expires_at)?;
     tokens.refresh = Some(IssuedRefresh {
         token,
         expires_at: session.end(),
@@ -134,25 +135,61 @@ pub(crate) fn issue(
     Ok(tokens)
 }
 
-/// A new access token in the place of `old`: a new `iat`, the old `exp`, the refresh token unchanged.
+/// A new access token in the place of `old`: a new `iat`, the old `exp`, the refresh token unchanged. It says no more of
+/// the factors than `old` did.
 pub(crate) fn reissue(
     parts: &Parts,
     session: &Session,
     summary: &Summary,
     old: &AccessClaims,
 ) -> Result<IssuedTokens, Fault> {
-    sign(parts, session, summary, old.refresh_hash(), old.expires_at())
+    let done = vouched(&session.factors, old.mfa());
+    let (hash, expires_at) = (old.refresh_hash(), old.expires_at());
+    sign(parts, session, summary, &done, hash, expires_at)
+}
+
+/// The same for whoever has just completed a factor again: it says all that the row says.
+pub(crate) fn renew(
+    parts: &Parts,
+    session: &Session,
+    summary: &Summary,
+    old: &AccessClaims,
+) -> Result<IssuedTokens, Fault> {
+    let (hash, expires_at) = (old.refresh_hash(), old.expires_at());
+    sign(parts, session, summary, &session.factors, hash, expires_at)
+}
+
+/// What a token may claim of the factors that its session has completed by now: none that it does not name itself, and
+/// none at a newer time. A copy of it from before a completion gains nothing by that (R-SES-1, threat A-SES-02).
+fn vouched(done: &Completed, token: Option<&MfaClaim>) -> Completed {
+    let Some(MfaClaim { completed: named, .. }) = token else {
+        return Completed::new();
+    };
+    let capped = |(factor, completion): (&FactorId, &Completion)| {
+        // Tokens count in whole seconds; within the second the row is as precise as it gets.
+        let newest = Timestamp::from_ms(named.get(factor)?.as_secs().saturating_mul(1000) + 999);
+        let at = completion.at.min(newest);
+        Some((
+            factor.clone(),
+            Completion {
+                at,
+                ..completion.clone()
+            },
+        ))
+    };
+    done.iter().filter_map(capped).collect()
 }
 
 fn sign(
     parts: &Parts,
     session: &Session,
     summary: &Summary,
+    done: &Completed,
     refresh_hash: &str,
     expires_at: Timestamp,
 ) -> Result<IssuedTokens, Fault> {
-    let standing = standing(parts, summary, &session.factors);
-    let derived = claim::derived(&parts.config, &standing, summary, &session.factors);
+    let standing = standing(parts, summary, done);
+    let derived = claim::derived(&parts.config, &standing, summary, done);
     let now = parts.now();
     let payload = parts.tokens.payload(&AccessParts {
         issued_at: now,
@@ -390,11 +427,14 @@ pub(crate) struct SessionEnded;
 pub struct Checked {
     /// The session, its user, and what was read with them.
     pub look: Look,
-    /// Where it stands now, whatever its token says.
+    /// Where its token stands now: by the row, as far as the token itself vouches for it.
     pub standing: Standing,
+    /// The factors behind that.
+    pub done: Completed,
 }
 
-/// Asks the store whether the session behind a token lives, and where it stands.
+/// Asks the store whether the session behind a token lives, and where the token stands. Both must agree: what the row
+/// has lost the token has lost, and what the row has won since is not the token's.
 pub(crate) async fn check(
     parts: &Parts,
     access: &AccessClaims,
@@ -404,8 +444,9 @@ pub(crate) async fn check(
     let now = parts.now();
     Ok(match look {
         Some(look) if lives(&look, access, now) => {
-            let standing = standing(parts, &look.user.summary, &look.session.factors);
-            Ok(Checked { look, standing })
+            let done = vouched(&look.session.factors, access.mfa());
+            let standing = standing(parts, &look.user.summary, &done);
+            Ok(Checked { look, standing, done })
         }
         _ => Err(SessionEnded),
     })
@@ -494,5 +535,61 @@ pub(crate) async fn merge_payload(
             Ok(Ok(Look { session, ..look }))
         }
         None => Ok(Err(MergeError::Ended)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Kind;
+
+    fn done(factors: &[(FactorId, i64)]) -> Completed {
+        let completion = |at: i64| Completion {
+            at: Timestamp::from_ms(at),
+            kind: Kind::Possession,
+            channel: None,
+            first: false,
+            signed_up: false,
+        };
+        let entry = |(factor, at): &(FactorId, i64)| (factor.clone(), completion(*at));
+        factors.iter().map(entry).collect()
+    }
+
+    fn claim(factors: &[(FactorId, i64)]) -> MfaClaim {
+        let entry = |(factor, secs): &(FactorId, i64)| (factor.clone(), Timestamp::from_ms(secs * 1000));
+        MfaClaim {
+            satisfied: true,
+            completed: factors.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn a_token_vouches_for_no_factor_that_it_does_not_name() {
+        let row = done(&[(FactorId::EMAIL_PASSWORD, 1_500), (FactorId::OTP_PHONE, 2_500)]);
+        let half = claim(&[(FactorId::EMAIL_PASSWORD, 1)]);
+        assert_eq!(
+            vouched(&row, Some(&half)),
+            done(&[(FactorId::EMAIL_PASSWORD, 1_500)])
+        );
+        assert_eq!(vouched(&row, None), done(&[]));
+    }
+
+    #[test]
+    fn a_token_vouches_for_no_time_after_its_own() {
+        let row = done(&[(FactorId::OTP_PHONE, 900_000)]);
+        let before = claim(&[(FactorId::OTP_PHONE, 2)]);
+        assert_eq!(
+            vouched(&row, Some(&before)),
+            done(&[(FactorId::OTP_PHONE, 2_999)])
+        );
+        let newest = claim(&[(FactorId::OTP_PHONE, 900)]);
+        assert_eq!(vouched(&row, Some(&newest)), row);
+    }
+
+    #[test]
+    fn what_the_row_has_lost_no_token_brings_back() {
+        let both = claim(&[(FactorId::EMAIL_PASSWORD, 1), (FactorId::OTP_PHONE, 2)]);
+        let row = done(&[(FactorId::EMAIL_PASSWORD, 1_500)]);
+        assert_eq!(vouched(&row, Some(&both)), row);
     }
 }
