@@ -2,5 +2,15 @@
 
 mod kit;
 
+#[path = "attacks/claims.rs"]
+mod claims;
+#[path = "attacks/cookies.rs"]
+mod cookies;
+#[path = "attacks/coverage.rs"]
+mod coverage;
+#[path = "attacks/csrf.rs"]
+mod csrf;
+#[path = "attacks/expect.rs"]
+mod expect;
 #[path = "attacks/sessions.rs"]
 mod sessions;

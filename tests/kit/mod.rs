@@ -13,6 +13,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use demo_common::{Settings, Site};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use stepup::time::{Clock, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -62,15 +63,24 @@ impl Server {
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let mut settings = Settings::read(|_| None).unwrap();
-        settings.listen = address;
+        settings.listen = listener.local_addr().unwrap();
         settings.dev_clock = true;
         settings.database = format!(
             "sqlite://{}?mode=rwc",
             folder.path().join("demo.sqlite").display()
         );
         change(&mut settings);
+        Self::serve(make, folder, listener, settings).await
+    }
+
+    async fn serve(
+        make: fn(Site) -> Router,
+        folder: Arc<TempDir>,
+        listener: TcpListener,
+        settings: Settings,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
         let site = Site::start(&settings, address).await.unwrap();
         let app = make(site.clone());
         let serving = tokio::spawn(async move {
@@ -88,17 +98,76 @@ impl Server {
         }
     }
 
-    /// Stops it and starts another process's worth of it on the same file: nothing in memory survives.
-    pub async fn restart(self) -> Self {
+    /// Stops it and starts another process's worth of it on the same file and port: nothing in memory survives. The
+    /// clock shows the same time.
+    pub async fn restart(mut self) -> Self {
+        let moved = self.clock_moved();
         self.serving.abort();
+        let _ = (&mut self.serving).await;
         self.site.settle().await;
-        let settings = self.settings.clone();
-        Self::in_folder(self.make, Arc::clone(&self.folder), |s| {
-            let listen = s.listen;
-            *s = settings;
-            s.listen = listen;
-        })
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let folder = Arc::clone(&self.folder);
+        let again = Self::serve(self.make, folder, listener, self.settings.clone()).await;
+        again.moved(moved).await;
+        again
+    }
+
+    /// A second process's worth of the same deployment: the same origins, the same file, nothing else in common. Its
+    /// clock shows the same time; who moves one moves the other.
+    pub async fn second(&self) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = format!("http://localhost:{}", self.address.port());
+        let mut settings = self.settings.clone();
+        settings.listen = listener.local_addr().unwrap();
+        settings.api_domain.get_or_insert_with(|| here.clone());
+        settings.website_domain.get_or_insert(here);
+        let second = Self::serve(self.make, Arc::clone(&self.folder), listener, settings).await;
+        second.moved(self.clock_moved()).await;
+        second
+    }
+
+    /// How far the clock was moved, in seconds.
+    fn clock_moved(&self) -> u32 {
+        let moved = self.site.clock.now().as_ms() - SystemClock.now().as_ms();
+        u32::try_from((moved + 500) / 1000).unwrap()
+    }
+
+    /// All rows of all tables but the counters, a line each, in order: two dumps are equal if nothing was written. A
+    /// notice that is on its way is waited for.
+    pub async fn dump(&self) -> Vec<String> {
+        for _ in 0..100 {
+            self.site.settle().await;
+            if self.number("SELECT count(*) FROM stepup_notice").await == 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let pool = self.pool().await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'stepup\\_%' ESCAPE '\\' \
+             AND name <> 'stepup_counter' ORDER BY name",
+        )
+        .fetch_all(&pool)
         .await
+        .unwrap();
+        assert!(tables.len() > 5, "{tables:?}");
+        let mut rows = Vec::new();
+        for table in tables {
+            let columns: Vec<String> =
+                sqlx::query_scalar("SELECT 'quote(' || name || ')' FROM pragma_table_info(?)")
+                    .bind(&table)
+                    .fetch_all(&pool)
+                    .await
+                    .unwrap();
+            let select = format!("SELECT {} FROM {table} ORDER BY 1", columns.join(" || ',' || "));
+            let of_table: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+            rows.extend(of_table.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        pool.close().await;
+        rows
     }
 
     /// The file of the database.
@@ -294,6 +363,14 @@ impl Client {
             address,
             mode,
             ..Self::default()
+        }
+    }
+
+    /// The same client, talking to another process of the deployment.
+    pub fn moved_to(&self, server: &Server) -> Self {
+        Self {
+            address: server.address,
+            ..self.clone()
         }
     }
 
