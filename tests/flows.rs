@@ -7,14 +7,18 @@ use stepup_core::entropy::OsEntropy;
 use stepup_core::factor::password::Password as PasswordFactor;
 use stepup_core::factor::passwordless::{DeviceId, Passwordless};
 use stepup_core::flow::{
-    Caller, CodeRefusal, ConsumeOutcome, General, RefreshOutcome, SignInOutcome, SignUpOutcome, SignedIn,
+    Caller, CodeRefusal, ConsumeOutcome, External, FactorInfoOutcome, General, RefreshOutcome, SignInOutcome,
+    SignUpOutcome, SignedIn,
 };
-use stepup_core::id::{FactorId, KeyId, TenantId};
+use stepup_core::id::{FactorId, KeyId, TenantId, UserId};
 use stepup_core::keyring::{Root, SecretList};
 use stepup_core::password::Password;
 use stepup_core::policy::{Policy, any_of};
+use stepup_core::record::JsonMap;
+use stepup_core::record::user::{Summary, User, UserState};
 use stepup_core::rule::Rule;
 use stepup_core::session::access::AccessClaims;
+use stepup_core::storage::UserStore;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::{AppInfo, Denied, Stepup, Trust};
 use stepup_delivery::{BackgroundThread, Outbox};
@@ -26,6 +30,7 @@ const PASSWORD: &str = "correct horse battery";
 
 struct Site {
     stepup: Stepup,
+    store: Arc<MemoryStore>,
     clock: ManualClock,
     outbox: Outbox,
     background: BackgroundThread,
@@ -39,7 +44,8 @@ impl Site {
         let background = BackgroundThread::start().unwrap();
         let secrets = SecretList::new(vec![Root::random(KeyId::from("k1"), &OsEntropy).unwrap()]);
         let app = AppInfo::new("Acme", "http://localhost:3000", "http://localhost:3000");
-        let stepup = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets)
+        let store = Arc::new(MemoryStore::new());
+        let stepup = Stepup::builder(app, store.clone(), secrets)
             .factor(PasswordFactor::new())
             .factor(Passwordless::sms(outbox.clone()))
             .notices(outbox.clone())
@@ -54,6 +60,7 @@ impl Site {
         caller.origin.agent = "test".to_owned();
         Self {
             stepup,
+            store,
             clock,
             outbox,
             background,
@@ -187,6 +194,35 @@ async fn the_main_job_from_sign_up_to_the_stored_number() {
         )
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_login_method_of_ours_is_told_of_its_factors() {
+    let site = Site::new().await;
+    let row = User {
+        tenant: TenantId::public(),
+        id: UserId::from("own-1"),
+        state: UserState::Live,
+        epoch: 0,
+        revision: 0,
+        methods: Vec::new(),
+        summary: Summary::default(),
+        metadata: JsonMap::new(),
+        created_at: site.stepup.now(),
+    };
+    site.store.ensure_user(&row).await.unwrap();
+    let opened = site
+        .stepup
+        .sign_in_external(&site.caller, &row.id, External::knowledge())
+        .await
+        .unwrap();
+    let opened = opened.unwrap();
+    let outcome = site.stepup.factor_info(&site.access(&opened)).await.unwrap();
+    let FactorInfoOutcome::Known(info) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(info.choices.next, [FactorId::OTP_PHONE]);
+    assert!(info.choices.already_set_up.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

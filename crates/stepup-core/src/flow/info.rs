@@ -47,8 +47,10 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Fact
         Err(SessionEnded) => return Ok(FactorInfoOutcome::Ended),
     };
     let user = &checked.look.user;
-    // The login method behind the session must still be the user's.
-    if !user.methods.iter().any(|m| m.id == checked.look.session.method) {
+    // The login method behind the session must still be the user's. A user whom the application made in its own
+    // transaction has none here: its first factor is the application's.
+    let methods = &user.methods;
+    if !methods.is_empty() && methods.iter().all(|m| m.id != checked.look.session.method) {
         return Ok(FactorInfoOutcome::Ended);
     }
     let methods: Vec<FactorId> = user.methods.iter().map(|m| m.factor.clone()).collect();
