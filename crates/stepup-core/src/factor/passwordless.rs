@@ -18,7 +18,7 @@ use crate::entropy::{self, Entropy};
 use crate::error::Fault;
 use crate::id::{ChallengeId, FactorId, TenantId};
 use crate::keyring::{Keyring, Purpose};
-use crate::record::challenge::Binding;
+use crate::record::challenge::{Binding, MACS};
 use crate::secret::{Mac, Secret};
 
 /// The factor's id.
@@ -148,9 +148,12 @@ pub(crate) fn draw(
     })
 }
 
-/// The digests that `code` would have under each key of the keyring.
+/// The digests that `code` would have under each of the newest keys: codes live for minutes, keys for months, and a
+/// store compares no more than [`MACS`] of them.
 pub(crate) fn macs(keyring: &Keyring, bound: &BoundTo<'_>, code: &str) -> Vec<Mac> {
-    keyring.macs(Purpose::Code, &bound.parts(code))
+    let mut macs = keyring.macs(Purpose::Code, &bound.parts(code));
+    macs.truncate(MACS);
+    macs
 }
 
 /// All that a code is bound to.
