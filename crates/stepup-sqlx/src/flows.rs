@@ -220,12 +220,15 @@ async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<Accou
         credential::insert(tx, credential).await?;
     }
     if let Some(session) = &account.session {
+        if session.tenant != user.tenant || session.user != user.id {
+            return Err(StoreError::Conflict("a session of another user"));
+        }
         let rows = session::opening(session)?
             .fetch_all(&mut *tx)
             .await
             .map_err(fault)?;
         if rows.is_empty() {
-            return Err(StoreError::Conflict("a session of another user or epoch"));
+            return Err(StoreError::Conflict("a session of another epoch"));
         }
     }
     Ok(AccountOutcome::Created)

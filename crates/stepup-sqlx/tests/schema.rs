@@ -116,7 +116,7 @@ async fn users_of_the_application_are_committed_and_undone_with_its_own_rows() {
     let user = store.user(&tenant, &id).await.unwrap().unwrap();
     assert_eq!(
         (user.state, user.epoch, user.revision),
-        (UserState::Disabled, 2, 2)
+        (UserState::Disabled, 3, 3)
     );
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();

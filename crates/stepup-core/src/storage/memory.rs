@@ -446,12 +446,14 @@ impl Flows for MemoryStore {
         if account.credentials.iter().any(|c| tables.has_credential(c)) {
             return Err(StoreError::Conflict("credential id"));
         }
-        if account
-            .session
-            .as_ref()
-            .is_some_and(|s| tables.sessions.contains_key(&s.handle))
-        {
-            return Err(StoreError::Conflict("session handle"));
+        if let Some(session) = &account.session {
+            if tables.sessions.contains_key(&session.handle) {
+                return Err(StoreError::Conflict("session handle"));
+            }
+            let of_user = session.tenant == user.tenant && session.user == user.id;
+            if !of_user || session.epoch != user.epoch || user.state != UserState::Live {
+                return Err(StoreError::Conflict("a session of another user or epoch"));
+            }
         }
         for (identifier, method) in &account.identifiers {
             let owner = (user.id.clone(), method.clone());

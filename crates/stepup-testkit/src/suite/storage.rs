@@ -101,6 +101,7 @@ sentences! { $
     an_account_is_made_whole
     an_account_whose_identifier_is_taken_leaves_nothing_behind
     an_account_whose_user_or_session_clashes_leaves_nothing_behind
+    an_account_is_made_only_with_a_session_of_its_own
     of_many_accounts_with_one_identifier_one_is_made
     one_identifier_may_sign_in_once_in_each_tenant
     a_contact_may_be_the_second_factor_of_many

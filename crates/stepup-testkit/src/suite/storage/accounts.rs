@@ -97,6 +97,22 @@ pub async fn an_account_whose_user_or_session_clashes_leaves_nothing_behind(stor
     );
 }
 
+/// A new account is no way around [`open_session`](stepup_core::storage::SessionStore::open_session).
+pub async fn an_account_is_made_only_with_a_session_of_its_own(store: Store) {
+    let (ann, _) = with_session(&store, "ann").await;
+    let bob = user("bob");
+    let mut stale = session(&bob, "s2");
+    stale.epoch += 1;
+    for foreign in [session(&ann, "s2"), stale] {
+        let mut made = account(&bob);
+        made.session = Some(foreign);
+        let told = store.create_account(&made).await;
+        assert!(matches!(told, Err(StoreError::Conflict(_))), "{told:?}");
+        assert_eq!(store.user(&public(), &bob.id).await.unwrap(), None);
+        assert_eq!(stored(&store, "s2").await, None);
+    }
+}
+
 /// Two sign-ups at once make one account.
 pub async fn of_many_accounts_with_one_identifier_one_is_made(store: Store) {
     let told = race(16, |caller| {
