@@ -331,7 +331,7 @@ async fn a_coo_04_odd_cookies_are_read_or_refused_and_harm_nobody() {
         format!("caf\u{e9}=\u{1f36a}; sAccessToken={token}"),
         format!("sAccessToken=; sAccessToken={token}"),
     ] {
-        let answer = with_cookies(&server, "GET", "/api/secret", &[line.clone()]).await;
+        let answer = with_cookies(&server, "GET", "/api/secret", std::slice::from_ref(&line)).await;
         assert_eq!(answer.status, 200, "{line:.80} {answer:?}");
     }
     // Refused: what is no token of ours is no session, or asks for a refresh.
@@ -346,7 +346,7 @@ async fn a_coo_04_odd_cookies_are_read_or_refused_and_harm_nobody() {
         ("sAccessToken".to_owned(), 401),
         ("=".to_owned(), 401),
     ] {
-        let answer = with_cookies(&server, "GET", "/api/secret", &[line.clone()]).await;
+        let answer = with_cookies(&server, "GET", "/api/secret", std::slice::from_ref(&line)).await;
         assert_eq!(answer.status, status, "{line:.80} {answer:?}");
         assert!(answer.json()["message"].is_string() && answer.touches_no_token());
     }
