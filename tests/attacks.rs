@@ -10,7 +10,13 @@ mod cookies;
 mod coverage;
 #[path = "attacks/csrf.rs"]
 mod csrf;
+#[path = "attacks/database.rs"]
+mod database;
 #[path = "attacks/expect.rs"]
 mod expect;
+#[path = "attacks/own.rs"]
+mod own;
+#[path = "attacks/second_factor.rs"]
+mod second_factor;
 #[path = "attacks/sessions.rs"]
 mod sessions;
