@@ -2,8 +2,12 @@
 
 mod kit;
 
+#[path = "attacks/bad_input.rs"]
+mod bad_input;
 #[path = "attacks/claims.rs"]
 mod claims;
+#[path = "attacks/codes.rs"]
+mod codes;
 #[path = "attacks/cookies.rs"]
 mod cookies;
 #[path = "attacks/coverage.rs"]
@@ -14,6 +18,8 @@ mod csrf;
 mod database;
 #[path = "attacks/expect.rs"]
 mod expect;
+#[path = "attacks/legacy.rs"]
+mod legacy;
 #[path = "attacks/own.rs"]
 mod own;
 #[path = "attacks/second_factor.rs"]

@@ -62,7 +62,7 @@ impl<S: Storage> Own<S> {
         let stepup = change(builder).build().await.unwrap();
         let app = Router::new()
             .route("/login", post(log_in))
-            .route("/any", get(async |session: Session<AnySession>| session.user_id().to_owned()))
+            .route("/any", get(async |session: Session<AnySession>| session.user_id().to_string()))
             .route("/plain", get(async |_: Session| "in"))
             .route("/secret", get(async |_: Session<Require2fa>| "in"))
             .route("/fresh", get(async |_: Session<Fresh<300>>| "in"))
