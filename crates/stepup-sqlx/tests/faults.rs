@@ -125,12 +125,15 @@ async fn a_locked_database_is_unavailable_within_seconds_and_works_again_when_it
     assert!(matches!(charged, Err(StoreError::Unavailable(_))), "{charged:?}");
     assert!(matches!(changed, Err(StoreError::Unavailable(_))), "{changed:?}");
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let told = store.ping().await;
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
     assert!(
         store.user(&tenant, &id).await.unwrap().is_some(),
         "readers are not held up"
     );
 
     lock.rollback().await.unwrap();
+    store.ping().await.unwrap();
     assert_eq!(
         store.charge(&[ask("a", 9)], NOW).await.unwrap(),
         Charge::Granted(vec![1])
