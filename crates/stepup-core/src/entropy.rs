@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_digit_is_equally_likely() {
+    fn a_otp_14_every_digit_is_equally_likely() {
         let mut seen = [0_u32; 10];
         for _ in 0..20_000 {
             for digit in digits(&OsEntropy, 6).unwrap().bytes() {
