@@ -107,15 +107,8 @@ async fn a_otp_01_a_code_that_was_used_is_gone() {
         assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_session WHERE class = 'full'").await, 1);
         // A restart of the process remembers it as well.
         let server = server.restart().await;
-        let again = Client { ..alice.clone() };
-        let moved = Client::at(server.address, mode);
-        let again = Client {
-            cookies: again.cookies,
-            access: again.access,
-            refresh: again.refresh,
-            front: again.front,
-            ..moved
-        };
+        let mut again = Client::at(server.address, mode);
+        (again.cookies, again.access) = (alice.cookies.clone(), alice.access.clone());
         let response = again.peek("POST", CONSUME, Some(&answer(&created, &code)), &[]).await;
         assert_ne!(response.status_field(), "OK", "{response:?}");
     }
@@ -499,6 +492,27 @@ async fn a_otp_15_no_answer_contains_a_code() {
     }
 }
 
+// A-OTP-17
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_otp_17_the_host_of_a_request_stands_in_no_message() {
+    let server = Server::start().await;
+    let mut alice = half(&server, Mode::Header, ALICE).await;
+    let evil = [
+        ("host", "evil.test"),
+        ("x-forwarded-host", "evil.test"),
+        ("forwarded", "host=evil.test;proto=https"),
+        ("x-original-host", "evil.test"),
+    ];
+    let body = json!({ "phoneNumber": PHONE });
+    let created = alice.call("POST", "/auth/signinup/code", Some(body), &evil).await;
+    assert_eq!(created.status_field(), "OK", "{created:?}");
+    let message = server.sent().await.pop().unwrap();
+    assert!(!message.body.contains("evil"), "{}", message.body);
+    assert!(message.body.ends_with(&format!("@localhost #{}", message.code.unwrap())), "{}", message.body);
+    assert!(created.headers.iter().all(|(_, value)| !value.contains("evil")), "{created:?}");
+}
+
 // A-OTP-20 to A-OTP-23
 
 #[tokio::test(flavor = "multi_thread")]
@@ -751,7 +765,7 @@ async fn a_otp_26_what_is_over_is_refused_though_nothing_sweeps_it() {
     }
     assert_eq!(alice.consume(&created, &code).await.json(), counted(EXPIRED, 1));
     // The half-login ends after 15 min: token, refresh token and challenge with it.
-    site.moved(100);
+    site.moved(111);
     assert_eq!(alice.get("/any").await.status, 401);
     let refused = alice.peek("POST", "/auth/session/refresh", None, &[]).await;
     assert_eq!((refused.status, refused.message().as_str()), (401, "unauthorised"), "{refused:?}");

@@ -1,5 +1,7 @@
 //! What the rows look at past the server: the tables in the file, and the messages that went out.
 
+#![allow(unreachable_pub, reason = "the rows use it")]
+
 use std::collections::BTreeMap;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};

@@ -1,5 +1,7 @@
 //! An application of its own around stepup, where a row needs another store, clock, policy or log-in than the demo's.
 
+#![allow(unreachable_pub, reason = "the rows use it")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,7 +16,7 @@ use stepup_core::delivery::{Channel, UserDirectory};
 use stepup_core::error::Source;
 use stepup_core::evidence::{Completed, Completion, Kind};
 use stepup_core::id::CredentialId;
-use stepup_core::policy::{Offered, Standing, assess};
+use stepup_core::policy::{EnrollRefusal, Offered, SessionAge, Standing, assess, is_complete, may_enroll};
 use stepup_core::record::user::{Enrolled, Identifier, IdentifierKind, Summary, User};
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{CredentialStore, UserStore};
@@ -277,6 +277,65 @@ async fn a_mfa_04_the_destination_of_a_challenge_is_fixed_when_it_is_made() {
         assert_eq!(to_mallory, to_mallory_now);
         // Alice's own challenge still works in the session that asked.
         assert_eq!(thief.consume(&created, &code).await.status_field(), "OK");
+    }
+}
+
+// A-MFA-05, A-MFA-10
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_05_a_half_login_enrolls_nothing_beside_the_factor_that_is_there() {
+    for mode in MODES {
+        let server = Server::start().await;
+        enrolled(&server, ALICE, PHONE).await;
+        let mut thief = s1(&server, mode, ALICE).await;
+        let still = Still::of(&server).await;
+        for path in [
+            "/auth/totp/device",
+            "/auth/totp/device/verify",
+            "/auth/webauthn/options/register",
+            "/auth/webauthn/credential",
+            "/auth/recovery/generate",
+            "/auth/device/trust",
+            "/auth/factor/totp/prompt",
+        ] {
+            let response = thief.post(path, json!({ "deviceName": "mine" })).await;
+            assert!(matches!(response.status, 403 | 404), "{path}: {response:?}");
+            assert!(response.touches_no_token());
+        }
+        assert_eq!(thief.post("/auth/signinup/code", json!({ "email": MALLORY })).await.status, 400);
+        assert_general(&thief.create_code(OTHER_PHONE).await, &[PHONE]);
+        let info = thief.call("PUT", "/auth/mfa/info", None, &[]).await.json();
+        assert_eq!(info["factors"]["allowedToSetup"], json!([]));
+        still.holds(&server).await;
+        assert_locked_out(&thief).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_10_a_complete_session_goes_stale_where_a_fresh_one_is_asked_for() {
+    for mode in MODES {
+        let server = Server::start().await;
+        let mut alice = full(&server, mode, ALICE, PHONE).await;
+        assert_eq!(alice.post("/api/transfer", json!({})).await.status, 200);
+        server.moved(299).await;
+        assert_eq!(alice.post("/api/transfer", json!({})).await.status, 200);
+        server.moved(2).await;
+        let before = alice.token_payload();
+        for _ in 0..2 {
+            let stale = alice.post("/api/transfer", json!({})).await;
+            assert_eq!((stale.status, stale.message().as_str()), (403, "invalid claim"), "{stale:?}");
+            assert_eq!(stale.failed_claims(), ["st-mfa"]);
+            assert_eq!(stale.json()["claimValidationErrors"][0]["reason"]["factorId"], "otp-phone");
+            assert!(stale.touches_no_token());
+            // A refresh copies the time, and does not renew it.
+            assert_eq!(alice.refresh().await.status, 200);
+        }
+        assert!(alice.completed() && before.contains("otp-phone"));
+        assert_eq!(alice.get("/api/secret").await.status, 200);
+        // Only the factor renews it.
+        server.moved(600).await;
+        alice.complete(&server, PHONE).await;
+        assert_eq!(alice.post("/api/transfer", json!({})).await.status, 200);
     }
 }
 
@@ -598,8 +657,6 @@ async fn a_mfa_26_a_rule_that_breaks_or_names_the_unknown_admits_nobody() {
         for path in ["/plain", "/secret", "/fresh"] {
             assert_eq!(alice.get(path).await.status, 403, "{path}");
         }
-        let info = alice.call("PUT", "/auth/mfa/info", None, &[]).await;
-        assert_eq!((info.status, info.status_field().as_str()), (200, "GENERAL_ERROR"), "{info:?}");
         alice = site.client(Mode::Header);
         assert_eq!(alice.sign_in(ALICE).await.status_field(), "OK");
     }
@@ -699,6 +756,42 @@ proptest! {
             prop_assert!(denies(&standing), "{standing:?}");
         }
         prop_assert!(!standing.second_factor, "one factor is not two: {standing:?}");
+    }
+
+    #[test]
+    fn a_mfa_06_an_enrolled_factor_that_is_not_done_blocks_every_enrolment(
+        first in first(), summary in summary(), policy in policy(), wanted in factor(), signed_up in any::<bool>(),
+    ) {
+        let now = Timestamp::from_ms(2_000);
+        let standing = assess(&policy, &offered(), &summary, &Completed::from([first]));
+        let age = SessionAge { first_factor_at: Timestamp::from_ms(1_000), signed_up };
+        let minutes = std::time::Duration::from_secs(300);
+        let judged = may_enroll(&policy, &summary, &standing, &wanted, age, minutes, now);
+        if summary.enrolled(&wanted).is_some() {
+            prop_assert_eq!(judged, Err(EnrollRefusal::Enrolled));
+        } else if !summary.enrolled.is_empty() {
+            prop_assert!(!is_complete(&standing, &summary));
+            prop_assert_eq!(judged, Err(EnrollRefusal::Gate));
+        }
+    }
+
+    #[test]
+    fn a_mfa_16_one_channel_is_one_factor(
+        (id, mut done) in first(), summary in summary(), policy in policy(), seconds in proptest::collection::vec((factor(), kind()), 1..4),
+    ) {
+        done.channel = Some("the one mailbox".to_owned());
+        let mut all = Completed::new();
+        for (factor, kind) in seconds {
+            let second = Completion { at: Timestamp::from_ms(2_000), kind, first: false, signed_up: false, channel: done.channel.clone() };
+            all.insert(factor, second);
+        }
+        all.insert(id, done);
+        let standing = assess(&policy, &offered(), &summary, &all);
+        prop_assert!(!standing.second_factor, "{standing:?}");
+        prop_assert!(standing.newest.is_none());
+        if !summary.enrolled.is_empty() {
+            prop_assert!(denies(&standing), "{standing:?}");
+        }
     }
 
     #[test]
@@ -1062,14 +1155,15 @@ async fn a_mfa_42_metadata_is_no_way_in() {
 async fn a_mfa_43_an_external_factor_cannot_call_itself_one_of_ours() {
     let site = Own::start(MemoryStore::new()).await;
     for name in ["otp-phone", "emailpassword", "totp", "webauthn", "recovery-code", "trusted-device", "", "a b", "otp-phone\u{0}"] {
-        let mut body = login("row-1", PASSWORD);
+        let user = format!("row of {name}");
+        let mut body = login(&user, PASSWORD);
         body["factor"] = json!(name);
         let mut client = site.client(Mode::Cookie);
         let response = client.post("/login", body).await;
         assert_eq!(response.status, 500, "{name}: {response:?}");
         assert!(response.touches_no_token(), "{name}");
+        assert!(site.stepup.user(&public(), &user.into()).await.unwrap().is_none(), "{name}");
     }
-    assert!(site.stepup.user(&public(), &"row-1".into()).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
