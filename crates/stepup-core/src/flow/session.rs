@@ -1,5 +1,7 @@
 //! Opening, refreshing, checking and ending sessions.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use crate::error::Fault;
@@ -8,7 +10,7 @@ use crate::evidence::{Completed, Completion};
 use crate::flow::{Caller, IssuedRefresh, IssuedTokens, SignedIn};
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
-use crate::policy::{self, Standing};
+use crate::policy::{self, Offered, Standing};
 use crate::record::JsonMap;
 use crate::record::session::{Chain, Class, Rotate, Rotation, Session};
 use crate::record::user::{Summary, User, UserState};
@@ -466,22 +468,33 @@ pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims) -> Facts<'a>
         satisfied: access.mfa().map(|mfa| mfa.satisfied),
         second_factor: access.second_factor().map(|claim| claim.completed),
         second_factor_at: access.second_factor().map(|claim| claim.at),
-        second_factor_id: behind(access).map(FactorId::as_str),
+        second_factor_id: behind(parts, access).map(FactorId::as_str),
         payload: access.payload(),
         now: parts.now(),
         names: &parts.config.claims,
     }
 }
 
-/// The factor whose completion the boolean claim's time is: `st-mfa.c` counts in seconds, so it is met to the second.
-fn behind(access: &AccessClaims) -> Option<&FactorId> {
-    let at = access.second_factor()?.at.as_secs();
-    access
-        .mfa()?
-        .completed
+fn behind<'a>(parts: &Parts, access: &'a AccessClaims) -> Option<&'a FactorId> {
+    completed_at(
+        &access.mfa()?.completed,
+        access.second_factor()?.at,
+        &parts.offered,
+    )
+}
+
+/// The factor whose completion the boolean claim's time is. `st-mfa.c` counts in seconds, so it is met to the second; of
+/// two factors that a quick client completed in one second, the one that is offered as a second factor.
+fn completed_at<'a>(
+    completed: &'a BTreeMap<FactorId, Timestamp>,
+    at: Timestamp,
+    offered: &[Offered],
+) -> Option<&'a FactorId> {
+    completed
         .iter()
-        .find(|(_, t)| t.as_secs() == at)
+        .filter(|(_, t)| t.as_secs() == at.as_secs())
         .map(|(factor, _)| factor)
+        .max_by_key(|factor| offered.iter().any(|o| o.factor == **factor))
 }
 
 /// What a rule may look at, from the store: the token's payload for the application's claims, the row for the rest.
@@ -591,5 +604,25 @@ mod tests {
         let both = claim(&[(FactorId::EMAIL_PASSWORD, 1), (FactorId::OTP_PHONE, 2)]);
         let row = done(&[(FactorId::EMAIL_PASSWORD, 1_500)]);
         assert_eq!(vouched(&row, Some(&both)), row);
+    }
+
+    #[test]
+    fn of_two_factors_of_one_second_the_offered_one_is_the_second() {
+        let at = Timestamp::from_ms(1_700_000_000_000);
+        let offered = [Offered {
+            factor: FactorId::OTP_PHONE,
+            kind: Kind::Possession,
+        }];
+        let mut completed = BTreeMap::from([(FactorId::EMAIL_PASSWORD, at), (FactorId::OTP_PHONE, at)]);
+        completed.insert(FactorId::from_static("zeal"), at);
+        let late = Timestamp::from_ms(at.as_ms() + 999);
+        assert_eq!(
+            completed_at(&completed, late, &offered),
+            Some(&FactorId::OTP_PHONE)
+        );
+        completed.remove(&FactorId::OTP_PHONE);
+        assert!(completed_at(&completed, late, &offered).is_some());
+        let next = Timestamp::from_ms(at.as_ms() + 1_000);
+        assert_eq!(completed_at(&completed, next, &offered), None);
     }
 }
