@@ -23,7 +23,9 @@ use tokio::sync::Barrier;
 
 use super::database::{self, Still};
 use super::own::Own;
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half, wrong};
+use crate::kit::{
+    Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half, wrong,
+};
 
 const ALICE: &str = "alice@example.com";
 const MALLORY: &str = "mallory@example.com";
@@ -55,7 +57,9 @@ fn counted(status: &str, failed: u32) -> Value {
 }
 
 fn is_throttled(response: &Response) -> bool {
-    response.status == 200 && response.status_field() == "GENERAL_ERROR" && response.header("retry-after").is_some()
+    response.status == 200
+        && response.status_field() == "GENERAL_ERROR"
+        && response.header("retry-after").is_some()
 }
 
 fn assert_throttled(response: &Response) {
@@ -104,12 +108,17 @@ async fn a_otp_01_a_code_that_was_used_is_gone() {
         still.holds(&server).await;
         assert_eq!(other.get("/api/secret").await.status, 403);
         let file = server.database();
-        assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_session WHERE class = 'full'").await, 1);
+        assert_eq!(
+            database::count(&file, "SELECT count(*) FROM stepup_session WHERE class = 'full'").await,
+            1
+        );
         // A restart of the process remembers it as well.
         let server = server.restart().await;
         let mut again = Client::at(server.address, mode);
         (again.cookies, again.access) = (alice.cookies.clone(), alice.access.clone());
-        let response = again.peek("POST", CONSUME, Some(&answer(&created, &code)), &[]).await;
+        let response = again
+            .peek("POST", CONSUME, Some(&answer(&created, &code)), &[])
+            .await;
         assert_ne!(response.status_field(), "OK", "{response:?}");
     }
 }
@@ -126,14 +135,22 @@ async fn a_otp_02_of_many_answers_with_the_right_code_one_succeeds() {
         let (created, code) = asked(&server, &mut alice, &phone).await;
         let responses = burst(&alice, vec![answer(&created, &code); 32]).await;
         let won: Vec<&Response> = responses.iter().filter(|r| r.status_field() == "OK").collect();
-        assert_eq!(won.len(), 1, "{:?}", responses.iter().map(Response::status_field).collect::<Vec<_>>());
+        assert_eq!(
+            won.len(),
+            1,
+            "{:?}",
+            responses.iter().map(Response::status_field).collect::<Vec<_>>()
+        );
         for lost in responses.iter().filter(|r| r.status_field() != "OK") {
             assert!(lost.status_field() == RESTART || is_throttled(lost), "{lost:?}");
             assert!(lost.touches_no_token(), "{lost:?}");
         }
         alice.absorb(won[0]);
         assert_eq!(alice.get("/api/secret").await.status, 200);
-        let sessions = format!("SELECT count(*) FROM stepup_session WHERE user_id = '{}'", alice.user_id());
+        let sessions = format!(
+            "SELECT count(*) FROM stepup_session WHERE user_id = '{}'",
+            alice.user_id()
+        );
         assert_eq!(database::count(&server.database(), &sessions).await, 1);
     }
 }
@@ -151,22 +168,36 @@ async fn a_otp_03_parallel_guesses_do_not_beat_the_counter() {
             .collect();
         let responses = burst(&alice, guesses).await;
         // Whoever was compared was told so: wrong, or wrong and the last one.
-        let compared = responses.iter().filter(|r| r.status_field() == INCORRECT || r.status_field() == RESTART).count();
+        let compared = responses
+            .iter()
+            .filter(|r| r.status_field() == INCORRECT || r.status_field() == RESTART)
+            .count();
         assert_eq!(compared, 5, "{compared} were compared");
-        let mut told: Vec<i64> =
-            responses.iter().filter_map(|r| r.json()["failedCodeInputAttemptCount"].as_i64()).collect();
+        let mut told: Vec<i64> = responses
+            .iter()
+            .filter_map(|r| r.json()["failedCodeInputAttemptCount"].as_i64())
+            .collect();
         told.sort_unstable();
         assert_eq!(told, [1, 2, 3, 4]);
         assert_eq!(responses.iter().filter(|r| is_throttled(r)).count(), 195);
         let file = server.database();
-        assert_eq!(database::count(&file, "SELECT failed FROM stepup_challenge").await, 5);
-        assert_eq!(database::count(&file, "SELECT closed FROM stepup_challenge").await, 1);
+        assert_eq!(
+            database::count(&file, "SELECT failed FROM stepup_challenge").await,
+            5
+        );
+        assert_eq!(
+            database::count(&file, "SELECT closed FROM stepup_challenge").await,
+            1
+        );
         for label in ["2f", "2f-all"] {
             assert_eq!(database::tally(&file, label).await, 5, "{label}");
         }
         assert_throttled(&alice.consume(&created, &code).await);
         server.moved(31).await;
-        assert_eq!(alice.consume(&created, &code).await.json(), json!({ "status": RESTART }));
+        assert_eq!(
+            alice.consume(&created, &code).await.json(),
+            json!({ "status": RESTART })
+        );
         assert_eq!(alice.get("/api/secret").await.status, 403);
     }
 }
@@ -251,8 +282,15 @@ async fn a_otp_06_a_resend_does_not_reset_the_count_of_its_challenge() {
         server.moved(16).await;
         assert_eq!(alice.resend(&created).await.status_field(), "OK");
         let second = server.code().await;
-        let fifth = if wrong(&second) == first { wrong(&first) } else { wrong(&second) };
-        assert_eq!(alice.consume(&created, &fifth).await.json(), json!({ "status": RESTART }));
+        let fifth = if wrong(&second) == first {
+            wrong(&first)
+        } else {
+            wrong(&second)
+        };
+        assert_eq!(
+            alice.consume(&created, &fifth).await.json(),
+            json!({ "status": RESTART })
+        );
         let sent = server.codes_sent().await;
         server.moved(40).await;
         assert_eq!(alice.resend(&created).await.json(), json!({ "status": RESTART }));
@@ -300,9 +338,17 @@ async fn a_otp_07_time_gives_one_guess_a_delay_and_never_the_count_back() {
         assert_throttled(&client.consume(&created, &code).await);
         assert_eq!(client.get("/api/secret").await.status, 403);
     }
-    server.site.stepup.forgive_failures(&TenantId::public(), &user).await.unwrap();
+    server
+        .site
+        .stepup
+        .forgive_failures(&TenantId::public(), &user)
+        .await
+        .unwrap();
     server.moved(700).await;
-    s1(&server, Mode::Header, ALICE).await.complete(&server, PHONE).await;
+    s1(&server, Mode::Header, ALICE)
+        .await
+        .complete(&server, PHONE)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,17 +361,38 @@ async fn a_otp_08_the_account_has_one_count_for_all_factors_beside_that_of_each(
         alice.consume(&created, &wrong(&code)).await;
     }
     let file = server.database();
-    assert_eq!((database::tally(&file, "2f").await, database::tally(&file, "2f-all").await), (4, 4));
+    assert_eq!(
+        (
+            database::tally(&file, "2f").await,
+            database::tally(&file, "2f-all").await
+        ),
+        (4, 4)
+    );
     // The count of all factors alone stops this one too.
     database::run(&server, "DELETE FROM stepup_counter WHERE name LIKE '2f:%'").await;
-    assert_eq!(alice.consume(&created, &wrong(&code)).await.status_field(), RESTART);
-    assert_eq!((database::tally(&file, "2f").await, database::tally(&file, "2f-all").await), (1, 5));
+    assert_eq!(
+        alice.consume(&created, &wrong(&code)).await.status_field(),
+        RESTART
+    );
+    assert_eq!(
+        (
+            database::tally(&file, "2f").await,
+            database::tally(&file, "2f-all").await
+        ),
+        (1, 5)
+    );
     assert_throttled(&alice.consume(&created, &code).await);
     server.moved(31).await;
     let (created, code) = asked(&server, &mut alice, PHONE).await;
     assert_eq!(alice.consume(&created, &code).await.status_field(), "OK");
     // Only success clears them, and it clears both.
-    assert_eq!((database::tally(&file, "2f").await, database::tally(&file, "2f-all").await), (0, 0));
+    assert_eq!(
+        (
+            database::tally(&file, "2f").await,
+            database::tally(&file, "2f-all").await
+        ),
+        (0, 0)
+    );
 }
 
 // A-OTP-10, A-OTP-11: how long a code lives
@@ -350,14 +417,30 @@ async fn a_otp_10_the_fourth_newest_code_is_dead_and_the_tries_are_shared() {
     let mut distinct = codes.clone();
     distinct.sort();
     distinct.dedup();
-    assert_eq!(distinct.len(), 4, "a coincidence of one in a hundred thousand: run it again");
+    assert_eq!(
+        distinct.len(),
+        4,
+        "a coincidence of one in a hundred thousand: run it again"
+    );
     // Evicted: a wrong code. Kept but old: expired. All of them count.
-    assert_eq!(alice.consume(&created, &codes[0]).await.json(), counted(INCORRECT, 1));
-    assert_eq!(alice.consume(&created, &codes[1]).await.json(), counted(EXPIRED, 2));
-    assert_eq!(alice.consume(&created, &codes[2]).await.json(), counted(EXPIRED, 3));
+    assert_eq!(
+        alice.consume(&created, &codes[0]).await.json(),
+        counted(INCORRECT, 1)
+    );
+    assert_eq!(
+        alice.consume(&created, &codes[1]).await.json(),
+        counted(EXPIRED, 2)
+    );
+    assert_eq!(
+        alice.consume(&created, &codes[2]).await.json(),
+        counted(EXPIRED, 3)
+    );
     assert_eq!(alice.consume(&created, &codes[3]).await.status_field(), "OK");
     for code in &codes {
-        assert_eq!(alice.consume(&created, code).await.json(), json!({ "status": RESTART }));
+        assert_eq!(
+            alice.consume(&created, code).await.json(),
+            json!({ "status": RESTART })
+        );
     }
 }
 
@@ -373,9 +456,16 @@ async fn a_otp_10_of_three_live_codes_one_success_kills_all() {
             assert_eq!(alice.resend(&created).await.status_field(), "OK");
             codes.push(server.code().await);
         }
-        assert_eq!(alice.consume(&created, &codes[used]).await.status_field(), "OK", "code {used}");
+        assert_eq!(
+            alice.consume(&created, &codes[used]).await.status_field(),
+            "OK",
+            "code {used}"
+        );
         for code in &codes {
-            assert_eq!(alice.consume(&created, code).await.json(), json!({ "status": RESTART }));
+            assert_eq!(
+                alice.consume(&created, code).await.json(),
+                json!({ "status": RESTART })
+            );
         }
     }
 }
@@ -400,10 +490,17 @@ async fn a_otp_11_a_code_is_good_a_second_before_its_end_and_expired_a_second_af
                 for n in 3..5 {
                     assert_eq!(alice.consume(&created, &code).await.json(), counted(EXPIRED, n));
                 }
-                assert_eq!(alice.consume(&created, &code).await.json(), json!({ "status": RESTART }));
+                assert_eq!(
+                    alice.consume(&created, &code).await.json(),
+                    json!({ "status": RESTART })
+                );
                 assert_throttled(&alice.consume(&created, &code).await);
             } else {
-                assert_eq!(alice.consume(&created, &code).await.status_field(), status, "at {seconds} s");
+                assert_eq!(
+                    alice.consume(&created, &code).await.status_field(),
+                    status,
+                    "at {seconds} s"
+                );
             }
         }
     }
@@ -428,14 +525,43 @@ async fn a_otp_13_a_code_answers_its_own_purpose_session_and_user_only() {
     let store = &site.store;
     let public = TenantId::public();
     let mut elsewhere = Vec::new();
-    for purpose in ["first:otp-phone", "verify:email", "reset", "step-up", "second:otp-email", "second:OTP-PHONE", ""] {
-        elsewhere.push((public.clone(), Binding { purpose: purpose.to_owned(), ..right.clone() }));
+    for purpose in [
+        "first:otp-phone",
+        "verify:email",
+        "reset",
+        "step-up",
+        "second:otp-email",
+        "second:OTP-PHONE",
+        "",
+    ] {
+        elsewhere.push((
+            public.clone(),
+            Binding {
+                purpose: purpose.to_owned(),
+                ..right.clone()
+            },
+        ));
     }
-    elsewhere.push((public.clone(), Binding { user: "somebody".into(), ..right.clone() }));
-    elsewhere.push((public.clone(), Binding { session: "another".into(), ..right.clone() }));
+    elsewhere.push((
+        public.clone(),
+        Binding {
+            user: "somebody".into(),
+            ..right.clone()
+        },
+    ));
+    elsewhere.push((
+        public.clone(),
+        Binding {
+            session: "another".into(),
+            ..right.clone()
+        },
+    ));
     elsewhere.push((TenantId::from("t1"), right.clone()));
     for (tenant, binding) in &elsewhere {
-        let answer = store.answer(tenant, &id, binding, std::slice::from_ref(&mac), now).await.unwrap();
+        let answer = store
+            .answer(tenant, &id, binding, std::slice::from_ref(&mac), now)
+            .await
+            .unwrap();
         assert_eq!(answer, Answer::Gone, "{binding:?}");
     }
     let answer = store.answer(&public, &id, &right, &[mac], now).await.unwrap();
@@ -462,26 +588,51 @@ async fn a_otp_15_no_answer_contains_a_code() {
         said.push(alice.resend(&created).await);
         let second = server.code().await;
         said.push(alice.consume(&created, &wrong(&second)).await);
-        said.push(alice.post(CONSUME, json!({ "userInputCode": second, "deviceId": 1 })).await);
+        said.push(
+            alice
+                .post(CONSUME, json!({ "userInputCode": second, "deviceId": 1 }))
+                .await,
+        );
         said.push(alice.post(CONSUME, json!({ "userInputCode": second })).await);
-        said.push(alice.call("POST", CONSUME, Some(answer(&created, &second)), &[("content-type", "text/plain")]).await);
+        said.push(
+            alice
+                .call(
+                    "POST",
+                    CONSUME,
+                    Some(answer(&created, &second)),
+                    &[("content-type", "text/plain")],
+                )
+                .await,
+        );
         said.push(server.client(mode).post(CONSUME, answer(&created, &second)).await);
-        said.push(alice.call("GET", &format!("{CONSUME}?userInputCode={second}"), None, &[]).await);
+        said.push(
+            alice
+                .call("GET", &format!("{CONSUME}?userInputCode={second}"), None, &[])
+                .await,
+        );
         said.push(alice.consume(&created, &second).await);
         said.push(alice.consume(&created, &second).await);
-        for path in ["/api/me", "/api/secret", "/api/optional", "/healthz", "/auth/jwt/jwks.json"] {
+        for path in [
+            "/api/me",
+            "/api/secret",
+            "/api/optional",
+            "/healthz",
+            "/auth/jwt/jwks.json",
+        ] {
             said.push(alice.get(path).await);
         }
         said.push(alice.refresh().await);
         said.push(alice.sign_out().await);
         let codes = [first, second];
         for response in &said {
-            let front = response.header("front-token").and_then(|token| STANDARD.decode(token).ok()).unwrap_or_default();
-            let texts = response
-                .headers
-                .iter()
-                .map(|(_, value)| value.clone())
-                .chain([String::from_utf8_lossy(&response.body).into_owned(), String::from_utf8_lossy(&front).into_owned()]);
+            let front = response
+                .header("front-token")
+                .and_then(|token| STANDARD.decode(token).ok())
+                .unwrap_or_default();
+            let texts = response.headers.iter().map(|(_, value)| value.clone()).chain([
+                String::from_utf8_lossy(&response.body).into_owned(),
+                String::from_utf8_lossy(&front).into_owned(),
+            ]);
             for text in texts {
                 for code in &codes {
                     assert!(!text.contains(code.as_str()), "{code} in {text}");
@@ -509,8 +660,17 @@ async fn a_otp_17_the_host_of_a_request_stands_in_no_message() {
     assert_eq!(created.status_field(), "OK", "{created:?}");
     let message = server.sent().await.pop().unwrap();
     assert!(!message.body.contains("evil"), "{}", message.body);
-    assert!(message.body.ends_with(&format!("@localhost #{}", message.code.unwrap())), "{}", message.body);
-    assert!(created.headers.iter().all(|(_, value)| !value.contains("evil")), "{created:?}");
+    assert!(
+        message
+            .body
+            .ends_with(&format!("@localhost #{}", message.code.unwrap())),
+        "{}",
+        message.body
+    );
+    assert!(
+        created.headers.iter().all(|(_, value)| !value.contains("evil")),
+        "{created:?}"
+    );
 }
 
 // A-OTP-20 to A-OTP-23
@@ -547,7 +707,9 @@ async fn a_otp_20_half_a_pair_of_ids_is_none() {
         id.to_uppercase(),
         format!("{id}A"),
         id[..id.len() - 1].to_owned(),
-        STANDARD.encode(URL_SAFE_NO_PAD.decode(id).unwrap()).replace('=', "%3D"),
+        STANDARD
+            .encode(URL_SAFE_NO_PAD.decode(id).unwrap())
+            .replace('=', "%3D"),
         String::new(),
     ];
     for other in &ids {
@@ -576,7 +738,11 @@ async fn a_otp_21_a_session_that_must_refresh_first_burns_no_code() {
             // With less than 30 s to live, and past its end.
             server.moved(seconds).await;
             let response = alice.consume(&created, &code).await;
-            assert_eq!((response.status, response.message().as_str()), (401, "try refresh token"), "{response:?}");
+            assert_eq!(
+                (response.status, response.message().as_str()),
+                (401, "try refresh token"),
+                "{response:?}"
+            );
             assert!(response.touches_no_token());
         }
         assert_eq!(database::tally(&server.database(), "2f").await, 0);
@@ -598,8 +764,14 @@ async fn a_otp_22_nobody_else_resends() {
         server.moved(16).await;
         let still = Still::of(&server).await;
         let response = server.client(mode).resend(&created).await;
-        assert_eq!((response.status, response.message().as_str()), (401, "unauthorised"));
-        assert_eq!(mallory.resend(&created).await.json(), json!({ "status": RESTART }));
+        assert_eq!(
+            (response.status, response.message().as_str()),
+            (401, "unauthorised")
+        );
+        assert_eq!(
+            mallory.resend(&created).await.json(),
+            json!({ "status": RESTART })
+        );
         still.holds(&server).await;
         assert_eq!(alice.resend(&created).await.status_field(), "OK");
         assert_eq!(server.sent().await.last().unwrap().to, PHONE);
@@ -635,7 +807,11 @@ async fn a_otp_23_the_id_of_a_challenge_alone_is_worth_nothing() {
                     answers.push((response.status, response.body));
                 }
             }
-            assert_eq!(answers[..2], answers[2..], "{path}: a known id is told from an invented one");
+            assert_eq!(
+                answers[..2],
+                answers[2..],
+                "{path}: a known id is told from an invented one"
+            );
         }
         still.holds(&server).await;
         assert_eq!(alice.consume(&created, &code).await.status_field(), "OK");
@@ -649,7 +825,11 @@ async fn a_otp_24_a_stolen_database_gives_nobody_a_code() {
     let server = Server::start().await;
     let mut alice = half(&server, Mode::Cookie, ALICE).await;
     let (created, code) = asked(&server, &mut alice, PHONE).await;
-    let rows = database::ask(&server.database(), "SELECT mac1, id, session, user_id, destination FROM stepup_challenge").await;
+    let rows = database::ask(
+        &server.database(),
+        "SELECT mac1, id, session, user_id, destination FROM stepup_challenge",
+    )
+    .await;
     assert_eq!(rows.len(), 1);
     let stored: Vec<u8> = rows[0].get(0);
     assert_eq!(stored.len(), 32);
@@ -661,13 +841,25 @@ async fn a_otp_24_a_stolen_database_gives_nobody_a_code() {
     salts.push(created["deviceId"].as_str().unwrap().as_bytes().to_vec());
     salts.push(rows[0].get::<String, _>(2).into_bytes());
     let found = tokio::task::spawn_blocking(move || {
-        let prefixed: Vec<Sha256> = salts.iter().map(|salt| Sha256::new().chain_update(salt)).collect();
-        let keyed: Vec<Hmac<Sha256>> = salts.iter().map(|salt| Hmac::new_from_slice(salt).unwrap()).collect();
+        let prefixed: Vec<Sha256> = salts
+            .iter()
+            .map(|salt| Sha256::new().chain_update(salt))
+            .collect();
+        let keyed: Vec<Hmac<Sha256>> = salts
+            .iter()
+            .map(|salt| Hmac::new_from_slice(salt).unwrap())
+            .collect();
         (0..1_000_000u32).find(|n| {
             let code = format!("{n:06}");
-            prefixed.iter().any(|h| h.clone().chain_update(&code).finalize()[..] == stored[..])
-                || salts.iter().any(|s| Sha256::new().chain_update(&code).chain_update(s).finalize()[..] == stored[..])
-                || keyed.iter().any(|h| h.clone().chain_update(&code).finalize().into_bytes()[..] == stored[..])
+            prefixed
+                .iter()
+                .any(|h| h.clone().chain_update(&code).finalize()[..] == stored[..])
+                || salts
+                    .iter()
+                    .any(|s| Sha256::new().chain_update(&code).chain_update(s).finalize()[..] == stored[..])
+                || keyed
+                    .iter()
+                    .any(|h| h.clone().chain_update(&code).finalize().into_bytes()[..] == stored[..])
         })
     });
     assert_eq!(found.await.unwrap(), None);
@@ -675,8 +867,14 @@ async fn a_otp_24_a_stolen_database_gives_nobody_a_code() {
     // Nor does it lie about in plain, in the file or in its log.
     for name in ["demo.sqlite", "demo.sqlite-wal"] {
         let bytes = std::fs::read(server.database().with_file_name(name)).unwrap_or_default();
-        assert!(!bytes.windows(6).any(|window| window == code.as_bytes()), "{name}");
-        assert!(!bytes.windows(32).any(|window| window == &device[..]), "the device id in {name}");
+        assert!(
+            !bytes.windows(6).any(|window| window == code.as_bytes()),
+            "{name}"
+        );
+        assert!(
+            !bytes.windows(32).any(|window| window == &device[..]),
+            "the device id in {name}"
+        );
     }
     assert_eq!(alice.consume(&created, &code).await.status_field(), "OK");
 }
@@ -688,7 +886,9 @@ fn file(folder: &TempDir) -> std::path::PathBuf {
 }
 
 async fn store(folder: &TempDir) -> SqliteStore {
-    let store = SqliteStore::connect(&format!("sqlite://{}?mode=rwc", file(folder).display())).await.unwrap();
+    let store = SqliteStore::connect(&format!("sqlite://{}?mode=rwc", file(folder).display()))
+        .await
+        .unwrap();
     store.migrate().await.unwrap();
     store
 }
@@ -708,7 +908,10 @@ async fn a_otp_25_no_failure_takes_its_count_back() {
             assert_eq!(database::tally(&file, label).await, n, "{label} after {after}");
         }
     };
-    assert_eq!(alice.consume(&created, &wrong(&code)).await.status_field(), INCORRECT);
+    assert_eq!(
+        alice.consume(&created, &wrong(&code)).await.status_field(),
+        INCORRECT
+    );
     expect(1, "a wrong code").await;
     site.store.fail_verb("answer", When::Before);
     assert_eq!(alice.consume(&created, &code).await.status, 503);
@@ -729,15 +932,27 @@ async fn a_otp_25_no_failure_takes_its_count_back() {
 
     // Passwords: right or wrong, what fails afterwards leaves the try counted.
     for n in 1..=3 {
-        let response = site.client(Mode::Cookie).post("/auth/signin", form(ALICE, "wrong horse battery")).await;
+        let response = site
+            .client(Mode::Cookie)
+            .post("/auth/signin", form(ALICE, "wrong horse battery"))
+            .await;
         assert_eq!(response.status_field(), "WRONG_CREDENTIALS_ERROR");
         assert_eq!(database::tally(&file, "pw").await, n);
     }
     site.store.fail_verb("open_session", When::Before);
-    assert_eq!(site.client(Mode::Cookie).post("/auth/signin", form(ALICE, PASSWORD)).await.status, 503);
+    assert_eq!(
+        site.client(Mode::Cookie)
+            .post("/auth/signin", form(ALICE, PASSWORD))
+            .await
+            .status,
+        503
+    );
     assert_eq!(database::tally(&file, "pw").await, 4);
     site.store.heal();
-    assert_eq!(site.client(Mode::Cookie).sign_in(ALICE).await.status_field(), "OK");
+    assert_eq!(
+        site.client(Mode::Cookie).sign_in(ALICE).await.status_field(),
+        "OK"
+    );
     assert_eq!(database::tally(&file, "pw").await, 0);
 }
 
@@ -748,10 +963,22 @@ async fn a_otp_25_parallel_failures_are_all_counted() {
     let mut alice = s1(&server, Mode::Cookie, ALICE).await;
     let (created, code) = asked(&server, &mut alice, PHONE).await;
     let responses = burst(&alice, vec![answer(&created, &wrong(&code)); 4]).await;
-    assert!(responses.iter().all(|r| r.status_field() == INCORRECT), "{responses:?}");
+    assert!(
+        responses.iter().all(|r| r.status_field() == INCORRECT),
+        "{responses:?}"
+    );
     let file = server.database();
-    assert_eq!((database::tally(&file, "2f").await, database::tally(&file, "2f-all").await), (4, 4));
-    assert_eq!(database::count(&file, "SELECT failed FROM stepup_challenge").await, 4);
+    assert_eq!(
+        (
+            database::tally(&file, "2f").await,
+            database::tally(&file, "2f-all").await
+        ),
+        (4, 4)
+    );
+    assert_eq!(
+        database::count(&file, "SELECT failed FROM stepup_challenge").await,
+        4
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -768,13 +995,25 @@ async fn a_otp_26_what_is_over_is_refused_though_nothing_sweeps_it() {
     site.moved(111);
     assert_eq!(alice.get("/any").await.status, 401);
     let refused = alice.peek("POST", "/auth/session/refresh", None, &[]).await;
-    assert_eq!((refused.status, refused.message().as_str()), (401, "unauthorised"), "{refused:?}");
-    let consumed = alice.peek("POST", CONSUME, Some(&answer(&created, &code)), &[]).await;
+    assert_eq!(
+        (refused.status, refused.message().as_str()),
+        (401, "unauthorised"),
+        "{refused:?}"
+    );
+    let consumed = alice
+        .peek("POST", CONSUME, Some(&answer(&created, &code)), &[])
+        .await;
     assert_eq!(consumed.status, 401, "{consumed:?}");
     // They are all still there: it was not the sweep that refused them.
     let file = file(&folder);
-    assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_challenge").await, 1);
-    assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_session").await, 1);
+    assert_eq!(
+        database::count(&file, "SELECT count(*) FROM stepup_challenge").await,
+        1
+    );
+    assert_eq!(
+        database::count(&file, "SELECT count(*) FROM stepup_session").await,
+        1
+    );
 
     // A complete session that was not refreshed for a week.
     let mut alice = site.client(Mode::Header);
@@ -784,7 +1023,10 @@ async fn a_otp_26_what_is_over_is_refused_though_nothing_sweeps_it() {
     assert_eq!(alice.consume(&created, &code).await.status_field(), "OK");
     site.moved(7 * 24 * 3600);
     assert_eq!(alice.refresh().await.status, 401);
-    assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_session WHERE class = 'full'").await, 1);
+    assert_eq!(
+        database::count(&file, "SELECT count(*) FROM stepup_session WHERE class = 'full'").await,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -795,12 +1037,20 @@ async fn a_otp_26_a_sweep_takes_what_is_over_by_its_clock_and_nothing_else() {
     let file = file(&folder);
     let left = async || {
         let challenges = database::count(&file, "SELECT count(*) FROM stepup_challenge").await;
-        (challenges, database::count(&file, "SELECT count(*) FROM stepup_session").await)
+        (
+            challenges,
+            database::count(&file, "SELECT count(*) FROM stepup_session").await,
+        )
     };
     let now = site.stepup.now();
     let end = now.plus(Duration::from_secs(15 * 60));
     // By a clock behind, and up to the last millisecond.
-    for at in [Timestamp::from_ms(0), now, now.plus(Duration::from_secs(301)), end.minus(Duration::from_millis(1))] {
+    for at in [
+        Timestamp::from_ms(0),
+        now,
+        now.plus(Duration::from_secs(301)),
+        end.minus(Duration::from_millis(1)),
+    ] {
         site.store.sweep(at, 1_000).await.unwrap();
         assert_eq!(left().await, (1, 1), "{at:?}");
     }

@@ -11,20 +11,29 @@ use crate::kit::Server;
 
 /// A connection of its own to a file.
 pub async fn open(file: &std::path::Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(file).connect().await.unwrap()
+    SqliteConnectOptions::new()
+        .filename(file)
+        .connect()
+        .await
+        .unwrap()
 }
 
 /// Runs a statement past the server.
 pub async fn run(server: &Server, sql: &str) -> u64 {
     let mut connection = open(&server.database()).await;
-    let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
+    let done = sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .execute(&mut connection)
+        .await;
     done.unwrap().rows_affected()
 }
 
 /// The rows of a question.
 pub async fn ask(file: &std::path::Path, sql: &str) -> Vec<SqliteRow> {
     let mut connection = open(file).await;
-    sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap()
+    sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap()
 }
 
 /// A number.
@@ -34,7 +43,11 @@ pub async fn count(file: &std::path::Path, sql: &str) -> i64 {
 
 /// How often the throttles whose name begins with `label` have counted.
 pub async fn tally(file: &std::path::Path, label: &str) -> i64 {
-    count(file, &format!("SELECT coalesce(max(tally), 0) FROM stepup_counter WHERE name LIKE '{label}:%'")).await
+    count(
+        file,
+        &format!("SELECT coalesce(max(tally), 0) FROM stepup_counter WHERE name LIKE '{label}:%'"),
+    )
+    .await
 }
 
 /// Every table but the counters, and the failure count of a challenge left out, row by row.

@@ -4,7 +4,9 @@ use serde_json::json;
 use stepup::{TenantId, UserId};
 
 use super::database::{self, Still};
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half};
+use crate::kit::{
+    Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half,
+};
 
 const ALICE: &str = "alice@example.com";
 const BOB: &str = "bob@example.com";
@@ -23,15 +25,27 @@ async fn s1(server: &Server, mode: Mode, email: &str) -> Client {
 }
 
 fn assert_refused_in_words(response: &Response) {
-    assert_eq!((response.status, response.status_field().as_str()), (200, "GENERAL_ERROR"), "{response:?}");
-    assert!(!String::from_utf8_lossy(&response.body).contains("4179"), "{response:?}");
+    assert_eq!(
+        (response.status, response.status_field().as_str()),
+        (200, "GENERAL_ERROR"),
+        "{response:?}"
+    );
+    assert!(
+        !String::from_utf8_lossy(&response.body).contains("4179"),
+        "{response:?}"
+    );
     assert!(response.touches_no_token());
 }
 
 /// What is stored of the second factors: nothing of it may move.
 async fn contacts(server: &Server) -> Vec<String> {
     let tables = database::dump(&server.database()).await;
-    [tables["stepup_credential"].clone(), tables["stepup_user"].clone(), tables["stepup_identifier"].clone()].concat()
+    [
+        tables["stepup_credential"].clone(),
+        tables["stepup_user"].clone(),
+        tables["stepup_identifier"].clone(),
+    ]
+    .concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,16 +92,28 @@ async fn a_leg_02_the_stored_number_is_never_overwritten() {
         let mut alice = s1(&server, mode, ALICE).await;
         let stored = contacts(&server).await;
         let restart = alice.consume(&hers, &her_code).await;
-        assert_eq!(restart.json(), json!({ "status": "RESTART_FLOW_ERROR" }), "{restart:?}");
+        assert_eq!(
+            restart.json(),
+            json!({ "status": "RESTART_FLOW_ERROR" }),
+            "{restart:?}"
+        );
         assert_eq!(contacts(&server).await, stored);
         assert!(!alice.completed());
 
         alice.complete(&server, PHONE).await;
-        assert_eq!(contacts(&server).await, stored, "a completion wrote to the enrolment");
+        assert_eq!(
+            contacts(&server).await,
+            stored,
+            "a completion wrote to the enrolment"
+        );
         // A complete session gets no second number here either, nor by Mallory's challenge.
         assert_refused_in_words(&alice.create_code(OTHER_PHONE).await);
         let restart = alice.consume(&hers, &her_code).await;
-        assert_eq!(restart.json(), json!({ "status": "RESTART_FLOW_ERROR" }), "{restart:?}");
+        assert_eq!(
+            restart.json(),
+            json!({ "status": "RESTART_FLOW_ERROR" }),
+            "{restart:?}"
+        );
         assert_eq!(contacts(&server).await, stored);
         assert_eq!(alice.payload()["phoneNumber"], PHONE);
     }
@@ -118,8 +144,14 @@ async fn a_leg_03_a_vanished_contact_closes_the_account_until_a_reset() {
         assert_eq!(again.get("/api/secret").await.status, 403);
 
         let user = UserId::from(alice.user_id());
-        assert!(server.site.stepup.reset_factors(&public(), &user).await.unwrap(), "{sql}");
-        s1(&server, Mode::Cookie, ALICE).await.complete(&server, OTHER_PHONE).await;
+        assert!(
+            server.site.stepup.reset_factors(&public(), &user).await.unwrap(),
+            "{sql}"
+        );
+        s1(&server, Mode::Cookie, ALICE)
+            .await
+            .complete(&server, OTHER_PHONE)
+            .await;
         assert_eq!(database::count(&server.database(), CONTACTS).await, 1);
     }
 }
@@ -135,28 +167,58 @@ async fn a_leg_04_a_second_factor_phone_is_no_login_and_dies_with_its_owner() {
         let still = Still::of(&server).await;
         for (path, body) in [
             ("/auth/signinup/code", json!({ "phoneNumber": PHONE })),
-            ("/auth/signinup/code/resend", json!({ "deviceId": created["deviceId"], "preAuthSessionId": created["preAuthSessionId"] })),
+            (
+                "/auth/signinup/code/resend",
+                json!({ "deviceId": created["deviceId"], "preAuthSessionId": created["preAuthSessionId"] }),
+            ),
             ("/auth/signinup/code/consume", answer(&created, &code)),
         ] {
             let mut nobody = server.client(mode);
             let response = nobody.post(path, body).await;
-            assert_eq!((response.status, response.message().as_str()), (401, "unauthorised"), "{path}");
+            assert_eq!(
+                (response.status, response.message().as_str()),
+                (401, "unauthorised"),
+                "{path}"
+            );
             assert!(response.touches_no_token());
         }
         still.holds(&server).await;
         let file = server.database();
-        assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_user").await, 1, "a helper user");
-        assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_identifier WHERE kind = 'phone'").await, 0);
+        assert_eq!(
+            database::count(&file, "SELECT count(*) FROM stepup_user").await,
+            1,
+            "a helper user"
+        );
+        assert_eq!(
+            database::count(
+                &file,
+                "SELECT count(*) FROM stepup_identifier WHERE kind = 'phone'"
+            )
+            .await,
+            0
+        );
 
         let user = UserId::from(alice.user_id());
         assert!(server.site.stepup.delete(&public(), &user).await.unwrap());
-        assert_eq!(database::count(&file, "SELECT count(*) FROM stepup_credential").await, 0);
-        for (table, column) in [("stepup_user", "summary || methods || metadata"), ("stepup_challenge", "destination"), ("stepup_identifier", "value")] {
-            let left = format!("SELECT count(*) FROM {table} WHERE {column} LIKE '%4179123%' OR {column} LIKE '%alice%'");
+        assert_eq!(
+            database::count(&file, "SELECT count(*) FROM stepup_credential").await,
+            0
+        );
+        for (table, column) in [
+            ("stepup_user", "summary || methods || metadata"),
+            ("stepup_challenge", "destination"),
+            ("stepup_identifier", "value"),
+        ] {
+            let left = format!(
+                "SELECT count(*) FROM {table} WHERE {column} LIKE '%4179123%' OR {column} LIKE '%alice%'"
+            );
             assert_eq!(database::count(&file, &left).await, 0, "{table}");
         }
         assert_eq!(alice.consume(&created, &code).await.status, 401);
-        assert_eq!(server.client(mode).sign_in(ALICE).await.status_field(), "WRONG_CREDENTIALS_ERROR");
+        assert_eq!(
+            server.client(mode).sign_in(ALICE).await.status_field(),
+            "WRONG_CREDENTIALS_ERROR"
+        );
         // The number is anybody's again.
         full(&server, mode, BOB, PHONE).await;
     }
@@ -188,18 +250,43 @@ async fn a_leg_06_no_payload_from_a_request_sets_the_claim() {
         server.moved(700).await;
         let mut thief = server.client(mode);
         let mut body = form(ALICE, PASSWORD);
-        for key in ["2fa-completed", "st-mfa", "accessTokenPayload", "claims", "userDataInAccessToken"] {
+        for key in [
+            "2fa-completed",
+            "st-mfa",
+            "accessTokenPayload",
+            "claims",
+            "userDataInAccessToken",
+        ] {
             body[key] = json!({ "v": true, "t": 1, "2fa-completed": { "v": true, "t": 1 } });
         }
         assert_eq!(thief.post("/auth/signin", body).await.status_field(), "OK");
         assert!(!thief.completed());
 
         let stepup = &server.site.stepup;
-        let handle = stepup.verify(thief.access_token().unwrap()).unwrap().handle().clone();
+        let handle = stepup
+            .verify(thief.access_token().unwrap())
+            .unwrap()
+            .handle()
+            .clone();
         let still = Still::of(&server).await;
-        for key in ["2fa-completed", "st-mfa", "phoneNumber", "sub", "iss", "exp", "sessionHandle", "tId", "st-perm", "amr", "acr"] {
+        for key in [
+            "2fa-completed",
+            "st-mfa",
+            "phoneNumber",
+            "sub",
+            "iss",
+            "exp",
+            "sessionHandle",
+            "tId",
+            "st-perm",
+            "amr",
+            "acr",
+        ] {
             for value in [json!({ "v": true, "t": 1 }), json!(null)] {
-                let patch = serde_json::Map::from_iter([("colour".to_owned(), json!("red")), (key.to_owned(), value)]);
+                let patch = serde_json::Map::from_iter([
+                    ("colour".to_owned(), json!("red")),
+                    (key.to_owned(), value),
+                ]);
                 let merged = stepup.merge_payload(&handle, &patch).await.unwrap();
                 assert!(merged.is_err(), "{key}");
             }
@@ -225,8 +312,12 @@ async fn a_leg_07_a_second_factor_phone_does_not_exist_for_who_asks() {
         "/auth/passwordless/phoneNumber/exists",
         "/auth/signup/phonenumber/exists",
     ] {
-        let known = client.peek("GET", &format!("{path}?phoneNumber=%2B41791234567"), None, &[]).await;
-        let unknown = client.peek("GET", &format!("{path}?phoneNumber=%2B41791234569"), None, &[]).await;
+        let known = client
+            .peek("GET", &format!("{path}?phoneNumber=%2B41791234567"), None, &[])
+            .await;
+        let unknown = client
+            .peek("GET", &format!("{path}?phoneNumber=%2B41791234569"), None, &[])
+            .await;
         assert_eq!(known.json(), json!({ "status": "OK", "exists": false }), "{path}");
         assert_eq!(known.body, unknown.body, "{path}");
     }

@@ -64,7 +64,10 @@ impl<S: Storage> Own<S> {
         let stepup = change(builder).build().await.unwrap();
         let app = Router::new()
             .route("/login", post(log_in))
-            .route("/any", get(async |session: Session<AnySession>| session.user_id().to_string()))
+            .route(
+                "/any",
+                get(async |session: Session<AnySession>| session.user_id().to_string()),
+            )
             .route("/plain", get(async |_: Session| "in"))
             .route("/secret", get(async |_: Session<Require2fa>| "in"))
             .route("/fresh", get(async |_: Session<Fresh<300>>| "in"))
@@ -111,12 +114,18 @@ impl<S: Storage> Own<S> {
     /// The last code that was sent.
     pub async fn code(&self) -> String {
         let sent = self.sent().await;
-        sent.into_iter().rev().find_map(|message| message.code).expect("a code was sent")
+        sent.into_iter()
+            .rev()
+            .find_map(|message| message.code)
+            .expect("a code was sent")
     }
 
     /// The user behind an address.
     pub async fn user(&self, email: &str) -> Option<stepup_core::record::user::User> {
-        self.stepup.user_by_email(&TenantId::public(), email).await.unwrap()
+        self.stepup
+            .user_by_email(&TenantId::public(), email)
+            .await
+            .unwrap()
     }
 
     /// A signed-up client that asked for a code, with the answer to its request and the code.
@@ -150,7 +159,11 @@ pub fn login(user: &str, password: &str) -> Value {
 }
 
 /// The application's log-in: everybody has the same password, and its user table is what is typed.
-async fn log_in(State(_): State<Stepup>, SignIn(mut sign_in): SignIn, body: String) -> Result<Response, Rejection> {
+async fn log_in(
+    State(_): State<Stepup>,
+    SignIn(mut sign_in): SignIn,
+    body: String,
+) -> Result<Response, Rejection> {
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let user = text("user");

@@ -26,7 +26,9 @@ use tokio::sync::Barrier;
 
 use super::database::{self, Still};
 use super::own::{Own, login};
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half, wrong};
+use crate::kit::{
+    Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, form, full, half, wrong,
+};
 
 const ALICE: &str = "alice@example.com";
 const MALLORY: &str = "mallory@example.com";
@@ -41,17 +43,28 @@ fn assert_incomplete(response: &Response, at: &str) {
     assert_eq!(response.status, 403, "{at}: {response:?}");
     assert_eq!(response.message(), "invalid claim", "{at}");
     let failed = response.failed_claims();
-    assert!(failed.contains(&"st-mfa".to_owned()) && failed.contains(&"2fa-completed".to_owned()), "{at}: {failed:?}");
+    assert!(
+        failed.contains(&"st-mfa".to_owned()) && failed.contains(&"2fa-completed".to_owned()),
+        "{at}: {failed:?}"
+    );
     assert!(response.touches_no_token(), "{at}");
 }
 
 fn assert_restart(response: &Response) {
-    assert_eq!((response.status, response.json()), (200, json!({ "status": "RESTART_FLOW_ERROR" })), "{response:?}");
+    assert_eq!(
+        (response.status, response.json()),
+        (200, json!({ "status": "RESTART_FLOW_ERROR" })),
+        "{response:?}"
+    );
 }
 
 /// A refusal in words that says neither which number is stored nor what was typed.
 fn assert_general(response: &Response, secrets: &[&str]) {
-    assert_eq!((response.status, response.status_field().as_str()), (200, "GENERAL_ERROR"), "{response:?}");
+    assert_eq!(
+        (response.status, response.status_field().as_str()),
+        (200, "GENERAL_ERROR"),
+        "{response:?}"
+    );
     let text = String::from_utf8_lossy(&response.body);
     for secret in secrets {
         assert!(!text.contains(secret), "{text}");
@@ -110,7 +123,12 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                     matches!(
                         row.endpoint,
                         Endpoint::Open(
-                            Open::SignUp | Open::SignIn | Open::EmailExists | Open::PhoneExists | Open::Keys | Open::Discovery
+                            Open::SignUp
+                                | Open::SignIn
+                                | Open::EmailExists
+                                | Open::PhoneExists
+                                | Open::Keys
+                                | Open::Discovery
                         )
                     ),
                     "{row:?}"
@@ -127,8 +145,15 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
 }
 
 /// The demo's routes that ask nothing of a session, or only that there is one.
-const DEMO_OPEN: [&str; 7] =
-    ["/", "/assets/{file}", "/api/me", "/api/optional", "/dev/outbox", "/dev/clock", "/healthz"];
+const DEMO_OPEN: [&str; 7] = [
+    "/",
+    "/assets/{file}",
+    "/api/me",
+    "/api/optional",
+    "/dev/outbox",
+    "/dev/clock",
+    "/healthz",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_01_every_guarded_route_of_the_application_is_closed_to_a_half_login() {
@@ -151,7 +176,9 @@ async fn a_mfa_01_every_guarded_route_of_the_application_is_closed_to_a_half_log
         let mut closed = 0;
         for (path, method) in routes.iter().filter(|(path, _)| !DEMO_OPEN.contains(path)) {
             let body = (*method == "post").then(|| json!({ "text": "hello" }));
-            let response = alice.peek(&method.to_ascii_uppercase(), path, body.as_ref(), &[]).await;
+            let response = alice
+                .peek(&method.to_ascii_uppercase(), path, body.as_ref(), &[])
+                .await;
             assert_incomplete(&response, path);
             closed += 1;
         }
@@ -205,7 +232,12 @@ async fn a_mfa_03_another_phone_is_refused_before_anything_is_sent() {
         enrolled(&server, ALICE, PHONE).await;
         let mut mallory = s1(&server, mode, ALICE).await;
         let still = Still::of(&server).await;
-        for typed in [OTHER_PHONE, "+41 79 123 45 68", "+14155550132", "+41791234567,+41791234568"] {
+        for typed in [
+            OTHER_PHONE,
+            "+41 79 123 45 68",
+            "+14155550132",
+            "+41791234567,+41791234568",
+        ] {
             let response = mallory.create_code(typed).await;
             assert_general(&response, &[PHONE, "1234567", OTHER_PHONE]);
             assert!(response.touches_no_token());
@@ -213,7 +245,13 @@ async fn a_mfa_03_another_phone_is_refused_before_anything_is_sent() {
         let both = json!({ "phoneNumber": PHONE, "email": MALLORY });
         assert_eq!(mallory.post("/auth/signinup/code", both).await.status, 400);
         for path in ["/auth/contact/change", "/auth/factor/otp-phone/remove"] {
-            assert_eq!(mallory.post(path, json!({ "phoneNumber": OTHER_PHONE })).await.status, 404);
+            assert_eq!(
+                mallory
+                    .post(path, json!({ "phoneNumber": OTHER_PHONE }))
+                    .await
+                    .status,
+                404
+            );
         }
         still.holds(&server).await;
         assert_locked_out(&mallory).await;
@@ -235,7 +273,13 @@ async fn a_mfa_03_another_phone_is_refused_before_anything_is_sent() {
         assert_eq!(alice.get("/api/secret").await.status, 200);
         // Nor does a complete session swap it here.
         assert_general(&alice.create_code(OTHER_PHONE).await, &[PHONE]);
-        assert!(server.sent().await.iter().all(|message| message.to != OTHER_PHONE));
+        assert!(
+            server
+                .sent()
+                .await
+                .iter()
+                .all(|message| message.to != OTHER_PHONE)
+        );
     }
 }
 
@@ -253,7 +297,8 @@ async fn a_mfa_04_the_destination_of_a_challenge_is_fixed_when_it_is_made() {
         let mut thief = s1(&server, mode, ALICE).await;
         let (created, code) = asked(&server, &mut thief, PHONE).await;
         server.moved(16).await;
-        let mut body = json!({ "deviceId": created["deviceId"], "preAuthSessionId": created["preAuthSessionId"] });
+        let mut body =
+            json!({ "deviceId": created["deviceId"], "preAuthSessionId": created["preAuthSessionId"] });
         body["phoneNumber"] = json!(OTHER_PHONE);
         let resent = thief.post("/auth/signinup/code/resend", body).await;
         assert_eq!(resent.json(), json!({ "status": "OK" }));
@@ -262,7 +307,11 @@ async fn a_mfa_04_the_destination_of_a_challenge_is_fixed_when_it_is_made() {
         // Her own code is a wrong answer to Alice's challenge, if it is not the same by chance.
         if her_code != code && her_code != server.code().await {
             let response = thief.consume(&created, &her_code).await;
-            assert_eq!(response.status_field(), "INCORRECT_USER_INPUT_CODE_ERROR", "{response:?}");
+            assert_eq!(
+                response.status_field(),
+                "INCORRECT_USER_INPUT_CODE_ERROR",
+                "{response:?}"
+            );
             assert_eq!(response.json()["failedCodeInputAttemptCount"], 1);
         }
         let mut mixed = answer(&created, &her_code);
@@ -302,7 +351,13 @@ async fn a_mfa_05_a_half_login_enrolls_nothing_beside_the_factor_that_is_there()
             assert!(matches!(response.status, 403 | 404), "{path}: {response:?}");
             assert!(response.touches_no_token());
         }
-        assert_eq!(thief.post("/auth/signinup/code", json!({ "email": MALLORY })).await.status, 400);
+        assert_eq!(
+            thief
+                .post("/auth/signinup/code", json!({ "email": MALLORY }))
+                .await
+                .status,
+            400
+        );
         assert_general(&thief.create_code(OTHER_PHONE).await, &[PHONE]);
         let info = thief.call("PUT", "/auth/mfa/info", None, &[]).await.json();
         assert_eq!(info["factors"]["allowedToSetup"], json!([]));
@@ -323,9 +378,16 @@ async fn a_mfa_10_a_complete_session_goes_stale_where_a_fresh_one_is_asked_for()
         let before = alice.token_payload();
         for _ in 0..2 {
             let stale = alice.post("/api/transfer", json!({})).await;
-            assert_eq!((stale.status, stale.message().as_str()), (403, "invalid claim"), "{stale:?}");
+            assert_eq!(
+                (stale.status, stale.message().as_str()),
+                (403, "invalid claim"),
+                "{stale:?}"
+            );
             assert_eq!(stale.failed_claims(), ["st-mfa"]);
-            assert_eq!(stale.json()["claimValidationErrors"][0]["reason"]["factorId"], "otp-phone");
+            assert_eq!(
+                stale.json()["claimValidationErrors"][0]["reason"]["factorId"],
+                "otp-phone"
+            );
             assert!(stale.touches_no_token());
             // A refresh copies the time, and does not renew it.
             assert_eq!(alice.refresh().await.status, 200);
@@ -421,7 +483,13 @@ async fn a_mfa_17_no_cache_promotes_a_half_login() {
             assert_eq!(complete.get("/api/secret").await.status, 200);
             assert_eq!(thief.get("/api/me").await.status, 200);
             assert_eq!(thief.get("/api/optional").await.status, 200);
-            assert_eq!(thief.call("PUT", "/auth/mfa/info", None, &[]).await.status_field(), "OK");
+            assert_eq!(
+                thief
+                    .call("PUT", "/auth/mfa/info", None, &[])
+                    .await
+                    .status_field(),
+                "OK"
+            );
             for _ in 0..3 {
                 assert_locked_out(&thief).await;
             }
@@ -444,7 +512,11 @@ async fn a_mfa_18_nothing_in_the_answer_of_step_one_is_worth_more_than_step_one(
             .filter_map(|cookie| cookie.split('=').next())
             .collect();
         cookies.sort_unstable();
-        let expected: &[&str] = if mode == Mode::Cookie { &["sAccessToken", "sRefreshToken"] } else { &[] };
+        let expected: &[&str] = if mode == Mode::Cookie {
+            &["sAccessToken", "sRefreshToken"]
+        } else {
+            &[]
+        };
         assert_eq!(cookies, expected);
 
         // Every value of the answer, as a bearer and as each cookie.
@@ -502,13 +574,24 @@ async fn a_mfa_24_an_empty_or_odd_code_is_a_wrong_one() {
         }
         let mut missing = answer(&created, "");
         missing.as_object_mut().unwrap().remove("userInputCode");
-        assert_eq!(alice.post("/auth/signinup/code/consume", missing).await.status, 400);
+        assert_eq!(
+            alice.post("/auth/signinup/code/consume", missing).await.status,
+            400
+        );
         // None of those was an attempt; each of these is one.
-        let full_width: String = code.chars().map(|c| char::from_u32(c as u32 + 0xfee0).unwrap()).collect();
+        let full_width: String = code
+            .chars()
+            .map(|c| char::from_u32(c as u32 + 0xfee0).unwrap())
+            .collect();
         let spellings = if mode == Mode::Cookie {
             [String::new(), full_width, format!(" {code}"), format!("{code}0")]
         } else {
-            [wrong(&code), format!("{code}\0"), code[..5].to_owned(), format!("+{}", &code[1..])]
+            [
+                wrong(&code),
+                format!("{code}\0"),
+                code[..5].to_owned(),
+                format!("+{}", &code[1..]),
+            ]
         };
         for (n, typed) in spellings.iter().enumerate() {
             let response = alice.consume(&created, typed).await;
@@ -540,7 +623,10 @@ async fn a_mfa_25_a_verifier_that_fails_completes_nothing() {
             site.store.fail_verb(verb, When::Before);
             let response = alice.consume(&created, &code).await;
             assert_eq!(response.status, 503, "{verb}: {response:?}");
-            assert!(!response.message().is_empty() && response.touches_no_token(), "{verb}");
+            assert!(
+                !response.message().is_empty() && response.touches_no_token(),
+                "{verb}"
+            );
             site.store.heal();
             assert_eq!(alice.get("/secret").await.status, 403, "{verb}");
             assert_eq!(alice.refresh().await.status, 200, "{verb}");
@@ -549,7 +635,11 @@ async fn a_mfa_25_a_verifier_that_fails_completes_nothing() {
             assert!(user.summary.enrolled.is_empty(), "{verb}");
             // A code that was compared is lost, never the account; one that was not is as good as before.
             let again = alice.consume(&created, &code).await;
-            let expected = if verb == "complete_factor" { "RESTART_FLOW_ERROR" } else { "OK" };
+            let expected = if verb == "complete_factor" {
+                "RESTART_FLOW_ERROR"
+            } else {
+                "OK"
+            };
             assert_eq!(again.status_field(), expected, "{verb}: {again:?}");
         }
     }
@@ -587,7 +677,11 @@ async fn a_mfa_25_a_password_that_does_not_read_signs_nobody_in() {
         let response = client.sign_in(ALICE).await;
         assert_ne!(response.status_field(), "OK", "{sql}: {response:?}");
         assert!(response.touches_no_token() && client.cookies.is_empty(), "{sql}");
-        assert_eq!(database::count(&server.database(), "SELECT count(*) FROM stepup_session").await, 0, "{sql}");
+        assert_eq!(
+            database::count(&server.database(), "SELECT count(*) FROM stepup_session").await,
+            0,
+            "{sql}"
+        );
     }
 }
 
@@ -625,14 +719,20 @@ async fn a_mfa_26_a_callback_that_fails_denies() {
         assert!(response.touches_no_token(), "{path}");
     }
     let response = client.post("/login", login("row-1", PASSWORD)).await;
-    assert!(response.status >= 500 && response.touches_no_token(), "{response:?}");
+    assert!(
+        response.status >= 500 && response.touches_no_token(),
+        "{response:?}"
+    );
     assert!(site.user(ALICE).await.is_none(), "half an account was made");
 
     // Whom to tell of the enrolment cannot be found out: then nothing is enrolled.
     let site = Own::start_with(MemoryStore::new(), |builder| builder.directory(FailingDirectory)).await;
     let (mut alice, created, code) = site.asked(Mode::Cookie, ALICE, PHONE).await;
     let response = alice.consume(&created, &code).await;
-    assert!(response.status >= 500 && response.touches_no_token(), "{response:?}");
+    assert!(
+        response.status >= 500 && response.touches_no_token(),
+        "{response:?}"
+    );
     assert_eq!(alice.get("/secret").await.status, 403);
     assert!(site.user(ALICE).await.unwrap().summary.enrolled.is_empty());
 }
@@ -650,7 +750,12 @@ async fn a_mfa_26_a_rule_that_breaks_or_names_the_unknown_admits_nobody() {
     // A demand of factors that do not exist is never met, however much was completed.
     let user = UserId::from(alice.user_id());
     let unknown = [FactorId::new("retina")];
-    assert!(site.stepup.require_factors(&public(), &user, &unknown).await.unwrap());
+    assert!(
+        site.stepup
+            .require_factors(&public(), &user, &unknown)
+            .await
+            .unwrap()
+    );
     for _ in 0..2 {
         assert_eq!(alice.refresh().await.status, 200);
         assert_eq!(alice.payload()["st-mfa"]["v"], false);
@@ -676,9 +781,18 @@ async fn a_mfa_40_half_of_a_completion_is_none() {
         kind: IdentifierKind::Phone,
         value: PHONE.to_owned(),
     };
-    assert!(site.store.user_by_identifier(&public(), &phone).await.unwrap().is_none());
+    assert!(
+        site.store
+            .user_by_identifier(&public(), &phone)
+            .await
+            .unwrap()
+            .is_none()
+    );
     site.tick().await;
-    assert!(site.sent().await.iter().all(|message| message.code.is_some()), "a notice of nothing");
+    assert!(
+        site.sent().await.iter().all(|message| message.code.is_some()),
+        "a notice of nothing"
+    );
     // The account is not lost by it.
     site.moved(20);
     let created = alice.create_code(PHONE).await;
@@ -688,7 +802,14 @@ async fn a_mfa_40_half_of_a_completion_is_none() {
 
 // A-MFA-27, A-MFA-34, A-MFA-35: properties of the one function that decides
 
-const IDS: [&str; 6] = ["emailpassword", "external", "otp-phone", "totp", "webauthn", "retina"];
+const IDS: [&str; 6] = [
+    "emailpassword",
+    "external",
+    "otp-phone",
+    "totp",
+    "webauthn",
+    "retina",
+];
 
 fn factor() -> impl Strategy<Value = FactorId> {
     proptest::sample::select(&IDS[..]).prop_map(FactorId::from_static)
@@ -861,10 +982,29 @@ async fn a_mfa_34_two_factors_of_one_kind_are_one() {
 async fn a_mfa_35_an_empty_or_unknown_requirement_lifts_none() {
     let server = Server::start().await;
     enrolled(&server, ALICE, PHONE).await;
-    let alice = server.site.stepup.user_by_email(&public(), ALICE).await.unwrap().unwrap().id;
+    let alice = server
+        .site
+        .stepup
+        .user_by_email(&public(), ALICE)
+        .await
+        .unwrap()
+        .unwrap()
+        .id;
     let unknown = FactorId::new("retina");
-    for required in [vec![], vec![unknown.clone()], vec![unknown.clone(), FactorId::EMAIL_PASSWORD], vec![FactorId::OTP_PHONE, unknown]] {
-        assert!(server.site.stepup.require_factors(&public(), &alice, &required).await.unwrap());
+    for required in [
+        vec![],
+        vec![unknown.clone()],
+        vec![unknown.clone(), FactorId::EMAIL_PASSWORD],
+        vec![FactorId::OTP_PHONE, unknown],
+    ] {
+        assert!(
+            server
+                .site
+                .stepup
+                .require_factors(&public(), &alice, &required)
+                .await
+                .unwrap()
+        );
         let mut client = s1(&server, Mode::Header, ALICE).await;
         assert_eq!(client.payload()["st-mfa"]["v"], false, "{required:?}");
         assert_locked_out(&client).await;
@@ -887,7 +1027,14 @@ async fn a_mfa_31_sessions_from_before_the_enrolment_end_with_it() {
             assert_eq!(elsewhere.get(path).await.status, 401, "{path}");
             elsewhere = elsewhere.clone();
         }
-        let late = waiting.peek("POST", "/auth/signinup/code/consume", Some(&answer(&pending, &pending_code)), &[]).await;
+        let late = waiting
+            .peek(
+                "POST",
+                "/auth/signinup/code/consume",
+                Some(&answer(&pending, &pending_code)),
+                &[],
+            )
+            .await;
         assert_eq!(late.status, 401, "{late:?}");
         for old in [&mut elsewhere, &mut waiting] {
             let refused = old.refresh().await;
@@ -895,7 +1042,10 @@ async fn a_mfa_31_sessions_from_before_the_enrolment_end_with_it() {
             assert_eq!(refused.message(), "unauthorised");
         }
         assert_eq!(here.get("/api/secret").await.status, 200);
-        assert_eq!(database::count(&server.database(), "SELECT count(*) FROM stepup_session").await, 1);
+        assert_eq!(
+            database::count(&server.database(), "SELECT count(*) FROM stepup_session").await,
+            1
+        );
         let stored = "SELECT count(*) FROM stepup_credential WHERE kind = 'contact'";
         assert_eq!(database::count(&server.database(), stored).await, 1);
     }
@@ -917,7 +1067,11 @@ async fn a_mfa_32_no_account_is_linked_on_the_word_of_a_half_login() {
             let mut body = form(email, PASSWORD);
             body["shouldTryLinkingWithSessionUser"] = json!(true);
             let response = thief.peek("POST", path, Some(&body), &[]).await;
-            assert_eq!((response.status, response.status_field().as_str()), (200, status), "{response:?}");
+            assert_eq!(
+                (response.status, response.status_field().as_str()),
+                (200, status),
+                "{response:?}"
+            );
             assert!(response.touches_no_token());
             let response = server.client(mode).peek("POST", path, Some(&body), &[]).await;
             assert_eq!(response.status, 401, "{response:?}");
@@ -928,7 +1082,10 @@ async fn a_mfa_32_no_account_is_linked_on_the_word_of_a_half_login() {
         // Alice's phone on an account of Mallory's is Mallory's second factor, and no way to Alice.
         server.moved(700).await;
         let mut mallory = full(&server, mode, MALLORY, PHONE).await;
-        assert_eq!(mallory.get("/api/secret").await.json()["userId"], mallory.user_id().as_str());
+        assert_eq!(
+            mallory.get("/api/secret").await.json()["userId"],
+            mallory.user_id().as_str()
+        );
         assert_ne!(mallory.user_id(), thief.user_id());
         assert_locked_out(&s1(&server, mode, ALICE).await).await;
     }
@@ -957,7 +1114,9 @@ async fn a_mfa_36_a_second_factor_never_acts_as_a_first_one() {
                         body["shouldTryLinkingWithSessionUser"] = flag.clone();
                     }
                     let nobody = server.client(mode);
-                    let response = nobody.peek("POST", path, Some(&body), &[("fdi-version", version)]).await;
+                    let response = nobody
+                        .peek("POST", path, Some(&body), &[("fdi-version", version)])
+                        .await;
                     assert_eq!(response.status, 401, "{path} {flag:?} {version}: {response:?}");
                     assert_eq!(response.message(), "unauthorised");
                     assert!(response.touches_no_token());
@@ -971,11 +1130,21 @@ async fn a_mfa_36_a_second_factor_never_acts_as_a_first_one() {
         body["shouldTryLinkingWithSessionUser"] = json!(false);
         let (user, handle) = (alice.user_id(), alice.handle());
         let users = "SELECT count(*) FROM stepup_user";
-        let consumed = alice.call("POST", "/auth/signinup/code/consume", Some(body), &[("fdi-version", "1.17")]).await;
+        let consumed = alice
+            .call(
+                "POST",
+                "/auth/signinup/code/consume",
+                Some(body),
+                &[("fdi-version", "1.17")],
+            )
+            .await;
         assert_eq!(consumed.status_field(), "OK", "{consumed:?}");
         assert_eq!((alice.user_id(), alice.handle()), (user, handle));
         assert_eq!(database::count(&server.database(), users).await, 1);
-        assert_eq!(database::count(&server.database(), "SELECT count(*) FROM stepup_session").await, 1);
+        assert_eq!(
+            database::count(&server.database(), "SELECT count(*) FROM stepup_session").await,
+            1
+        );
     }
 }
 
@@ -992,19 +1161,29 @@ async fn a_mfa_37_no_version_mode_or_tenant_changes_a_decision() {
         let foreign = json!({ "phoneNumber": OTHER_PHONE });
         let stolen = answer(&created, &code);
         let mut tried = 0;
-        for version in ["1.16", "1.19", "2.0", "3.0", "3.1", "4.1", "4.2", "99.9", "0.0", "x", "-"] {
+        for version in [
+            "1.16", "1.19", "2.0", "3.0", "3.1", "4.1", "4.2", "99.9", "0.0", "x", "-",
+        ] {
             for auth in ["cookie", "header", "any", "nonsense", "-"] {
                 for rid in ["-", "anti-csrf", "passwordless", "session", "emailpassword"] {
                     let headers = [("fdi-version", version), ("st-auth-mode", auth), ("rid", rid)];
                     let at = format!("{mode:?} {headers:?}");
-                    let create = alice.peek("POST", "/auth/signinup/code", Some(&foreign), &headers).await;
+                    let create = alice
+                        .peek("POST", "/auth/signinup/code", Some(&foreign), &headers)
+                        .await;
                     assert_general(&create, &[PHONE]);
                     let secret = alice.peek("GET", "/api/secret", None, &headers).await;
                     assert_incomplete(&secret, &at);
                     let info = alice.peek("PUT", "/auth/mfa/info", None, &headers).await;
-                    assert_eq!(info.json()["factors"]["next"], json!(["otp-phone"]), "{at}: {info:?}");
+                    assert_eq!(
+                        info.json()["factors"]["next"],
+                        json!(["otp-phone"]),
+                        "{at}: {info:?}"
+                    );
                     let nobody = server.client(mode);
-                    let without = nobody.peek("POST", "/auth/signinup/code", Some(&foreign), &headers).await;
+                    let without = nobody
+                        .peek("POST", "/auth/signinup/code", Some(&foreign), &headers)
+                        .await;
                     assert_eq!(without.status, 401, "{at}");
                     tried += 1;
                 }
@@ -1014,10 +1193,22 @@ async fn a_mfa_37_no_version_mode_or_tenant_changes_a_decision() {
         for tenant in ["/public", "/t1", "/PUBLIC", "/%70ublic", "/public/public"] {
             let known = tenant == "/public";
             let path = |rest: &str| format!("/auth{tenant}{rest}");
-            let create = alice.peek("POST", &path("/signinup/code"), Some(&foreign), &[]).await;
-            assert_eq!(create.status, if known { 200 } else { 404 }, "{tenant}: {create:?}");
-            let consumed = mallory.peek("POST", &path("/signinup/code/consume"), Some(&stolen), &[]).await;
-            assert_eq!(consumed.status, if known { 200 } else { 404 }, "{tenant}: {consumed:?}");
+            let create = alice
+                .peek("POST", &path("/signinup/code"), Some(&foreign), &[])
+                .await;
+            assert_eq!(
+                create.status,
+                if known { 200 } else { 404 },
+                "{tenant}: {create:?}"
+            );
+            let consumed = mallory
+                .peek("POST", &path("/signinup/code/consume"), Some(&stolen), &[])
+                .await;
+            assert_eq!(
+                consumed.status,
+                if known { 200 } else { 404 },
+                "{tenant}: {consumed:?}"
+            );
             assert_ne!(consumed.status_field(), "OK");
         }
         still.holds(&server).await;
@@ -1044,7 +1235,11 @@ async fn a_mfa_38_removal_does_not_forget_the_failures() {
     assert_general(&again.consume(&created, &code).await, &[]);
     server.moved(31).await;
     let response = again.consume(&created, &wrong(&code)).await;
-    assert_eq!(response.status_field(), "INCORRECT_USER_INPUT_CODE_ERROR", "{response:?}");
+    assert_eq!(
+        response.status_field(),
+        "INCORRECT_USER_INPUT_CODE_ERROR",
+        "{response:?}"
+    );
     // The sixth failure of the account, not the first of the device: a minute now.
     server.moved(31).await;
     let throttled = again.consume(&created, &code).await;
@@ -1061,14 +1256,22 @@ async fn a_mfa_41_a_first_enrolment_is_told_to_the_owner_and_not_lost() {
     site.store.fail_verb("take_notices", When::Before);
     assert_eq!(thief.consume(&created, &code).await.status_field(), "OK");
     site.tick().await;
-    let told = |sent: &[stepup::delivery::Sent]| sent.iter().filter(|m| m.kind == "factor_added" && m.to == ALICE).count();
+    let told = |sent: &[stepup::delivery::Sent]| {
+        sent.iter()
+            .filter(|m| m.kind == "factor_added" && m.to == ALICE)
+            .count()
+    };
     assert_eq!(told(&site.sent().await), 0);
     site.store.heal();
     site.moved(10);
     site.tick().await;
     let sent = site.sent().await;
     assert_eq!(told(&sent), 1);
-    assert!(sent.iter().all(|m| m.code.is_some() || !m.body.contains(OTHER_PHONE)), "the number is told in full");
+    assert!(
+        sent.iter()
+            .all(|m| m.code.is_some() || !m.body.contains(OTHER_PHONE)),
+        "the number is told in full"
+    );
 
     // If the transaction fails, there is neither factor nor notice.
     let site = Own::start(FaultyStore::new(MemoryStore::new())).await;
@@ -1083,7 +1286,8 @@ async fn a_mfa_41_a_first_enrolment_is_told_to_the_owner_and_not_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_41_a_later_sign_in_cannot_enroll_where_only_the_sign_up_may() {
-    let demand = Policy::second_factor(any_of([FactorId::OTP_PHONE])).with_enrollment(EnrollmentMode::InSignUpSession);
+    let demand =
+        Policy::second_factor(any_of([FactorId::OTP_PHONE])).with_enrollment(EnrollmentMode::InSignUpSession);
     let site = Own::start_with(MemoryStore::new(), |builder| builder.policy(demand)).await;
     for mode in MODES {
         let email = format!("{mode:?}@example.com").to_lowercase();
@@ -1127,10 +1331,19 @@ async fn a_mfa_42_metadata_is_no_way_in() {
     enrolled(&server, ALICE, PHONE).await;
     let mut thief = s1(&server, Mode::Cookie, ALICE).await;
     let still = Still::of(&server).await;
-    for path in ["/auth/user/metadata", "/auth/usermetadata", "/auth/recipe/user/metadata", "/auth/public/user/metadata"] {
+    for path in [
+        "/auth/user/metadata",
+        "/auth/usermetadata",
+        "/auth/recipe/user/metadata",
+        "/auth/public/user/metadata",
+    ] {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             let body = json!({ "metadata": { "passwordlessUserId": "x" } });
-            assert_eq!(thief.call(method, path, Some(body), &[]).await.status, 404, "{method} {path}");
+            assert_eq!(
+                thief.call(method, path, Some(body), &[]).await.status,
+                404,
+                "{method} {path}"
+            );
         }
     }
     let stepup = &server.site.stepup;
@@ -1138,8 +1351,16 @@ async fn a_mfa_42_metadata_is_no_way_in() {
     let before = stepup.metadata(&public(), &alice).await.unwrap();
     for key in ["passwordlessUserId", "_supertokens"] {
         for value in [json!("x"), Value::Null, json!({ "requiredSecondaryFactors": [] })] {
-            let patch = serde_json::Map::from_iter([(key.to_owned(), value), ("colour".to_owned(), json!("red"))]);
-            assert!(stepup.merge_metadata(&public(), &alice, &patch).await.unwrap().is_err(), "{key}");
+            let patch =
+                serde_json::Map::from_iter([(key.to_owned(), value), ("colour".to_owned(), json!("red"))]);
+            assert!(
+                stepup
+                    .merge_metadata(&public(), &alice, &patch)
+                    .await
+                    .unwrap()
+                    .is_err(),
+                "{key}"
+            );
         }
     }
     assert!(stepup.clear_metadata(&public(), &alice).await.unwrap());
@@ -1154,7 +1375,17 @@ async fn a_mfa_42_metadata_is_no_way_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_43_an_external_factor_cannot_call_itself_one_of_ours() {
     let site = Own::start(MemoryStore::new()).await;
-    for name in ["otp-phone", "emailpassword", "totp", "webauthn", "recovery-code", "trusted-device", "", "a b", "otp-phone\u{0}"] {
+    for name in [
+        "otp-phone",
+        "emailpassword",
+        "totp",
+        "webauthn",
+        "recovery-code",
+        "trusted-device",
+        "",
+        "a b",
+        "otp-phone\u{0}",
+    ] {
         let user = format!("row of {name}");
         let mut body = login(&user, PASSWORD);
         body["factor"] = json!(name);
@@ -1162,7 +1393,10 @@ async fn a_mfa_43_an_external_factor_cannot_call_itself_one_of_ours() {
         let response = client.post("/login", body).await;
         assert_eq!(response.status, 500, "{name}: {response:?}");
         assert!(response.touches_no_token(), "{name}");
-        assert!(site.stepup.user(&public(), &user.into()).await.unwrap().is_none(), "{name}");
+        assert!(
+            site.stepup.user(&public(), &user.into()).await.unwrap().is_none(),
+            "{name}"
+        );
     }
 }
 
@@ -1183,13 +1417,22 @@ async fn a_mfa_43_who_is_disabled_or_gone_is_refused_and_who_is_unknown_begins_w
             let response = client.post("/login", login(user, PASSWORD)).await;
             assert_eq!(response.status, 403, "{response:?}");
             assert!(response.touches_no_token());
-            assert_eq!(site.stepup.sessions(&public(), &user.into()).await.unwrap().len(), 0);
+            assert_eq!(
+                site.stepup.sessions(&public(), &user.into()).await.unwrap().len(),
+                0
+            );
         }
         assert!(site.stepup.enable(&public(), &one).await.unwrap());
         site.logged_in(mode, "row-1").await;
         // A deleted user stays deleted.
         site.stepup.enable(&public(), &two).await.unwrap();
-        assert_eq!(site.client(mode).post("/login", login("row-2", PASSWORD)).await.status, 403);
+        assert_eq!(
+            site.client(mode)
+                .post("/login", login("row-2", PASSWORD))
+                .await
+                .status,
+            403
+        );
     }
 }
 
@@ -1210,25 +1453,44 @@ async fn a_mfa_43_a_flood_of_log_ins_meets_the_throttles_of_our_own() {
     // One budget per network: what our own sign-in used up is missing here.
     let site = Own::start(MemoryStore::new()).await;
     for n in 0..10 {
-        let response = site.client(Mode::Cookie).sign_in(&format!("nobody{n}@example.com")).await;
+        let response = site
+            .client(Mode::Cookie)
+            .sign_in(&format!("nobody{n}@example.com"))
+            .await;
         assert_eq!(response.status_field(), "WRONG_CREDENTIALS_ERROR");
     }
-    let refused = site.client(Mode::Cookie).post("/login", login("row-1", PASSWORD)).await;
+    let refused = site
+        .client(Mode::Cookie)
+        .post("/login", login("row-1", PASSWORD))
+        .await;
     assert_eq!(refused.status, 429, "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_43_a_page_of_another_origin_signs_nobody_in() {
     let site = Own::start(MemoryStore::new()).await;
-    for header in [("origin", "https://evil.test"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+    for header in [
+        ("origin", "https://evil.test"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
         for mode in MODES {
             let body = login("row-1", PASSWORD);
-            let response = site.client(mode).peek("POST", "/login", Some(&body), &[header]).await;
+            let response = site
+                .client(mode)
+                .peek("POST", "/login", Some(&body), &[header])
+                .await;
             assert_eq!(response.status, 403, "{header:?}: {response:?}");
             assert!(response.touches_no_token());
         }
     }
-    assert!(site.stepup.user(&public(), &"row-1".into()).await.unwrap().is_none());
+    assert!(
+        site.stepup
+            .user(&public(), &"row-1".into())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 // Rows beside the gate
@@ -1258,17 +1520,30 @@ async fn a_mfa_08_of_two_first_enrolments_one_wins_and_the_other_ends() {
                 assert_eq!(client.get("/api/secret").await.status, 200);
                 won.insert(name, ());
             } else {
-                assert!(response.status == 401 || response.status_field() == "RESTART_FLOW_ERROR", "{response:?}");
+                assert!(
+                    response.status == 401 || response.status_field() == "RESTART_FLOW_ERROR",
+                    "{response:?}"
+                );
                 assert_eq!(client.get("/api/secret").await.status, 401);
             }
         }
         assert_eq!(won.len(), 1, "{won:?}");
-        let stored = database::ask(&server.database(), "SELECT public FROM stepup_credential WHERE kind = 'contact'").await;
+        let stored = database::ask(
+            &server.database(),
+            "SELECT public FROM stepup_credential WHERE kind = 'contact'",
+        )
+        .await;
         assert_eq!(stored.len(), 1);
         let public: String = sqlx::Row::get(&stored[0], 0);
         assert!(public.contains(won.keys().next().unwrap()), "{public}");
         server.moved(10).await;
-        assert!(server.sent().await.iter().any(|m| m.kind == "factor_added" && m.to == BOB));
+        assert!(
+            server
+                .sent()
+                .await
+                .iter()
+                .any(|m| m.kind == "factor_added" && m.to == BOB)
+        );
     }
 }
 
@@ -1280,12 +1555,24 @@ async fn a_mfa_19_ids_of_other_things_name_no_challenge() {
     let (created, code) = asked(&server, &mut alice, PHONE).await;
     let still = Still::of(&server).await;
     let (handle, user) = (alice.handle(), alice.user_id());
-    for id in [handle.as_str(), user.as_str(), "1", "0", "", "../..", "' OR 1=1 --", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="] {
+    for id in [
+        handle.as_str(),
+        user.as_str(),
+        "1",
+        "0",
+        "",
+        "../..",
+        "' OR 1=1 --",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    ] {
         for field in ["deviceId", "preAuthSessionId"] {
             let mut body = answer(&created, &code);
             body[field] = json!(id);
             let response = alice.post("/auth/signinup/code/consume", body).await;
-            assert!(response.status == 400 || response.status_field() == "RESTART_FLOW_ERROR", "{id}: {response:?}");
+            assert!(
+                response.status == 400 || response.status_field() == "RESTART_FLOW_ERROR",
+                "{id}: {response:?}"
+            );
         }
     }
     still.holds(&server).await;
@@ -1310,7 +1597,9 @@ async fn a_mfa_28_factor_info_tells_a_user_of_itself_alone_and_raises_nothing() 
                 "phoneNumbers": { "otp-phone": [PHONE] },
             })
         );
-        let foreign = alice.peek("PUT", "/auth/mfa/info", None, &[("origin", "https://evil.test")]).await;
+        let foreign = alice
+            .peek("PUT", "/auth/mfa/info", None, &[("origin", "https://evil.test")])
+            .await;
         assert_eq!(foreign.status, 403, "{foreign:?}");
         still.holds(&server).await;
         assert_locked_out(&alice).await;
@@ -1326,8 +1615,20 @@ async fn a_mfa_29_steps_out_of_order_are_clean_errors() {
     let still = Still::of(&server).await;
     assert_restart(&alice.consume(&foreign, "000000").await);
     assert_restart(&alice.resend(&foreign).await);
-    assert_eq!(alice.post("/auth/signinup/code/consume", json!({ "userInputCode": "000000" })).await.status, 400);
-    assert_eq!(alice.post("/auth/signinup/code/resend", json!({})).await.status, 400);
+    assert_eq!(
+        alice
+            .post(
+                "/auth/signinup/code/consume",
+                json!({ "userInputCode": "000000" })
+            )
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        alice.post("/auth/signinup/code/resend", json!({})).await.status,
+        400
+    );
     still.holds(&server).await;
     assert_locked_out(&alice).await;
 }
@@ -1342,14 +1643,21 @@ async fn a_mfa_33_an_administrators_reset_ends_sessions_tells_the_user_and_asks_
         assert_eq!(alice.get("/api/secret").await.status, 401);
         server.moved(10).await;
         let sent = server.sent().await;
-        assert!(sent.iter().any(|m| m.kind == "factors_reset" && m.to == ALICE), "{:?}", sent.iter().map(|m| m.kind).collect::<Vec<_>>());
+        assert!(
+            sent.iter().any(|m| m.kind == "factors_reset" && m.to == ALICE),
+            "{:?}",
+            sent.iter().map(|m| m.kind).collect::<Vec<_>>()
+        );
         let mut again = s1(&server, mode, ALICE).await;
         assert_locked_out(&again).await;
         server.moved(200).await;
         assert_eq!(again.refresh().await.status, 200);
         server.moved(110).await;
         assert_general(&again.create_code(OTHER_PHONE).await, &[]);
-        s1(&server, mode, ALICE).await.complete(&server, OTHER_PHONE).await;
+        s1(&server, mode, ALICE)
+            .await
+            .complete(&server, OTHER_PHONE)
+            .await;
     }
 }
 
