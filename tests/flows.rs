@@ -17,6 +17,7 @@ use stepup_core::policy::{Policy, any_of};
 use stepup_core::record::JsonMap;
 use stepup_core::record::user::{Summary, User, UserState};
 use stepup_core::rule::Rule;
+use stepup_core::secret_file::SecretFile;
 use stepup_core::session::access::AccessClaims;
 use stepup_core::storage::UserStore;
 use stepup_core::storage::memory::MemoryStore;
@@ -132,6 +133,31 @@ impl Site {
     fn moved(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+#[tokio::test]
+async fn a_secret_is_made_by_itself_on_loopback_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.secret");
+    let build = async |api: &str| {
+        let app = AppInfo::new("Acme", api, "http://localhost:3000");
+        Stepup::builder(app, Arc::new(MemoryStore::new()), SecretFile::new(&path))
+            .background(BackgroundThread::start().unwrap())
+            .build()
+            .await
+            .map(drop)
+    };
+    let refused = build("https://api.acme.test").await.unwrap_err().to_string();
+    assert!(refused.contains("on loopback only"), "{refused}");
+    assert!(!path.exists(), "it was not even asked");
+    build("http://localhost:3000").await.unwrap();
+    assert!(path.exists());
+    std::fs::write(&path, "k1:short").unwrap();
+    let refused = build("http://localhost:3000").await.unwrap_err().to_string();
+    assert!(
+        refused.contains("app.secret") || refused.contains("k1"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ pub(crate) const CRATES: &[Row] = &[
     of("stepup-core",     &[],                            Not(&[HTTP, FRAMEWORKS, DATABASES, RUNTIMES])),
     of("stepup-oauth",    &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])),
     of("stepup-webauthn", &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])),
-    of("stepup-sqlx",     &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(STORAGE),
+    of("stepup-sqlx",     &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(DATABASE),
     of("stepup-redis",    &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(STORAGE),
     of("stepup-delivery", &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])).but_of_core(DELIVERY),
     of("stepup-wire",     &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
@@ -52,6 +52,11 @@ const FACADE: &[&str] = &[
 
 /// What a store may know of core: the traits it implements, and the records these speak of.
 const STORAGE: &[&str] = &["error", "evidence", "id", "record", "secret", "storage", "time"];
+
+/// What a crate of one kind of database may know: a store, and the directory that reads the application's own table.
+const DATABASE: &[&str] = &[
+    "delivery", "error", "evidence", "id", "record", "secret", "storage", "time",
+];
 
 /// What a delivery may know of core: the ports it stands behind, and what these speak of.
 const DELIVERY: &[&str] = &["background", "delivery", "error", "id", "secret", "time"];
@@ -112,7 +117,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("policy",             &["policy.rs", "rule.rs"]),
     ("policy as types",    &["require.rs"]),
     ("tools",              &["digest.rs", "json.rs", "keyring.rs"]),
-    ("throttles, keys",    &["limit.rs", "session/keys.rs"]),
+    ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs"]),
     ("access tokens",      &["session/access.rs"]),
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
     /* and sessions */       "session/mod.rs", "session/claim.rs", "session/refresh.rs", "session/revocation.rs",

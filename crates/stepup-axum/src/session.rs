@@ -7,6 +7,8 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use stepup_wire::core::error::Fault;
+use stepup_wire::core::flow::External;
+use stepup_wire::core::id::{SessionHandle, UserId};
 use stepup_wire::core::require::{Requirement, SitePolicy};
 use stepup_wire::{Guard, Refused, SignInError};
 
@@ -67,6 +69,33 @@ impl<S: Send + Sync, R: Requirement> FromRequestParts<S> for OptionalSession<R> 
 /// A sign-in by the application's own first factor, in a log-in handler of its own. The request's origin was judged.
 #[derive(Debug)]
 pub struct SignIn(pub stepup_wire::SignIn);
+
+impl SignIn {
+    /// Counts the try, before anything is compared. `identifier` is what the account is called, in normal form.
+    ///
+    /// # Errors
+    /// [`Rejection`]: 429, or 503 if nobody could count. Do not check the password.
+    pub async fn throttle(&mut self, identifier: &str) -> Result<(), Rejection> {
+        Ok(self.0.throttle(identifier).await?)
+    }
+
+    /// The first factor was wrong. What the client is told is the application's affair.
+    ///
+    /// # Errors
+    /// [`Rejection`]: nobody could count.
+    pub async fn failed(self) -> Result<(), Rejection> {
+        Ok(self.0.failed().await?)
+    }
+
+    /// The first factor was right: opens a session for `user`, which comes from the application's own row and never
+    /// from the request. The tokens go out with the response.
+    ///
+    /// # Errors
+    /// [`Rejection`]: the user is disabled or deleted, or the store failed. No session was opened.
+    pub async fn complete(self, user: &UserId, external: External) -> Result<SessionHandle, Rejection> {
+        Ok(self.0.complete(user, external).await?)
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for SignIn {
     type Rejection = Rejection;

@@ -91,6 +91,12 @@ impl<E: Into<Fault>> From<E> for BuildError {
     }
 }
 
+/// A sentence with what is behind it: whoever starts a server has to know which file cannot be read.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl Builder {
     pub(crate) fn new(app: AppInfo, store: Arc<dyn Storage>, secrets: Box<dyn Secrets>) -> Self {
         Self {
@@ -216,11 +222,17 @@ impl Builder {
                 self.app.clone()
             }
         };
-        let keyring = match Keyring::new(&*self.secrets) {
-            Ok(keyring) => Some(Arc::new(keyring)),
-            Err(weak) => {
-                problems.extend(weak.iter().map(ToString::to_string));
-                None
+        let keyring = if self.secrets.makes_its_own() && !app.is_loopback() {
+            // Not even asked, so that it makes none.
+            problems.push("a secret is made by itself on loopback only: configure one".to_owned());
+            None
+        } else {
+            match Keyring::new(&*self.secrets) {
+                Ok(keyring) => Some(Arc::new(keyring)),
+                Err(weak) => {
+                    problems.extend(weak.iter().map(|w| with_causes(w)));
+                    None
+                }
             }
         };
         let policy = self.policy.clone().unwrap_or_else(Policy::when_enrolled);

@@ -34,6 +34,12 @@ pub trait Secrets: Debug + Send + Sync + 'static {
     /// # Errors
     /// The source cannot be read. Nothing is started then.
     fn roots(&self) -> Result<Vec<Root>, Fault>;
+
+    /// Whether it makes a root by itself where it finds none. `build()` refuses such a source unless both domains are
+    /// loopback: a site that lost its secret must stop, and not go on with another one (threat A-SEC-16).
+    fn makes_its_own(&self) -> bool {
+        false
+    }
 }
 
 /// A root secret and its name.

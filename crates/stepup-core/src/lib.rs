@@ -29,6 +29,7 @@ pub mod record;
 pub mod require;
 pub mod rule;
 pub mod secret;
+pub mod secret_file;
 pub mod session;
 mod stepup;
 pub mod storage;

@@ -15,6 +15,7 @@
 mod challenge;
 mod counter;
 mod credential;
+mod directory;
 mod flows;
 mod key;
 mod migration;
@@ -24,6 +25,7 @@ mod row;
 mod session;
 mod user;
 
+pub use directory::Emails;
 pub use migration::{MIGRATIONS, MigrationFile};
 pub use pool::SqliteStore;
 pub use user::{UsersIn, users_in};

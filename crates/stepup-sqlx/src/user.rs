@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Sqlite, Transaction};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 use stepup_core::record::JsonMap;
-use stepup_core::record::user::{Identifier, Summary, User, UserState, merge};
+use stepup_core::record::user::{Changed, Identifier, Summary, User, UserState, merge};
 use stepup_core::storage::{Account, Stored, UserChange, UserStore};
 use stepup_core::time::Timestamp;
 
@@ -206,6 +206,18 @@ impl UsersIn<'_, '_> {
     /// The database failed.
     pub async fn delete(&mut self, tenant: &TenantId, id: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
         flows::delete(self.transaction, tenant, id).await
+    }
+
+    /// Writes that `what` has changed: the same words that `Stepup::user_changed` takes after the commit. Whether there
+    /// was such a user; one who never signed in is not known here.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn changed(&mut self, tenant: &TenantId, id: &UserId, what: Changed) -> Stored<bool> {
+        match what.state() {
+            Some(UserState::Deleted) => Ok(self.delete(tenant, id).await?.is_some()),
+            state => self.change(tenant, id, state).await,
+        }
     }
 
     async fn change(&mut self, tenant: &TenantId, id: &UserId, state: Option<UserState>) -> Stored<bool> {

@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use stepup_core::delivery::{Channel, UserDirectory};
 use stepup_core::error::StoreError;
 use stepup_core::id::{TenantId, UserId};
-use stepup_core::record::user::UserState;
+use stepup_core::record::user::{Changed, UserState};
 use stepup_core::storage::{Flows, UserStore};
 use stepup_core::time::Timestamp;
-use stepup_sqlx::{MIGRATIONS, SqliteStore, users_in};
+use stepup_sqlx::{Emails, MIGRATIONS, SqliteStore, users_in};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp::from_ms(1_760_000_000_000);
@@ -132,6 +133,71 @@ async fn users_of_the_application_are_committed_and_undone_with_its_own_rows() {
         store.user(&tenant, &id).await.unwrap().unwrap().state,
         UserState::Deleted
     );
+}
+
+#[tokio::test]
+async fn what_changed_is_written_in_the_applications_transaction_or_not_at_all() {
+    let (_folder, pool, store) = open().await;
+    store.migrate().await.unwrap();
+    let (tenant, id) = (TenantId::public(), UserId::new("ann"));
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let unknown = users_in(&mut tx).changed(&tenant, &id, Changed::Disabled).await;
+    assert!(!unknown.unwrap(), "nobody of that id");
+    users_in(&mut tx).create(&tenant, &id, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let cases = [
+        (Changed::Password, UserState::Live),
+        (Changed::Contact, UserState::Live),
+        (Changed::Disabled, UserState::Disabled),
+        (Changed::Password, UserState::Disabled),
+        (Changed::Enabled, UserState::Live),
+        (Changed::Deleted, UserState::Deleted),
+    ];
+    for (what, state) in cases {
+        let before = store.user(&tenant, &id).await.unwrap().unwrap();
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        assert!(users_in(&mut tx).changed(&tenant, &id, what).await.unwrap());
+        tx.rollback().await.unwrap();
+        assert_eq!(
+            store.user(&tenant, &id).await.unwrap().unwrap(),
+            before,
+            "{what:?}"
+        );
+
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        assert!(users_in(&mut tx).changed(&tenant, &id, what).await.unwrap());
+        tx.commit().await.unwrap();
+        let after = store.user(&tenant, &id).await.unwrap().unwrap();
+        assert_eq!(after.state, state, "{what:?}");
+        assert_ne!(
+            after.epoch, before.epoch,
+            "{what:?}: sessions and half-logins end"
+        );
+    }
+}
+
+#[tokio::test]
+async fn notices_go_to_the_addresses_of_the_applications_own_table() {
+    let (_folder, pool, _store) = open().await;
+    let table = "CREATE TABLE users (id TEXT, email TEXT);
+                 INSERT INTO users VALUES ('ann', 'ann@example.com'), ('bob', NULL), ('eve', 'eve@example.com')";
+    sqlx::raw_sql(table).execute(&pool).await.unwrap();
+    let directory = Emails::new(&pool, "SELECT email FROM users WHERE id = ?");
+    let contacts = async |id: &str| directory.contacts(&UserId::new(id)).await.unwrap();
+    assert_eq!(
+        contacts("ann").await,
+        [(Channel::Email, "ann@example.com".to_owned())]
+    );
+    assert_eq!(contacts("bob").await, [], "without an address");
+    assert_eq!(contacts("' OR 1=1 --").await, [], "unknown");
+}
+
+#[tokio::test]
+async fn a_directory_that_fails_says_so() {
+    let (_folder, pool, _store) = open().await;
+    let directory = Emails::new(&pool, "SELECT email FROM no_such_table WHERE id = ?");
+    assert!(directory.contacts(&UserId::new("ann")).await.is_err());
 }
 
 async fn open() -> (TempDir, SqlitePool, SqliteStore) {

@@ -55,7 +55,7 @@ impl Guard {
         self.wire
             .believe(parts, Act::Open, None)
             .map_err(|refusal| self.refuse(refusal))?;
-        let mode = transfer::mode_for_new(self.wire.rules().allowed, &parts.headers);
+        let mode = transfer::mode_for_own(self.wire.rules().allowed, &parts.headers);
         Ok(SignIn {
             caller: Caller {
                 tenant: TenantId::public(),

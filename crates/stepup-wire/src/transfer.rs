@@ -8,6 +8,7 @@ use std::fmt;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
+use crate::content::{self, Content};
 use crate::cookie::{self, Found, LEGACY, MAX_COOKIE, Names};
 
 /// The two ways.
@@ -72,6 +73,17 @@ pub fn mode_for_new(allowed: Allowed, headers: &HeaderMap) -> Mode {
         Allowed::Any => named(),
         Allowed::Header => Mode::Header,
         Allowed::Cookie => Mode::Cookie,
+    }
+}
+
+/// The same for a log-in handler of the application's own, which forms of its pages may reach by themselves: a form that
+/// names no mode gets cookies, since nobody is there to read a header.
+pub fn mode_for_own(allowed: Allowed, headers: &HeaderMap) -> Mode {
+    match allowed {
+        Allowed::Any if !headers.contains_key(AUTH_MODE) && content::of(headers) == Content::Form => {
+            Mode::Cookie
+        }
+        _ => mode_for_new(allowed, headers),
     }
 }
 

@@ -13,7 +13,9 @@ pub use answer::ConsumeOutcome;
 pub use code::{CodeRefusal, General, SentCode};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
 pub use session::{Checked, MergeError, RefreshOutcome};
-pub use user::{Changed, DerivedKey};
+pub use user::DerivedKey;
+
+pub use crate::record::user::Changed;
 
 use crate::id::TenantId;
 use crate::record::session::{Origin, Session};

@@ -9,24 +9,8 @@ use crate::flow::{account, session, upkeep};
 use crate::id::{FactorId, TenantId, UserId};
 use crate::parts::Parts;
 use crate::record::JsonMap;
-use crate::record::user::{User, UserState};
+use crate::record::user::{Changed, User, UserState};
 use crate::storage::UserChange;
-
-/// What the application changed by itself. Whatever it was, the user's sessions and half-logins end (R-SES-5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Changed {
-    /// The password, in the application's own table.
-    Password,
-    /// An address.
-    Contact,
-    /// The user may not sign in any more.
-    Disabled,
-    /// The user may sign in again.
-    Enabled,
-    /// The user is gone.
-    Deleted,
-}
 
 /// Applies a change. Whether there was such a user.
 pub(crate) async fn changed(
@@ -35,31 +19,21 @@ pub(crate) async fn changed(
     user: &UserId,
     what: Changed,
 ) -> Result<bool, Fault> {
-    let state = match what {
-        Changed::Deleted => return delete(parts, tenant, user).await,
-        Changed::Disabled => Some(UserState::Disabled),
-        Changed::Enabled => Some(UserState::Live),
-        Changed::Password | Changed::Contact => None,
-    };
+    if what == Changed::Deleted {
+        return delete(parts, tenant, user).await;
+    }
     let change = UserChange {
-        state,
+        state: what.state(),
         reset_factors: false,
         notices: Vec::new(),
     };
     let there = parts.store.change_user(tenant, user, &change).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
-    let reason = match what {
-        Changed::Password => "password",
-        Changed::Contact => "contact",
-        Changed::Disabled => "disabled",
-        Changed::Enabled => "enabled",
-        Changed::Deleted => "deleted",
-    };
     parts.record(
         &parts
             .event(EventKind::AccountChanged, Outcome::Noted)
             .of(tenant, user)
-            .because(reason),
+            .because(what.as_str()),
     );
     Ok(there)
 }

@@ -64,6 +64,45 @@ impl UserState {
     }
 }
 
+/// What the application changed of a user by itself. Whatever it was, the user's sessions and half-logins end (R-SES-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// The password, in the application's own table.
+    Password,
+    /// An address.
+    Contact,
+    /// The user may not sign in any more.
+    Disabled,
+    /// The user may sign in again.
+    Enabled,
+    /// The user is gone.
+    Deleted,
+}
+
+impl Changed {
+    /// The state that the user is in afterwards; none if it stays what it was.
+    pub const fn state(self) -> Option<UserState> {
+        match self {
+            Self::Password | Self::Contact => None,
+            Self::Disabled => Some(UserState::Disabled),
+            Self::Enabled => Some(UserState::Live),
+            Self::Deleted => Some(UserState::Deleted),
+        }
+    }
+
+    /// One word for events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Contact => "contact",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
 /// A way to sign in: the protocol's login method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Method {

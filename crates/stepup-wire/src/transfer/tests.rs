@@ -1,4 +1,4 @@
-use http::header::{COOKIE, HeaderValue};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
 
 use super::*;
 
@@ -292,6 +292,27 @@ fn a_new_session_is_in_headers_unless_cookies_are_asked_for() {
         assert_eq!(mode_for_new(Allowed::Any, &headers), mode, "{asked:?}");
         assert_eq!(mode_for_new(Allowed::Cookie, &headers), Mode::Cookie);
         assert_eq!(mode_for_new(Allowed::Header, &headers), Mode::Header);
+    }
+}
+
+#[test]
+fn a_form_at_a_log_in_of_the_applications_own_gets_cookies_unless_it_names_a_mode() {
+    const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+    for (kind, asked, mode) in [
+        (FORM, None, Mode::Cookie),
+        (FORM, Some("cookie"), Mode::Cookie),
+        (FORM, Some("header"), Mode::Header),
+        (FORM, Some("odd"), Mode::Header),
+        ("application/json", None, Mode::Header),
+        ("application/json", Some("cookie"), Mode::Cookie),
+        ("text/plain", None, Mode::Header),
+    ] {
+        let mut lines = vec![(CONTENT_TYPE, kind)];
+        lines.extend(asked.map(|asked| (AUTH_MODE, asked)));
+        let headers = headers(&lines);
+        assert_eq!(mode_for_own(Allowed::Any, &headers), mode, "{kind}, {asked:?}");
+        assert_eq!(mode_for_own(Allowed::Cookie, &headers), Mode::Cookie);
+        assert_eq!(mode_for_own(Allowed::Header, &headers), Mode::Header);
     }
 }
 
