@@ -279,6 +279,22 @@ async fn clm_01_a_reserved_claim_cannot_be_merged() {
 }
 
 #[tokio::test]
+async fn ses_02_a_merge_with_an_older_token_hands_out_no_better_one() {
+    for mode in MODES {
+        let site = Site::new().await;
+        let mut ann = site.signed_up(mode, "ann@acme.test").await;
+        let mut copy = ann.clone();
+        ann.second_factor(&site, PHONE).await;
+        assert_eq!(post(&site, &mut copy, "/merge").await.status, 422);
+        assert_eq!(copy.payload()["role"]["v"], json!(["admin"]));
+        assert_eq!(copy.payload()["st-mfa"]["v"], false);
+        assert_eq!(copy.payload()["2fa-completed"]["v"], false);
+        assert_eq!(get(&site, &mut copy, "/secret").await.status, 403);
+        assert_eq!(get(&site, &mut ann, "/secret").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_handler_can_end_its_session() {
     for mode in MODES {
         let site = Site::new().await;
