@@ -5,7 +5,7 @@
 //! curl -i localhost:3000/auth/signup -H 'content-type: application/json' -d '{"formFields":[{"id":"email","value":"ann@example.com"},{"id":"password","value":"a long enough one"}]}'
 //! ```
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -20,6 +20,8 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Color codes would only litter a file.
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,8 +42,13 @@ async fn run() -> Result<(), Vec<String>> {
     let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let site = Site::start(&settings, bound).await?;
-    // The first line on standard output, for whoever started us with port 0.
-    let said = writeln!(std::io::stdout(), "listening on http://{bound}");
+    // The first line on standard output is for whoever started us with port 0. The second is for a person: cookies and
+    // origins go by the host's name, so the page works under this address only.
+    let page = site.stepup.app().website_origin();
+    let said = writeln!(
+        std::io::stdout(),
+        "listening on http://{bound}\nopen {page} in a browser"
+    );
     said.map_err(|e| vec![format!("standard output: {e}")])?;
 
     let app = demo_axum::app(site.clone());

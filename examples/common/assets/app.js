@@ -33,10 +33,12 @@ async function send(method, path, body, rid = "anti-csrf") {
     throw new Unreachable();
   }
   learn(response.headers.get("front-token"));
+  const { status } = response;
+  const wait = Number(response.headers.get("retry-after"));
   try {
-    return { status: response.status, body: JSON.parse(text) ?? {} };
+    return { status, wait, body: JSON.parse(text) ?? {} };
   } catch {
-    return { status: response.status, body: { message: text || response.statusText } };
+    return { status, wait, body: { message: text || response.statusText } };
   }
 }
 
@@ -76,10 +78,17 @@ const isComplete = () => session?.claims["2fa-completed"]?.v === true;
 const failedClaims = (answer) => (answer.body.claimValidationErrors ?? []).map((error) => error.id);
 
 /** The sentence for an answer that has no place of its own on the page. */
-function explain({ status, body }) {
-  if (status === 200 && (body.message || body.reason)) return body.message ?? body.reason;
+function explain({ status, wait, body }) {
+  if (status === 200 && (body.message || body.reason)) return [body.message ?? body.reason, inWords(wait)].join(" ").trim();
   if (status === 503) return "The server cannot answer just now, so it refuses. Please try again in a moment.";
   return `The server refused: ${body.message ?? body.status ?? "it gave no reason"} (HTTP ${status}).`;
+}
+
+/** "Later" is no answer for a person: says how long, where the server says it in `Retry-After` (seconds). */
+function inWords(wait) {
+  if (!wait) return "";
+  const [count, unit] = wait < 90 ? [wait, "second"] : wait < 5400 ? [Math.ceil(wait / 60), "minute"] : [Math.ceil(wait / 3600), "hour"];
+  return `The wait is ${count} ${unit}${count === 1 ? "" : "s"}.`;
 }
 
 // ---------------------------------------------------------------- steps
@@ -87,7 +96,10 @@ function explain({ status, body }) {
 const titles = { door: "Sign in", phone: "Your phone", send: "Your phone", code: "Enter the code", inside: "You are in" };
 const appName = document.title;
 
-/** Shows one step and puts the focus on its heading, so that a screen reader says where we are. */
+/**
+ * Shows one step and puts the focus where the person goes on: into its first field, else on its heading. Either way a
+ * screen reader says where we are, because a step is a group that is named by its heading.
+ */
 function show(name, { problem = "", notice = "", focus = true } = {}) {
   let current;
   for (const step of document.querySelectorAll("[data-step]")) {
@@ -108,7 +120,7 @@ function show(name, { problem = "", notice = "", focus = true } = {}) {
   say("problem", problem);
   if (name !== "code") clearInterval(ticking);
   paint();
-  if (focus) current.querySelector("h2").focus();
+  if (focus) ([...current.querySelectorAll("input")].find((field) => field.checkVisibility()) ?? current.querySelector("h2")).focus();
 }
 
 function say(id, text) {
@@ -163,8 +175,8 @@ async function act(control, work) {
 
 function ended() {
   forget();
-  show("door", { problem: "Your session has ended, or the browser did not keep its cookie. Please sign in again." });
   chooseTab("in");
+  show("door", { problem: "Your session has ended, or the browser did not keep its cookie. Please sign in again." });
 }
 
 function unreachable() {
@@ -176,6 +188,8 @@ function unreachable() {
 function forget() {
   session = storedNumber = pending = null;
   keep(null);
+  // Whoever sits here next is not shown what was typed.
+  for (const form of document.forms) form.reset();
   paint();
 }
 
@@ -251,6 +265,9 @@ async function askForCode(number) {
   } else if (storedNumber) {
     show("send", { problem: explain(answer) });
   } else {
+    // Too long after the password no number will do; then the way on is to sign in again, not to correct the field.
+    const info = await factors();
+    if (info.body.status !== "OK") return stuck("Please sign in again", explain(info));
     fieldErrors([["phone", explain(answer)]]);
   }
 }
@@ -387,8 +404,8 @@ async function signOut() {
   }
   forget();
   $("answer").hidden = true;
-  show("door", { notice: "You are signed out." });
   chooseTab("in");
+  show("door", { notice: "You are signed out." });
 }
 
 // ---------------------------------------------------------------- the guarded routes
@@ -500,8 +517,9 @@ function chooseTab(which, focus = false) {
     $(`tab-${side}`).tabIndex = isChosen ? 0 : -1;
     $(`panel-${side}`).hidden = !isChosen;
   }
-  say("problem", focus ? "" : $("problem").textContent);
-  if (focus) $(`tab-${which}`).focus();
+  if (!focus) return;
+  say("problem", "");
+  $(`tab-${which}`).focus();
 }
 
 const onClick = (id, work) => $(id)?.addEventListener("click", (event) => act(event.currentTarget, work));

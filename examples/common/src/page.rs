@@ -193,19 +193,19 @@ fn flow(view: &PageView<'_>) -> String {
 <p id="notice" class="notice" role="status" hidden></p>
 <p id="problem" class="notice problem" role="alert" hidden></p>
 
-<div data-step="loading" data-stair="0">
-<h2 tabindex="-1">One moment</h2>
+<div data-step="loading" role="group" aria-labelledby="loading-title" data-stair="0">
+<h2 id="loading-title" tabindex="-1">One moment</h2>
 <p class="hint">Asking the server whether there is a session.</p>
 </div>
 
-<div data-step="offline" data-stair="0" hidden>
-<h2 tabindex="-1">The server cannot be reached</h2>
+<div data-step="offline" role="group" aria-labelledby="offline-title" data-stair="0" hidden>
+<h2 id="offline-title" tabindex="-1">The server cannot be reached</h2>
 <p>Is it still running? Nothing was lost: the session, if there is one, is kept by its cookies.</p>
 <button type="button" id="retry">Try again</button>
 </div>
 
-<div data-step="door" data-stair="1" hidden>
-<h2 tabindex="-1">First, a password</h2>
+<div data-step="door" role="group" aria-labelledby="door-title" data-stair="1" hidden>
+<h2 id="door-title" tabindex="-1">First, a password</h2>
 <div class="tabs" role="tablist" aria-label="Sign in or create an account">
 <button type="button" role="tab" id="tab-up" aria-controls="panel-up" aria-selected="true">Create account</button>
 <button type="button" role="tab" id="tab-in" aria-controls="panel-in" aria-selected="false" tabindex="-1">Sign in</button>
@@ -226,8 +226,8 @@ fn flow(view: &PageView<'_>) -> String {
 </div>
 </div>
 
-<div data-step="phone" data-stair="2" hidden>
-<h2 tabindex="-1">Second, your phone</h2>
+<div data-step="phone" role="group" aria-labelledby="phone-title" data-stair="2" hidden>
+<h2 id="phone-title" tabindex="-1">Second, your phone</h2>
 <p>The password is right, but it opens only half the door. Add a phone number: a code goes there at every sign-in.</p>
 <form id="phone-form" method="post" action="/" novalidate>
 {phone}
@@ -235,15 +235,15 @@ fn flow(view: &PageView<'_>) -> String {
 </form>
 </div>
 
-<div data-step="send" data-stair="2" hidden>
+<div data-step="send" role="group" aria-labelledby="send-title" data-stair="2" hidden>
 <h2 id="send-title" tabindex="-1">Second, your phone</h2>
 <p><span id="send-why"></span> The code goes to <b class="number"></b>.</p>
 <div class="row"><button type="button" id="send-code">Send the code</button>
 <button type="button" id="send-cancel" class="quiet" hidden>Not now</button></div>
 </div>
 
-<div data-step="code" data-stair="2" hidden>
-<h2 tabindex="-1">Enter the code</h2>
+<div data-step="code" role="group" aria-labelledby="code-title" data-stair="2" hidden>
+<h2 id="code-title" tabindex="-1">Enter the code</h2>
 <p>It was sent to <b class="number"></b> and works for five minutes.</p>
 {where_to_read}
 <form id="code-form" method="post" action="/" novalidate>
@@ -255,14 +255,14 @@ fn flow(view: &PageView<'_>) -> String {
 <button type="button" id="code-cancel" class="link" hidden>Not now</button></div>
 </div>
 
-<div data-step="stuck" data-stair="2" hidden>
+<div data-step="stuck" role="group" aria-labelledby="stuck-title" data-stair="2" hidden>
 <h2 id="stuck-title" tabindex="-1">Please sign in again</h2>
 <p id="stuck-why"></p>
 <button type="button" id="again">Sign in again</button>
 </div>
 
-<div data-step="inside" data-stair="3" hidden>
-<h2 tabindex="-1">You are in</h2>
+<div data-step="inside" role="group" aria-labelledby="inside-title" data-stair="3" hidden>
+<h2 id="inside-title" tabindex="-1">You are in</h2>
 <div id="vault" hidden>
 <p>Both factors are proved, so the server hands out what is behind <code>Session&lt;Require2fa&gt;</code>:</p>
 <p id="secret" class="secret"></p>

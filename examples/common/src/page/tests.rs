@@ -205,6 +205,22 @@ fn everything_the_script_asks_for_is_on_the_page() {
     }
 }
 
+/// The focus goes into a step's field, past its heading, which is then heard as the name of the group.
+#[test]
+fn every_step_is_a_group_named_by_its_heading() {
+    let page = page();
+    let tags = tags(&page);
+    for step in tags.iter().filter(|tag| tag.attributes.contains_key("data-step")) {
+        assert_eq!(step.value("role"), "group");
+        let heading = step.value("aria-labelledby");
+        assert!(
+            tags.iter()
+                .any(|tag| tag.name == "h2" && tag.value("id") == heading),
+            "{heading}"
+        );
+    }
+}
+
 #[test]
 fn without_script_no_form_is_shown_and_none_puts_a_password_in_the_address() {
     let page = page();
