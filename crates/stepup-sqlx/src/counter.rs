@@ -30,7 +30,8 @@ macro_rules! asked {
 /// refused a thousand times a second would otherwise hold up everybody who writes.
 ///
 /// A counter that is only looked at is written as it was, since `RETURNING` tells of written rows alone. The window
-/// of a curve (base not zero) begins anew with each count.
+/// of a curve (base not zero) begins anew with each count. Without a delay `closed_until` is 0, and not now, for which a
+/// node whose clock is behind would have to wait.
 const CHARGE: &str = concat!(
     asked!(),
     ", judged AS (
@@ -41,7 +42,7 @@ const CHARGE: &str = concat!(
         SELECT name, span,
             CASE WHEN kept AND base = 0 THEN since ELSE ?2 END AS since,
             counted AS tally,
-            CASE WHEN counted < free THEN ?2
+            CASE WHEN counted < free THEN 0
                  WHEN base > (cap >> min(counted - free, 62)) THEN ?2 + cap
                  ELSE ?2 + (base << min(counted - free, 62)) END AS closed_until
         FROM judged WHERE cost > 0

@@ -48,6 +48,10 @@ pub struct Ask {
 /// A window that never ends by itself: only success, or half a year of silence, clears a failure count.
 pub const ENDLESS: Duration = Duration::from_secs(180 * 24 * 3600);
 
+/// The end of a delay that there is none of. Not the moment of the count: a node whose clock is some milliseconds behind
+/// would have to wait for it.
+const NO_DELAY: Timestamp = Timestamp::from_ms(0);
+
 impl Ask {
     /// A plain window: at most `limit` counts in `window`.
     pub fn window(key: CounterKey, limit: u32, window: Duration) -> Self {
@@ -92,7 +96,7 @@ impl Ask {
         let fresh = Counter {
             since: now,
             count: 0,
-            until: now,
+            until: NO_DELAY,
             over_at: now,
         };
         let kept = counter.filter(|counter| now.since(counter.since) < self.window);
@@ -121,7 +125,7 @@ impl Ask {
         let until = if count >= self.free {
             now.plus(self.delay(count))
         } else {
-            now
+            NO_DELAY
         };
         Ok(Counter {
             since,
@@ -153,7 +157,7 @@ pub struct Counter {
     pub since: Timestamp,
     /// What was counted since then.
     pub count: u32,
-    /// Until when its delay lasts.
+    /// Until when its delay lasts; 0 without one.
     pub until: Timestamp,
     /// When window and delay are both over: it may be swept then.
     pub over_at: Timestamp,
@@ -201,7 +205,7 @@ mod tests {
         for _ in 0..14 {
             let next = ask.put_to(counter.as_ref(), now).unwrap();
             waits.push(next.until.since(now).as_secs());
-            now = next.until;
+            now = now.max(next.until);
             counter = Some(next);
         }
         assert_eq!(
@@ -243,6 +247,17 @@ mod tests {
         let window = Ask::window(CounterKey::new("k"), 1, secs(60));
         let one = window.put_to(None, T0).unwrap();
         assert_eq!(window.put_to(Some(&one), T0.minus(secs(10))), Err(secs(70)));
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_behind_waits_for_no_count_without_delay() {
+        let behind = T0.minus(Duration::from_millis(300));
+        let window = Ask::window(CounterKey::new("k"), 2, secs(60));
+        let one = window.put_to(None, T0).unwrap();
+        assert_eq!(window.put_to(Some(&one), behind).unwrap().count, 2);
+        let curve = Ask::curve(CounterKey::new("k"), 5, secs(30), secs(3600), 50);
+        let one = curve.put_to(None, T0).unwrap();
+        assert_eq!(curve.put_to(Some(&one), behind).unwrap().count, 2);
     }
 
     #[test]

@@ -156,6 +156,7 @@ sentences! { $
     one_counter_is_not_asked_twice
     racing_charges_over_several_counters_stay_together
     success_clears_counters_and_no_others
+    a_caller_whose_clock_is_behind_waits_for_no_delay_that_is_not_there
     a_counter_jumps_no_wait_when_the_clock_jumps_back
 
     // Keys and notices.

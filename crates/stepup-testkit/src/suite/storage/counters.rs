@@ -296,6 +296,14 @@ pub async fn success_clears_counters_and_no_others(store: Store) {
     }
 }
 
+/// Nodes share counters and not their clocks: a count that costs no delay closes nothing to the one that is behind.
+pub async fn a_caller_whose_clock_is_behind_waits_for_no_delay_that_is_not_there(store: Store) {
+    let asks = [window("w", 2), curve("c", 5, 9)];
+    charge(&store, &asks, NOW).await;
+    let behind = NOW.minus(Duration::from_millis(300));
+    assert_eq!(charge(&store, &asks, behind).await, Charge::Granted(vec![2, 2]));
+}
+
 /// Threat A-CLK-01: a wait gets longer then, never shorter.
 pub async fn a_counter_jumps_no_wait_when_the_clock_jumps_back(store: Store) {
     charge(&store, &[window("w", 1), curve("c", 1, 9)], NOW).await;
