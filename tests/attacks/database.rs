@@ -73,6 +73,19 @@ pub async fn dump(file: &std::path::Path) -> BTreeMap<String, Vec<String>> {
     tables
 }
 
+/// How many messages went out, once no notice is under way any more.
+async fn quiet(server: &Server) -> usize {
+    for _ in 0..1_000 {
+        server.site.stepup.tick().await;
+        let messages = server.sent().await.len();
+        if count(&server.database(), "SELECT count(*) FROM stepup_notice").await == 0 {
+            return messages;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("a notice is not delivered");
+}
+
 /// "No state change" (threat model §1.4): the tables but for failure counters, and the messages, as they were.
 pub struct Still {
     tables: BTreeMap<String, Vec<String>>,
@@ -81,7 +94,7 @@ pub struct Still {
 
 impl Still {
     pub async fn of(server: &Server) -> Self {
-        let messages = server.sent().await.len();
+        let messages = quiet(server).await;
         Self {
             tables: dump(&server.database()).await,
             messages,
@@ -89,7 +102,7 @@ impl Still {
     }
 
     pub async fn holds(&self, server: &Server) {
-        let messages = server.sent().await.len();
+        let messages = quiet(server).await;
         assert_eq!(messages, self.messages, "a message went out");
         let now = dump(&server.database()).await;
         for (table, rows) in &self.tables {
