@@ -22,6 +22,8 @@ mod expect;
 mod legacy;
 #[path = "attacks/own.rs"]
 mod own;
+#[path = "attacks/resources.rs"]
+mod resources;
 #[path = "attacks/second_factor.rs"]
 mod second_factor;
 #[path = "attacks/sessions.rs"]

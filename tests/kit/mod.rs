@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use demo_axum::serve::{Bounds, serve};
 use demo_common::{Settings, Site};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -84,7 +85,7 @@ impl Server {
         let site = Site::start(&settings, address).await.unwrap();
         let app = make(site.clone());
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+            serve(listener, app, Bounds::default(), std::future::pending())
                 .await
                 .unwrap();
         });

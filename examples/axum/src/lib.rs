@@ -5,11 +5,16 @@
     reason = "an answer that refuses is as large as one that grants"
 )]
 
+pub mod serve;
+
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -19,8 +24,16 @@ use demo_common::site::{NAME, Site};
 use stepup::axum::{AnySession, OptionalSession, Require2fa, Session};
 use tower_http::catch_panic::CatchPanicLayer;
 
+/// How long a client may take to send a body, and a handler to answer it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Everything that the demo serves.
 pub fn app(site: Site) -> Router {
+    app_within(site, PATIENCE)
+}
+
+/// The same with another patience.
+pub fn app_within(site: Site, patience: Duration) -> Router {
     // Guarded as a whole, instead of route by route.
     let layered = Router::new()
         .route("/layered/secret", get(layered))
@@ -43,6 +56,7 @@ pub fn app(site: Site) -> Router {
         .with_state(site.clone());
     routes
         .merge(stepup::axum::routes(&site.wire))
+        .layer(middleware::from_fn_with_state(patience, in_time))
         // Inside of ours: a handler that panics must not lose the cookies that are owed to its response.
         .layer(CatchPanicLayer::custom(panicked))
         // Outermost: cookies, headers and CORS, on every status.
@@ -143,6 +157,14 @@ async fn not_found() -> Response {
 
 async fn not_allowed() -> Response {
     error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+}
+
+/// Whoever drips a body byte by byte is told so, and hung up on.
+async fn in_time(State(patience): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(patience, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
+    }
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -6,9 +6,9 @@
 //! ```
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use demo_axum::serve::Bounds;
 use demo_common::{Settings, Site};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -52,9 +52,7 @@ async fn run() -> Result<(), Vec<String>> {
     said.map_err(|e| vec![format!("standard output: {e}")])?;
 
     let app = demo_axum::app(site.clone());
-    // The peer's address has to reach stepup, or all callers share one throttle.
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(interrupted())
+    demo_axum::serve::serve(listener, app, Bounds::default(), interrupted())
         .await
         .map_err(failed)?;
     // What was promised to be sent is sent.
