@@ -400,6 +400,53 @@ async fn a_otp_08_the_account_has_one_count_for_all_factors_beside_that_of_each(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_otp_07_the_owner_is_told_once_of_wrong_codes_after_the_right_password() {
+    let server = Server::start().await;
+    enrolled(&server, ALICE, PHONE).await;
+    let mut mallory = s1(&server, Mode::Header, ALICE).await;
+    let (created, code) = asked(&server, &mut mallory, PHONE).await;
+    let told = async || {
+        server.moved(1).await;
+        let sent = server.sent().await;
+        let told = sent.iter().filter(|m| m.kind == "factor_guessed");
+        told.map(|m| m.to.clone()).collect::<Vec<_>>()
+    };
+    for _ in 0..4 {
+        mallory.consume(&created, &wrong(&code)).await;
+    }
+    assert_eq!(told().await, Vec::<String>::new());
+    mallory.consume(&created, &wrong(&code)).await;
+    // By the other channel: the phone is what is being guessed at.
+    assert_eq!(told().await, [ALICE]);
+    server.moved(31).await;
+    mallory.consume(&created, &wrong(&code)).await;
+    assert_eq!(told().await, [ALICE], "a series is told of once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_otp_09_one_guess_at_each_of_many_accounts_ends_in_a_throttled_network() {
+    let server = Server::start().await;
+    enrolled(&server, ALICE, PHONE).await;
+    let mut alice = s1(&server, Mode::Cookie, ALICE).await;
+    let (created, code) = asked(&server, &mut alice, PHONE).await;
+    let mut others = Vec::new();
+    for n in 0..20 {
+        let mut other = server.client(Mode::Header);
+        let response = other.sign_up(&format!("user{n}@example.com")).await;
+        assert_eq!(response.status_field(), "OK", "{response:?}");
+        others.push(other);
+    }
+    for other in &mut others {
+        // To a challenge of somebody else: a guess like any other.
+        assert_eq!(other.consume(&created, &code).await.status_field(), RESTART);
+    }
+    assert_throttled(&others[0].consume(&created, &code).await);
+    assert_throttled(&alice.consume(&created, &code).await);
+    server.moved(61).await;
+    assert_eq!(alice.consume(&created, &code).await.status_field(), "OK");
+}
+
 // A-OTP-10, A-OTP-11: how long a code lives
 
 #[tokio::test(flavor = "multi_thread")]

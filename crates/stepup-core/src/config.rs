@@ -142,6 +142,10 @@ pub struct LimitConfig {
     pub scale: u32,
     /// Second-factor failures per account, for each kind of factor and for all together (NIST SP 800-63B-4 §3.2.2).
     pub second_factor: Curve,
+    /// Second-factor failures per network, over all accounts: who has many passwords guesses once at each.
+    pub second_factor_network: [Window; 2],
+    /// Second-factor failures of the whole site; at half of it there is an alarm.
+    pub second_factor_site: Window,
     /// Password failures per account and network.
     pub password: Curve,
     /// Password failures of an account after which a network without a live session of it gets
@@ -187,6 +191,8 @@ impl Default for LimitConfig {
                 cap: HOUR,
                 stop: 50,
             },
+            second_factor_network: [per(20, MINUTE), per(100, HOUR)],
+            second_factor_site: per(1_000, HOUR),
             password: Curve {
                 free: 5,
                 base: Duration::from_secs(1),

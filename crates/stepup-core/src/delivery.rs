@@ -96,6 +96,11 @@ pub enum NoticeKind {
         /// When.
         at: Timestamp,
     },
+    /// The first factor was right, and the second wrong again and again.
+    FactorGuessed {
+        /// When.
+        at: Timestamp,
+    },
     /// All second factors were removed by the site.
     FactorsReset {
         /// When.

@@ -76,6 +76,10 @@ pub enum EventKind {
     FactorEnrolled,
     /// `factor.reset`
     FactorReset,
+    /// `factor.guessed`: somebody with the right first factor fails at the second again and again
+    FactorGuessed,
+    /// `factor.alarm`: half of what the site stands of such failures is spent
+    FactorAlarm,
     /// `notice.delivered`
     NoticeDelivered,
     /// `notice.failed`
@@ -122,6 +126,8 @@ impl EventKind {
             Self::FactorCompleted => "factor.completed",
             Self::FactorEnrolled => "factor.enrolled",
             Self::FactorReset => "factor.reset",
+            Self::FactorGuessed => "factor.guessed",
+            Self::FactorAlarm => "factor.alarm",
             Self::NoticeDelivered => "notice.delivered",
             Self::NoticeFailed => "notice.failed",
             Self::DeliveryFailed => "delivery.failed",

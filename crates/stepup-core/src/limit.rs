@@ -119,6 +119,14 @@ impl Limits<'_> {
         ]
     }
 
+    /// Failures at second factors: per network over all accounts, and of the whole site (A-OTP-09). The site's is the
+    /// last.
+    pub(crate) fn second_factor_failed(&self, network: &str) -> Vec<Ask> {
+        let mut asks = self.near_all("2f-bad", network, &self.config.second_factor_network);
+        asks.push(self.window("2f-bad-all", &[], self.config.second_factor_site));
+        asks
+    }
+
     /// The second-factor counters of an account, for a reset that starts them anew.
     pub(crate) fn second_factor_keys(
         &self,
@@ -296,6 +304,7 @@ mod tests {
                 .split_off(2),
         );
         asks.extend(limits.second_factor(&tenant, &user, &FactorId::OTP_PHONE));
+        asks.extend(limits.second_factor_failed("192.0.2.1"));
         asks.extend(limits.sign_in("192.0.2.1", &["public", "user:u"]));
         asks.extend(limits.sign_up("192.0.2.1"));
         asks.extend(limits.exists("192.0.2.1"));

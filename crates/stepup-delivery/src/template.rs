@@ -51,6 +51,14 @@ pub fn text(message: &Message) -> Text {
                 body,
             }
         }
+        Content::Notice(NoticeKind::FactorGuessed { .. }) => Text {
+            kind: "factor_guessed",
+            subject: format!("Wrong codes at your {app} account"),
+            body: format!(
+                "Somebody gave the right password of your {app} account, and then wrong codes again and again. If that \
+                 was not you, change your password."
+            ),
+        },
         Content::Notice(NoticeKind::FactorsReset { .. }) => Text {
             kind: "factors_reset",
             subject: format!("The second factors of your {app} account were removed"),

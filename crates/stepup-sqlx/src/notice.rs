@@ -21,6 +21,12 @@ const INSERT: &str = "INSERT INTO stepup_notice (id, tenant, user_id, sealed, cr
 
 #[async_trait]
 impl NoticeStore for SqliteStore {
+    async fn add_notices(&self, notices: &[Notice]) -> Stored<()> {
+        let notices = notices.to_vec();
+        self.transact(move |connection| Box::pin(async move { insert(connection, &notices).await }))
+            .await
+    }
+
     async fn take_notices(&self, now: Timestamp, until: Timestamp, limit: u32) -> Stored<Vec<Notice>> {
         let statement = sqlx::query(TAKE)
             .bind(now.as_ms())

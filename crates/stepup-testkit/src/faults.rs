@@ -148,6 +148,7 @@ macro_rules! delegate {
         fn clear(keys: &[CounterKey]) -> ();
     } };
     (@NoticeStore $generics:tt $subject:tt) => { crate::faults::delegate! { @verbs NoticeStore $generics $subject;
+        fn add_notices(notices: &[Notice]) -> ();
         fn take_notices(now: Timestamp, until: Timestamp, limit: u32) -> Vec<Notice>;
         fn finish_notice(id: &NoticeId) -> ();
     } };

@@ -16,7 +16,7 @@ use crate::id::CredentialId;
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::Answer;
-use crate::record::counter::CounterKey;
+use crate::record::counter::{Ask, CounterKey};
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::Class;
 use crate::record::user::{Enrolled, Summary};
@@ -89,15 +89,30 @@ pub(crate) async fn consume(
     let now = parts.now();
     let limits = account::limits(parts);
     let charged = limits.second_factor(&user.tenant, &user.id, &FACTOR);
-    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &charged, now).await? {
-        note(EventKind::Throttled, Outcome::Refused, "second_factor");
-        return refused(CodeRefusal::General(General::Throttled(retry_after)));
-    }
+    let mut asks = charged.to_vec();
+    asks.extend(
+        limits
+            .second_factor_failed(&caller.origin.network)
+            .into_iter()
+            .map(Ask::look),
+    );
+    let failures = match limit::ask(&*parts.store, &asks, now).await? {
+        Leave::Granted(counts) => counts.get(ALL_KINDS).copied().unwrap_or(u32::MAX),
+        Leave::Refused { retry_after, index } => {
+            let reason = match index {
+                0 | ALL_KINDS => "second_factor",
+                _ => "second_factor_network",
+            };
+            note(EventKind::Throttled, Outcome::Refused, reason);
+            return refused(CodeRefusal::General(General::Throttled(retry_after)));
+        }
+    };
     let binding = binding(&checked);
     let challenge = match own_challenge(&checked, &binding) {
         Ok(challenge) => challenge,
         Err(refusal) => {
             note(EventKind::CodeAnswered, Outcome::Refused, "no_such_challenge");
+            failed(parts, caller, &checked, failures).await?;
             return refused(refusal);
         }
     };
@@ -113,11 +128,14 @@ pub(crate) async fn consume(
         Vec::new()
     };
     let max = challenge.max_failures;
-    match parts
+    let answer = parts
         .store
         .answer(&user.tenant, &id, &binding, &macs, now)
-        .await?
-    {
+        .await?;
+    if answer != Answer::Right {
+        failed(parts, caller, &checked, failures).await?;
+    }
+    match answer {
         Answer::Gone => {
             note(EventKind::CodeAnswered, Outcome::Refused, "gone");
             refused(CodeRefusal::Restart)
@@ -140,6 +158,42 @@ pub(crate) async fn consume(
             complete(parts, caller, access, &checked, &destination, keys).await
         }
     }
+}
+
+/// What follows from an answer that was not right: the network and the site count it, and the user is told once of a
+/// series of them (R-MFA-10). `failures` is the account's count, this one included.
+async fn failed(parts: &Parts, caller: &Caller, checked: &Checked, failures: u32) -> Result<(), Fault> {
+    let (user, now) = (&checked.look.user, parts.now());
+    let config = &parts.config.limits;
+    let event = |kind| {
+        let event = parts.event(kind, Outcome::Noted).with_factor(&FACTOR);
+        event.from_network(&caller.origin.network)
+    };
+    let asks = account::limits(parts).second_factor_failed(&caller.origin.network);
+    // Refused means full, and full is what it was to become.
+    if let Leave::Granted(counts) = limit::ask(&*parts.store, &asks, now).await? {
+        let half = config
+            .second_factor_site
+            .count
+            .saturating_mul(config.scale)
+            .div_ceil(2);
+        if counts.last() == Some(&half) {
+            parts.record(&event(EventKind::FactorAlarm).because("half_of_the_site_budget"));
+        }
+    }
+    if failures == config.second_factor.free.saturating_mul(config.scale) {
+        // The number itself may be in the wrong hands, or a thief's: it is not where the user is told.
+        let own = match contact(checked) {
+            Contact::Enrolled(own) => Some(own),
+            Contact::None | Contact::Lost => None,
+        };
+        let kind = NoticeKind::FactorGuessed { at: now };
+        let notices = upkeep::notices(parts, user, &kind, own.as_deref()).await?;
+        parts.store.add_notices(&notices).await?;
+        parts.record(&event(EventKind::FactorGuessed).of(&user.tenant, &user.id));
+        upkeep::wake(parts);
+    }
+    Ok(())
 }
 
 /// Records the completed factor with all that follows from it, in one transaction.
@@ -293,3 +347,6 @@ async fn enrollment(
         end_others: true,
     })
 }
+
+/// Where the charge of an answer asks for the account's failures at all kinds of factors.
+const ALL_KINDS: usize = 1;

@@ -369,6 +369,19 @@ impl CounterStore for MemoryStore {
 
 #[async_trait]
 impl NoticeStore for MemoryStore {
+    async fn add_notices(&self, notices: &[Notice]) -> Stored<()> {
+        let mut tables = self.tables();
+        if notices
+            .iter()
+            .any(|notice| tables.notices.contains_key(&notice.id))
+        {
+            return Err(StoreError::Conflict("notice id"));
+        }
+        let rows = notices.iter().map(|notice| (notice.id.clone(), notice.clone()));
+        tables.notices.extend(rows);
+        Ok(())
+    }
+
     async fn take_notices(&self, now: Timestamp, until: Timestamp, limit: u32) -> Stored<Vec<Notice>> {
         let mut tables = self.tables();
         let mut due: Vec<_> = tables.notices.values_mut().filter(|n| n.due_at <= now).collect();

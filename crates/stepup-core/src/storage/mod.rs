@@ -149,6 +149,10 @@ pub trait CounterStore: Send + Sync + 'static {
 /// Keeps notices until they are delivered.
 #[async_trait]
 pub trait NoticeStore: Send + Sync + 'static {
+    /// Adds notices of which no other verb is the cause, all or none. Their ids are fresh, so a clash is a
+    /// [`StoreError::Conflict`].
+    async fn add_notices(&self, notices: &[Notice]) -> Stored<()>;
+
     /// Takes up to `limit` notices that are due: moves their `due_at` to `until`, counts the try, and returns them
     /// as they now are. Two callers never take the same one.
     async fn take_notices(&self, now: Timestamp, until: Timestamp, limit: u32) -> Stored<Vec<Notice>>;

@@ -164,6 +164,7 @@ sentences! { $
     of_many_signing_keys_for_one_slot_one_is_kept
     signing_keys_are_listed_newest_first_and_dropped_when_they_verify_no_more
     a_secret_check_is_written_once
+    notices_are_added_all_or_none
     a_notice_is_taken_by_one_caller_only
     a_notice_comes_due_again_until_it_is_finished
 

@@ -85,6 +85,18 @@ pub async fn a_secret_check_is_written_once(store: Store) {
     assert_eq!(kept, [("k1".into(), code(1)), ("k2".into(), code(2))]);
 }
 
+/// What is to be told is told whole.
+pub async fn notices_are_added_all_or_none(store: Store) {
+    let ann = with_user(&store, "ann").await;
+    store.add_notices(&[notice(&ann, "n1", NOW)]).await.unwrap();
+    let clash = [notice(&ann, "n2", NOW), notice(&ann, "n1", NOW)];
+    let told = store.add_notices(&clash).await;
+    assert!(matches!(told, Err(StoreError::Conflict(_))));
+    let taken = store.take_notices(NOW, NOW.plus(MINUTE), 9).await.unwrap();
+    let ids: Vec<&str> = taken.iter().map(|notice| notice.id.as_str()).collect();
+    assert_eq!(ids, ["n1"]);
+}
+
 /// Two nodes that drain at once send each message once.
 pub async fn a_notice_is_taken_by_one_caller_only(store: Store) {
     let ann = with_user(&store, "ann").await;
