@@ -1,9 +1,6 @@
 //! stepup, put together from the settings.
 
-use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +11,11 @@ use stepup::session::claim::ClaimSource;
 use stepup::sqlite::SqliteStore;
 use stepup::storage::Storage;
 use stepup::storage::memory::MemoryStore;
+use stepup::wire::core::entropy::OsEntropy;
+use stepup::wire::core::error::Fault;
+use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
-use stepup::{AppInfo, Countries, Password, Passwordless, Policy, SecretList, Stepup, any_of};
+use stepup::{AppInfo, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, any_of};
 
 use crate::clock::DemoClock;
 use crate::settings::Settings;
@@ -60,7 +60,7 @@ impl Site {
         }
 
         let store = store(settings).await.map_err(|problem| vec![problem])?;
-        let secrets = secrets(settings, local).map_err(|problem| vec![problem])?;
+        let secrets = Keys::of(settings, local).map_err(|problem| vec![problem])?;
         let clock = DemoClock::default();
         let outbox = Outbox::new();
         // Codes are printed for whoever sits in front of the console, and kept for the page's drawer.
@@ -155,43 +155,42 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// The key material: from the environment, or made at the first start and kept beside the database's file.
-fn secrets(settings: &Settings, local: bool) -> Result<SecretList, String> {
-    if let Some(list) = &settings.secret {
-        return SecretList::parse(list).map_err(|e| format!("STEPUP_SECRET: {e}"));
-    }
-    if !local {
-        return Err("STEPUP_SECRET is needed: one is made by itself on loopback only".to_owned());
-    }
-    let Some(file) = settings.database_file() else {
-        return made().map(|(list, _)| list);
-    };
-    let path = file.with_extension("secret");
-    match fs::read_to_string(&path) {
-        Ok(text) => SecretList::parse(text.trim()).map_err(|e| format!("{}: {e}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let (list, text) = made()?;
-            keep(&path, &text).map_err(|e| format!("{}: {e}", path.display()))?;
-            Ok(list)
+#[derive(Debug)]
+enum Keys {
+    Given(SecretList),
+    Kept(SecretFile),
+}
+
+impl Keys {
+    fn of(settings: &Settings, local: bool) -> Result<Self, String> {
+        match (&settings.secret, settings.database_file()) {
+            (Some(list), _) => SecretList::parse(list)
+                .map(Self::Given)
+                .map_err(|e| format!("STEPUP_SECRET: {e}")),
+            // Loopback domains are not enough: the listener may be everybody's.
+            (None, _) if !local => {
+                Err("STEPUP_SECRET is needed: one is made by itself on loopback only".to_owned())
+            }
+            (None, Some(file)) => Ok(Self::Kept(SecretFile::beside(file))),
+            // Nothing outlives the process, so its secret need not.
+            (None, None) => Root::random("k1".into(), &OsEntropy)
+                .map(|root| Self::Given(SecretList::new(vec![root])))
+                .map_err(|e| e.to_string()),
         }
-        Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
-fn made() -> Result<(SecretList, String), String> {
-    let root =
-        stepup::wire::core::keyring::Root::random("k1".into(), &stepup::wire::core::entropy::OsEntropy)
-            .map_err(|e| e.to_string())?;
-    let list = SecretList::new(vec![root]);
-    let text = list.to_text().expose().clone();
-    Ok((list, text))
-}
+impl Secrets for Keys {
+    fn roots(&self) -> Result<Vec<Root>, Fault> {
+        match self {
+            Self::Given(list) => list.roots(),
+            Self::Kept(file) => file.roots(),
+        }
+    }
 
-fn keep(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    fn makes_its_own(&self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
 }
 
 /// A claim of the application's own: what a user may do here.
