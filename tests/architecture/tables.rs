@@ -116,7 +116,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     // Pure judgements of records; sessions and flows ask them.
     ("policy",             &["policy.rs", "rule.rs"]),
     ("policy as types",    &["require.rs"]),
-    ("tools",              &["digest.rs", "json.rs", "keyring.rs"]),
+    ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/signature.rs"]),
     ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs"]),
     ("access tokens",      &["session/access.rs"]),
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",

@@ -11,19 +11,14 @@
 
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Once, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
-};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use zeroize::Zeroizing;
 
+use super::signature::{KeyPair, MAX_SIGNATURE};
 use crate::config::SessionConfig;
 use crate::entropy::Entropy;
 use crate::error::{Fault, StoreError};
@@ -34,6 +29,8 @@ use crate::secret::Secret;
 use crate::storage::KeyStore;
 use crate::time::{Timestamp, millis};
 
+pub use super::signature::SigningAlgorithm;
+
 /// How often the store is asked for keys that other nodes made.
 pub const POLL_EVERY: Duration = Duration::from_secs(60);
 
@@ -42,54 +39,6 @@ pub const PUBLISH_BEFORE: Duration = Duration::from_secs(15 * 60);
 
 /// The shortest time between two polls that unknown key ids ask for.
 pub const EARLY_POLL_EVERY: Duration = Duration::from_secs(10);
-
-/// How access tokens are signed. Verification knows only this one: the header of a token never chooses (R-TOK-1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum SigningAlgorithm {
-    /// ECDSA over P-256 with SHA-256.
-    #[default]
-    Es256,
-    /// RSA of 3072 bits, PKCS #1 v1.5, SHA-256: for verifiers that read nothing else. Signing costs 25 times as much.
-    Rs256,
-    /// Ed25519.
-    EdDsa,
-}
-
-impl SigningAlgorithm {
-    /// The name in headers, key sets and the store.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
-    /// Bytes of a signature.
-    pub const fn signature_bytes(self) -> usize {
-        match self {
-            Self::Es256 | Self::EdDsa => 64,
-            Self::Rs256 => 384,
-        }
-    }
-
-    const fn jwa(self) -> Algorithm {
-        match self {
-            Self::Es256 => Algorithm::ES256,
-            Self::Rs256 => Algorithm::RS256,
-            Self::EdDsa => Algorithm::EdDSA,
-        }
-    }
-
-    /// Keeps the slots of two algorithms apart, so that a change of the setting finds its interval free.
-    const fn lane(self) -> i64 {
-        match self {
-            Self::Es256 => 0,
-            Self::Rs256 => 1,
-            Self::EdDsa => 2,
-        }
-    }
-}
 
 /// The signing keys of a site, as this process knows them.
 pub struct SigningKeys {
@@ -117,7 +66,6 @@ impl SigningKeys {
         config: &SessionConfig,
         now: Timestamp,
     ) -> Result<Self, Fault> {
-        install_provider();
         let keys = Self {
             store,
             keyring,
@@ -227,9 +175,9 @@ impl SigningKeys {
         token.push_str(&key.header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims_json, &mut token);
-        let signature = Zeroizing::new(key.sign(token.as_bytes())?);
+        let signature = key.sign(token.as_bytes())?;
         token.push('.');
-        token.push_str(&signature);
+        URL_SAFE_NO_PAD.encode_string(&*signature, &mut token);
         Ok(SignedToken {
             token: Secret::new(std::mem::take(&mut *token)),
             kid: key.id.clone(),
@@ -272,7 +220,7 @@ impl SigningKeys {
     #[cfg(test)]
     pub(super) fn sign_anything(&self, message: &str, now: Timestamp) -> String {
         let key = self.with_known(|known| known.signer(&self.schedule, now).cloned());
-        key.unwrap().sign(message.as_bytes()).unwrap()
+        URL_SAFE_NO_PAD.encode(&*key.unwrap().sign(message.as_bytes()).unwrap())
     }
 
     fn with_known<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
@@ -415,7 +363,7 @@ impl Schedule {
             verifies_until: signs_until.plus(self.overlap),
             slot: number.saturating_mul(LANES).saturating_add(self.algorithm.lane()),
         };
-        let private = generate(self.algorithm)?;
+        let private = KeyPair::generate(self.algorithm)?;
         record.sealed = keyring.seal(&place(&record).parts(), &private, entropy)?;
         Ok(record)
     }
@@ -453,8 +401,7 @@ pub(super) struct SigningKey {
     header: String,
     /// Its entry in the key set.
     jwk: String,
-    private: EncodingKey,
-    public: DecodingKey,
+    pair: KeyPair,
 }
 
 impl SigningKey {
@@ -467,7 +414,7 @@ impl SigningKey {
             return Err(Fault::Key("a signing key has a malformed id"));
         }
         let pkcs8 = keyring.open(&place(record).parts(), &record.sealed)?;
-        let pair = parse(algorithm, &pkcs8).ok_or(Fault::Key("a signing key does not parse"))?;
+        let pair = KeyPair::parse(algorithm, &pkcs8).ok_or(Fault::Key("a signing key does not parse"))?;
         let (kid, alg) = (&record.id, algorithm.name());
         let key = Self {
             id: kid.clone(),
@@ -481,22 +428,23 @@ impl SigningKey {
             )),
             jwk: format!(
                 r#"{{"kty":"{}","kid":"{kid}",{},"alg":"{alg}","use":"sig"}}"#,
-                pair.kty, pair.members
+                pair.key_type(),
+                pair.members()
             ),
-            private: pair.private,
-            public: pair.public,
+            pair,
         };
         // A key pair whose halves do not match would issue tokens that nobody accepts.
         let probe = key.sign(b"probe")?;
-        if !key.verify(&probe, b"probe") {
+        if !key.pair.verify(&probe, b"probe") {
             return Err(Fault::Key("a signing key does not verify what it signed"));
         }
         Ok(key)
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Result<String, Fault> {
-        crypto::sign(message, &self.private, self.algorithm.jwa())
-            .map_err(|_| Fault::Key("a signature could not be made"))
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        self.pair
+            .sign(message)
+            .ok_or(Fault::Key("a signature could not be made"))
     }
 
     /// Whether `signature`, in base64url, is this key's over `message`.
@@ -504,8 +452,11 @@ impl SigningKey {
         // Only the one spelling that we issue: no padding, no other alphabet, no trailing bits (threat A-TOK-08).
         let mut bytes = [0; MAX_SIGNATURE];
         let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes);
-        length.is_ok_and(|length| length == self.algorithm.signature_bytes())
-            && crypto::verify(signature, message, &self.public, self.algorithm.jwa()).unwrap_or(false)
+        length
+            .ok()
+            .filter(|length| *length == self.algorithm.signature_bytes())
+            .and_then(|length| bytes.get(..length))
+            .is_some_and(|signature| self.pair.verify(signature, message))
     }
 }
 
@@ -550,119 +501,9 @@ pub(super) fn is_kid(kid: &str) -> bool {
     })
 }
 
-struct Pair {
-    private: EncodingKey,
-    public: DecodingKey,
-    /// The key's type, and the members that are its public part (RFC 7518 §6, RFC 8037 §2).
-    kty: &'static str,
-    members: String,
-}
-
-/// Makes a private key, in PKCS #8.
-fn generate(algorithm: SigningAlgorithm) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let failed = |_| Fault::Key("a signing key could not be made");
-    let document = match algorithm {
-        SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .and_then(|pair| pair.to_pkcs8v1())
-            .map_err(failed)?
-            .as_ref()
-            .to_vec(),
-        SigningAlgorithm::EdDsa => Ed25519KeyPair::generate()
-            .and_then(|pair| pair.to_pkcs8())
-            .map_err(failed)?
-            .as_ref()
-            .to_vec(),
-        SigningAlgorithm::Rs256 => {
-            let pair = RsaKeyPair::generate(KeySize::Rsa3072).map_err(failed)?;
-            AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
-                .map_err(failed)?
-                .as_ref()
-                .to_vec()
-        }
-    };
-    Ok(Zeroizing::new(document))
-}
-
-fn parse(algorithm: SigningAlgorithm, pkcs8: &[u8]) -> Option<Pair> {
-    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    match algorithm {
-        SigningAlgorithm::Es256 => {
-            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
-            let point = pair.public_key().as_ref();
-            // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
-            let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
-            Some(Pair {
-                private: EncodingKey::from_ec_der(pkcs8),
-                public: DecodingKey::from_ec_der(point),
-                kty: "EC",
-                members: format!(r#""crv":"P-256","x":"{}","y":"{}""#, text(x), text(y)),
-            })
-        }
-        SigningAlgorithm::EdDsa => {
-            let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
-            let point = pair.public_key().as_ref();
-            Some(Pair {
-                private: EncodingKey::from_ed_der(pkcs8),
-                public: DecodingKey::from_ed_der(point),
-                kty: "OKP",
-                members: format!(r#""crv":"Ed25519","x":"{}""#, text(point)),
-            })
-        }
-        SigningAlgorithm::Rs256 => {
-            let pair = RsaKeyPair::from_pkcs8(pkcs8).ok()?;
-            let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
-            let (n, e) = (
-                n.big_endian_without_leading_zero(),
-                e.big_endian_without_leading_zero(),
-            );
-            Some(Pair {
-                private: EncodingKey::from_rsa_der(pkcs1(pkcs8)?),
-                public: DecodingKey::from_rsa_raw_components(n, e),
-                kty: "RSA",
-                members: format!(r#""n":"{}","e":"{}""#, text(n), text(e)),
-            })
-        }
-    }
-}
-
-/// The `RSAPrivateKey` (RFC 8017 §A.1.2) inside a PKCS #8 document (RFC 5958 §2): the form that the signer reads.
-fn pkcs1(pkcs8: &[u8]) -> Option<&[u8]> {
-    let (body, _) = element(0x30, pkcs8)?;
-    let (_, rest) = element(0x02, body)?;
-    let (_, rest) = element(0x30, rest)?;
-    Some(element(0x04, rest)?.0)
-}
-
-/// The content of a DER element, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&[found, length], rest) = der.split_first_chunk::<2>()?;
-    if found != tag {
-        return None;
-    }
-    let (length, rest) = if length < 0x80 {
-        (usize::from(length), rest)
-    } else {
-        let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-        let length = digits.iter().try_fold(0_usize, |sum, digit| {
-            sum.checked_mul(256)?.checked_add(usize::from(*digit))
-        })?;
-        (length, rest)
-    };
-    rest.split_at_checked(length)
-}
-
 fn write_jwks<'a>(keys: impl Iterator<Item = &'a SigningKey>) -> Arc<str> {
     let entries: Vec<&str> = keys.map(|key| key.jwk.as_str()).collect();
     format!(r#"{{"keys":[{}]}}"#, entries.join(",")).into()
-}
-
-/// Chooses the cryptography of `jsonwebtoken` for this process. Where the application has chosen already, its choice
-/// stands.
-fn install_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _already_chosen = crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    });
 }
 
 const NO_SIGNER: Fault = Fault::Key("no signing key may sign now");
@@ -670,7 +511,6 @@ const UNREADABLE: Fault =
     Fault::Key("a signing key does not open: it was changed, or its secret is not in the list");
 const KID_PREFIX: &str = "d-";
 const LANES: i64 = 4;
-const MAX_SIGNATURE: usize = 512;
 /// A key is made this long before the last one ends: the publication delay, and two polls in which to make it.
 const LEAD: Duration = Duration::from_secs(15 * 60 + 2 * 60);
 

@@ -5,3 +5,4 @@ pub mod claim;
 pub mod keys;
 pub mod refresh;
 pub mod revocation;
+mod signature;

@@ -948,7 +948,7 @@ async fn a_tok_16_the_token_of_a_retired_key_is_refused_even_if_it_claims_to_liv
     let key = tokens.keys.by_header(&header, start()).unwrap();
     let token_at = |now: Timestamp| {
         let message = format!("{header}.{}", forge(now).1);
-        format!("{message}.{}", key.sign(message.as_bytes()).unwrap())
+        format!("{message}.{}", b64(&*key.sign(message.as_bytes()).unwrap()))
     };
     let overlap_end = {
         let records = store.signing_keys().await.unwrap();

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Validation, decode};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::Barrier;
@@ -92,7 +92,11 @@ async fn what_is_signed_verifies_by_the_published_key_in_an_independent_reader()
         let signed = keys.sign(r#"{"sub":"ann","n":1}"#, start()).unwrap();
         let set: JwkSet = serde_json::from_str(&keys.jwks(start()).body).unwrap();
         let jwk = set.find(signed.kid.as_str()).unwrap();
-        let mut rules = Validation::new(algorithm.jwa());
+        let mut rules = Validation::new(match algorithm {
+            SigningAlgorithm::Es256 => Algorithm::ES256,
+            SigningAlgorithm::Rs256 => Algorithm::RS256,
+            SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+        });
         rules.required_spec_claims = HashSet::new();
         rules.validate_exp = false;
         let read = decode::<Value>(
@@ -537,14 +541,6 @@ fn a_key_id_is_d_and_digits() {
 }
 
 proptest! {
-    #[test]
-    fn der_of_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-        let _ = pkcs1(&bytes);
-        for algorithm in ALL {
-            prop_assert!(parse(algorithm, &bytes).is_none());
-        }
-    }
-
     #[test]
     fn at_any_moment_a_made_key_signs_at_once_and_ends_within_the_rotation_interval(
         ms in 0..4_102_444_800_000_i64,
