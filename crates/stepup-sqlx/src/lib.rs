@@ -17,6 +17,7 @@ mod counter;
 mod credential;
 mod directory;
 mod flows;
+mod group;
 mod key;
 mod migration;
 mod notice;

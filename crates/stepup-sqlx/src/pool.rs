@@ -1,9 +1,6 @@
-//! Connections: many that read, one that writes, and what becomes of a request that goes away.
+//! Connections: many that read, and one that writes.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -15,7 +12,8 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Sqlite};
 use stepup_core::error::StoreError;
 use stepup_core::storage::Stored;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::group::{Work, Writes};
 
 /// How long a request waits for its turn to write, or for a connection; the database's own lock is waited for as long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,18 +24,16 @@ const READERS: u32 = 4;
 /// A statement with its values.
 pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// What a verb does inside one transaction.
-pub(crate) type Work<'c, T> = Pin<Box<dyn Future<Output = Stored<T>> + Send + 'c>>;
-
 /// A store in an SQLite file.
 ///
 /// SQLite has one writer at a time. Writes therefore take turns here, in the order they came, instead of meeting as
-/// `SQLITE_BUSY`; whoever waits longer than two seconds is told that the store is unavailable.
+/// `SQLITE_BUSY`, and those that wait together share a commit. Whoever waits longer than two seconds for its turn is told
+/// that the store is unavailable.
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     reader: SqlitePool,
     writer: SqlitePool,
-    turn: Arc<Semaphore>,
+    writes: Writes,
 }
 
 impl SqliteStore {
@@ -79,8 +75,12 @@ impl SqliteStore {
     }
 
     fn of(reader: SqlitePool, writer: SqlitePool) -> Self {
-        let turn = Arc::new(Semaphore::new(1));
-        Self { reader, writer, turn }
+        let writes = Writes::new(writer.clone(), PATIENCE);
+        Self {
+            reader,
+            writer,
+            writes,
+        }
     }
 
     /// The pool that writes, for migrations.
@@ -105,15 +105,9 @@ impl SqliteStore {
         self.fetch(statement).await.map_err(fault)
     }
 
-    /// Writes by one statement, committed by itself. The rows are what it returns, all of them: SQLite ends a
-    /// statement only when its last row was fetched.
+    /// Writes by one statement, whole or not at all.
     pub(crate) async fn write(&self, statement: Statement) -> Stored<Vec<SqliteRow>> {
-        let (turn, writer) = (self.turn().await?, self.writer.clone());
-        finish(turn, async move {
-            let mut connection = healthy(&writer).await.map_err(fault)?;
-            statement.fetch_all(&mut *connection).await.map_err(fault)
-        })
-        .await
+        self.writes.statement(statement).await
     }
 
     /// Writes in one transaction: `work` is committed if it answers, and undone if it fails.
@@ -122,68 +116,13 @@ impl SqliteStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
     {
-        let (turn, writer) = (self.turn().await?, self.writer.clone());
-        finish(turn, async move {
-            let mut connection = healthy(&writer).await.map_err(fault)?;
-            let done = transaction(&mut connection, work).await;
-            // A full disk ends a transaction without sqlx noticing; such a connection would refuse ever after.
-            if connection.is_in_transaction() {
-                discard(connection).await;
-            }
-            done
-        })
-        .await
+        self.writes.transaction(work).await
     }
-
-    /// Waits for the turn to write.
-    async fn turn(&self) -> Stored<OwnedSemaphorePermit> {
-        let turn = Arc::clone(&self.turn).acquire_owned();
-        match tokio::time::timeout(PATIENCE, turn).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(closed)) => Err(StoreError::Unavailable(closed.into())),
-            Err(late) => Err(StoreError::Unavailable(late.into())),
-        }
-    }
-}
-
-/// `BEGIN IMMEDIATE` takes the write lock before anything is read, so that nothing has to be tried again.
-async fn transaction<T, F>(connection: &mut PoolConnection<Sqlite>, work: F) -> Stored<T>
-where
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T>,
-{
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-    match work(&mut transaction).await {
-        Ok(done) => {
-            transaction.commit().await.map_err(fault)?;
-            Ok(done)
-        }
-        Err(error) => {
-            if let Err(undone) = transaction.rollback().await {
-                tracing::warn!(error = %undone, "a transaction could not be rolled back");
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Runs `work` in a task of its own and waits for it: a request that goes away meanwhile leaves it to its end, and
-/// with it no open transaction on a connection that the next one is given (sqlx issue 4393).
-async fn finish<T: Send + 'static>(
-    turn: OwnedSemaphorePermit,
-    work: impl Future<Output = Stored<T>> + Send + 'static,
-) -> Stored<T> {
-    let task = tokio::spawn(async move {
-        let done = work.await;
-        drop(turn);
-        done
-    });
-    task.await
-        .unwrap_or_else(|ended| Err(StoreError::Unavailable(ended.into())))
 }
 
 /// A connection that is in no transaction. One that is was left so by a request that went away while it began one:
 /// what we wrote there would never be committed, and what we read would be old.
-async fn healthy(pool: &SqlitePool) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
+pub(crate) async fn healthy(pool: &SqlitePool) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
     loop {
         let connection = pool.acquire().await?;
         if !connection.is_in_transaction() {
@@ -193,7 +132,7 @@ async fn healthy(pool: &SqlitePool) -> Result<PoolConnection<Sqlite>, sqlx::Erro
     }
 }
 
-async fn discard(connection: PoolConnection<Sqlite>) {
+pub(crate) async fn discard(connection: PoolConnection<Sqlite>) {
     tracing::warn!("closing a database connection that was left in a transaction");
     if let Err(error) = connection.detach().close_hard().await {
         tracing::warn!(%error, "a connection did not close");
