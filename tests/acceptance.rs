@@ -3,6 +3,8 @@
 
 mod kit;
 
+#[path = "acceptance/claims.rs"]
+mod claims;
 #[path = "acceptance/clients.rs"]
 mod clients;
 #[path = "acceptance/page.rs"]

@@ -29,9 +29,11 @@ use stepup_wire::{RequireLayer, WireService};
 
 pub use layer::{StepupLayer, StepupService};
 pub use session::{OptionalSession, Rejection, Session, SignIn};
-pub use stepup_wire::core::require::{AnySession, Fresh, Or, Require2fa, Requirement, SitePolicy};
+pub use stepup_wire::core::require::{
+    AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,
+};
 pub use stepup_wire::core::{Stepup, rule};
-pub use stepup_wire::{SignInError, Transport, Wire};
+pub use stepup_wire::{SessionError, SignInError, Transport, Wire};
 
 /// The endpoints of the protocol, under the base path. Merge it; do not nest it, since it needs its whole path.
 pub fn routes<S: Clone + Send + Sync + 'static>(site: impl Into<Wire>) -> Router<S> {

@@ -10,7 +10,7 @@ use stepup_wire::core::error::Fault;
 use stepup_wire::core::flow::External;
 use stepup_wire::core::id::{SessionHandle, UserId};
 use stepup_wire::core::require::{Requirement, SitePolicy};
-use stepup_wire::{Guard, Refused, SignInError};
+use stepup_wire::{Guard, Refused, SessionError, SignInError};
 
 /// A session that meets `R`; without a parameter, the site's policy.
 ///
@@ -118,6 +118,13 @@ impl IntoResponse for Rejection {
 impl From<Refused> for Rejection {
     fn from(refused: Refused) -> Self {
         Self(refused)
+    }
+}
+
+impl From<SessionError> for Rejection {
+    /// So that a handler can pass it on by `?`.
+    fn from(error: SessionError) -> Self {
+        Self(error.into())
     }
 }
 

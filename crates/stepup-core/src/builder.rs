@@ -22,7 +22,8 @@ use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
 use crate::password::PasswordRule;
-use crate::policy::{Offered, Policy};
+use crate::policy::{Offered, Policy, SecondFactor};
+use crate::rule::ClaimRule;
 use crate::session::access::{AccessTokens, is_reserved};
 use crate::session::claim::ClaimSource;
 use crate::session::keys::{SigningAlgorithm, SigningKeys};
@@ -48,6 +49,7 @@ pub struct Builder {
     notices: Option<Arc<dyn Deliver>>,
     directory: Option<Arc<dyn UserDirectory>>,
     claims: Vec<Arc<dyn ClaimSource>>,
+    everywhere: Vec<ClaimRule>,
     background: Option<Arc<dyn Background>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -110,6 +112,7 @@ impl Builder {
             notices: None,
             directory: None,
             claims: Vec::new(),
+            everywhere: Vec::new(),
             background: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
@@ -148,9 +151,19 @@ impl Builder {
         self
     }
 
-    /// Puts a claim of the application's own into the payload of every new session.
+    /// Adds a claim of the application's own, for example a [`BooleanClaim`](crate::session::claim::BooleanClaim). It is
+    /// put into the payload of every new session, unless it is to be fetched when asked for; and it is fetched anew when
+    /// a rule finds it missing or too old.
     pub fn claim(mut self, claim: impl ClaimSource) -> Self {
         self.claims.push(Arc::new(claim));
+        self
+    }
+
+    /// Asks `claim` of every guarded route of the application, beside what the route names. A route leaves it out
+    /// visibly: by [`Without`](crate::require::Without), [`OnlyThese`](crate::require::OnlyThese), or
+    /// [`AnySession`](crate::require::AnySession). The endpoints of the protocol do not ask it.
+    pub fn require_claim(mut self, claim: ClaimRule) -> Self {
+        self.everywhere.push(claim);
         self
     }
 
@@ -251,6 +264,7 @@ impl Builder {
             return Err(BuildError::Config(problems));
         }
 
+        let second_factor = SecondFactor::of(&policy, &offered);
         let now = self.clock.now();
         let keys = SigningKeys::load(
             self.store.0.clone(),
@@ -268,7 +282,8 @@ impl Builder {
             None,
             self.config.claims.clone(),
             &self.config.sessions,
-        );
+        )
+        .with_second_factor(second_factor);
         let revocations = Revocations::new(DEFAULT_CAPACITY, &self.config.sessions);
         let password = match self.passwords.into_iter().next() {
             None => None,
@@ -317,8 +332,11 @@ impl Builder {
             passwordless,
             notices: self.notices,
             directory: self.directory,
+            claim_ages: ages_of(&self.claims),
             claims: self.claims,
+            everywhere: self.everywhere,
             offered,
+            second_factor,
         });
         // The background must not keep alive what it works for.
         let weak = Arc::downgrade(&parts);
@@ -400,9 +418,10 @@ impl Builder {
                 say(&format!("the policy accepts {factor}, which no factor provides"));
             }
         }
+        let second_factor = SecondFactor::of(policy, offered);
         let mut keys: Vec<&str> = Vec::new();
         for claim in &self.claims {
-            if is_reserved(claim.key(), &self.config.claims) {
+            if is_reserved(claim.key(), &self.config.claims, second_factor) {
                 say(&format!("the claim key {} is reserved", claim.key()));
             }
             if keys.contains(&claim.key()) {
@@ -421,4 +440,9 @@ impl Builder {
             say("the names of the derived claims must be three different ones");
         }
     }
+}
+
+fn ages_of(claims: &[Arc<dyn ClaimSource>]) -> Vec<(String, Duration)> {
+    let age = |source: &Arc<dyn ClaimSource>| Some((source.key().to_owned(), source.max_age()?));
+    claims.iter().filter_map(age).collect()
 }

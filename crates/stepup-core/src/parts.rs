@@ -1,6 +1,7 @@
 //! The parts of a running [`Stepup`](crate::Stepup), as flows see them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::AppInfo;
 use crate::background::Background;
@@ -14,7 +15,8 @@ use crate::factor::password::PasswordFactor;
 use crate::factor::passwordless::PasswordlessFactor;
 use crate::id::FactorId;
 use crate::keyring::Keyring;
-use crate::policy::{Offered, Policy};
+use crate::policy::{Offered, Policy, SecondFactor};
+use crate::rule::ClaimRule;
 use crate::session::access::AccessTokens;
 use crate::session::claim::ClaimSource;
 use crate::session::keys::SigningKeys;
@@ -42,7 +44,12 @@ pub(crate) struct Parts {
     pub(crate) notices: Option<Arc<dyn Deliver>>,
     pub(crate) directory: Option<Arc<dyn UserDirectory>>,
     pub(crate) claims: Vec<Arc<dyn ClaimSource>>,
+    /// How old the values of these claims may be, where a rule does not say.
+    pub(crate) claim_ages: Vec<(String, Duration)>,
+    /// What every guarded route of the application asks.
+    pub(crate) everywhere: Vec<ClaimRule>,
     pub(crate) offered: Vec<Offered>,
+    pub(crate) second_factor: SecondFactor,
     pub(crate) upkeep: crate::flow::upkeep::Upkeep,
 }
 

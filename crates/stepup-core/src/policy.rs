@@ -71,6 +71,27 @@ pub enum EnrollmentMode {
     InSignUpSession,
 }
 
+/// Whether stepup itself has a second factor at this site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// It does: its claims and views are its own, and nobody else writes them.
+    BuiltIn,
+    /// None is offered and none is demanded: the names of its claims and views are like any others, and what needs a
+    /// second factor admits nobody.
+    Absent,
+}
+
+impl SecondFactor {
+    /// What a site of this policy has.
+    pub fn of(policy: &Policy, offered: &[Offered]) -> Self {
+        if offered.is_empty() && policy.demanded().is_none() {
+            Self::Absent
+        } else {
+            Self::BuiltIn
+        }
+    }
+}
+
 /// What the application offers as second factors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::rule::Rule;
+use crate::rule::{LeftOut, Rule};
 
 /// What a route asks of a session, as a type: `Session<Require2fa>`.
 ///
@@ -28,11 +28,13 @@ use crate::rule::Rule;
     note = "use `AnySession`, `SitePolicy`, `Require2fa`, `Fresh<SECONDS>`, a tuple of those, `Or<A, B>`, or implement `Requirement` for a type of your own"
 )]
 pub trait Requirement: Send + Sync + 'static {
-    /// The rule that it stands for.
+    /// The rule that it stands for. A route asks for the site's policy, and for the claims that the site asks of every
+    /// route, beside it ([`judge_route`](crate::rule::judge_route)).
     fn rule() -> Rule;
 }
 
-/// A valid session; its factors are not looked at. The visible opt-out from the site's policy.
+/// A valid session; its factors are not looked at, nor the claims that the site asks of every route. The visible opt-out
+/// from both; in a tuple, what stands beside it is asked all the same.
 #[derive(Clone, Copy, Debug)]
 pub struct AnySession;
 
@@ -50,6 +52,23 @@ pub struct Require2fa;
 /// RFC 9470; ASVS v5.0.0-7.5.3.
 pub struct Fresh<const SECONDS: u64, R = Require2fa>(PhantomData<fn() -> R>);
 
+/// `R`, without the claim `C` that the site asks of every route ([`Builder::require_claim`](crate::Builder::require_claim)).
+/// The site's policy is never left out by it.
+pub struct Without<C, R = SitePolicy>(PhantomData<fn() -> (C, R)>);
+
+/// `R` and none of the claims that the site asks of every route. The site's policy is never left out by it.
+pub struct OnlyThese<R>(PhantomData<fn() -> R>);
+
+/// Names a claim in a type, for [`Without`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no claim",
+    note = "implement `ClaimKey` for it: `const KEY: &'static str = \"..\";`"
+)]
+pub trait ClaimKey: 'static {
+    /// The claim's key.
+    const KEY: &'static str;
+}
+
 /// `A` or `B`.
 pub struct Or<A, B>(PhantomData<fn() -> (A, B)>);
 
@@ -62,6 +81,18 @@ impl<const SECONDS: u64, R> Debug for Fresh<SECONDS, R> {
 impl<A, B> Debug for Or<A, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Or")
+    }
+}
+
+impl<C, R> Debug for Without<C, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Without")
+    }
+}
+
+impl<R> Debug for OnlyThese<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnlyThese")
     }
 }
 
@@ -86,6 +117,18 @@ impl Requirement for Require2fa {
 impl<const SECONDS: u64, R: Requirement> Requirement for Fresh<SECONDS, R> {
     fn rule() -> Rule {
         Rule::All(vec![R::rule(), Rule::Fresh(Duration::from_secs(SECONDS))])
+    }
+}
+
+impl<C: ClaimKey, R: Requirement> Requirement for Without<C, R> {
+    fn rule() -> Rule {
+        Rule::All(vec![Rule::LeaveOut(LeftOut::Key(C::KEY)), R::rule()])
+    }
+}
+
+impl<R: Requirement> Requirement for OnlyThese<R> {
+    fn rule() -> Rule {
+        Rule::All(vec![Rule::LeaveOut(LeftOut::All), R::rule()])
     }
 }
 

@@ -1,7 +1,11 @@
 //! Rules: what a resource asks of a session, as one value, judged by one evaluator that extractor, layer and
 //! middleware share.
+//!
+//! What a route names is not all that is asked of it: [`judge_route`] adds the site's policy and the claims that the
+//! site asks of every route, unless the rule visibly leaves them out.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,8 +17,10 @@ use crate::time::Timestamp;
 /// What a resource asks of a session.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// A valid session, nothing more.
+    /// A valid session. It also leaves out what the site asks of every route: its policy, and its claims.
     Valid,
+    /// Holds, and leaves out claims that the site asks of every route; never its policy.
+    LeaveOut(LeftOut),
     /// The site's policy is satisfied.
     Site,
     /// The site's policy is satisfied, and two distinct factors were completed in this session.
@@ -31,19 +37,33 @@ pub enum Rule {
     Any(Vec<Rule>),
 }
 
+/// What a route leaves out of the claims that the site asks of every route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// All of them.
+    All,
+    /// Those that read this key.
+    Key(&'static str),
+}
+
 /// A check of a claim `{"v": value, "t": milliseconds}` in the payload.
+///
+/// If the claim has a source ([`Builder::claim`](crate::Builder::claim)) and is missing or older than it may be, it is
+/// fetched before it is judged.
 #[derive(Clone, Debug)]
 pub struct ClaimRule {
-    /// The claim's key; also the id in the refusal.
+    /// The claim's key.
     pub key: String,
+    /// The id in the refusal, by which clients know their validator; the key, unless named.
+    pub id: String,
     /// What must hold.
     pub check: ClaimCheck,
-    /// The oldest value that is believed.
+    /// The oldest value that is believed; the claim's own default, if none. Zero fetches every time.
     pub max_age: Option<Duration>,
 }
 
 /// Checks of a claim's value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum ClaimCheck {
     /// It equals the value: a boolean, number, string or null.
     Is(Value),
@@ -51,34 +71,76 @@ pub enum ClaimCheck {
     Includes(Value),
     /// It is an array that does not include the value.
     Excludes(Value),
+    /// It is an array that includes all of these.
+    IncludesAll(Vec<Value>),
+    /// It is an array that includes at least one of these.
+    IncludesAny(Vec<Value>),
+    /// It is an array that includes none of these.
+    ExcludesAll(Vec<Value>),
+    /// The application's own check.
+    Own(OwnCheck),
+}
+
+/// A check of the application's own: the value in, and if it fails the reason, which the client is shown.
+#[derive(Clone)]
+pub struct OwnCheck(Arc<Judge>);
+
+type Judge = dyn Fn(&Value) -> Result<(), Value> + Send + Sync;
+
+impl fmt::Debug for OwnCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnCheck(..)")
+    }
 }
 
 impl ClaimRule {
-    /// The claim `key` is `value`.
-    pub fn is(key: impl Into<String>, value: impl Into<Value>) -> Self {
+    /// The claim `key` passes `check`.
+    pub fn new(key: impl Into<String>, check: ClaimCheck) -> Self {
+        let key = key.into();
         Self {
-            key: key.into(),
-            check: ClaimCheck::Is(value.into()),
+            id: key.clone(),
+            key,
+            check,
             max_age: None,
         }
+    }
+
+    /// The claim `key` is `value`.
+    pub fn is(key: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self::new(key, ClaimCheck::Is(value.into()))
     }
 
     /// The claim `key` is an array that includes `value`.
     pub fn includes(key: impl Into<String>, value: impl Into<Value>) -> Self {
-        Self {
-            key: key.into(),
-            check: ClaimCheck::Includes(value.into()),
-            max_age: None,
-        }
+        Self::new(key, ClaimCheck::Includes(value.into()))
     }
 
     /// The claim `key` is an array without `value`; a missing claim fails.
     pub fn excludes(key: impl Into<String>, value: impl Into<Value>) -> Self {
-        Self {
-            key: key.into(),
-            check: ClaimCheck::Excludes(value.into()),
-            max_age: None,
-        }
+        Self::new(key, ClaimCheck::Excludes(value.into()))
+    }
+
+    /// The claim `key` is an array that includes all of `values`.
+    pub fn includes_all<V: Into<Value>>(key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        Self::new(key, ClaimCheck::IncludesAll(list(values)))
+    }
+
+    /// The claim `key` is an array that includes at least one of `values`.
+    pub fn includes_any<V: Into<Value>>(key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        Self::new(key, ClaimCheck::IncludesAny(list(values)))
+    }
+
+    /// The claim `key` is an array with none of `values`; a missing claim fails.
+    pub fn excludes_all<V: Into<Value>>(key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        Self::new(key, ClaimCheck::ExcludesAll(list(values)))
+    }
+
+    /// The claim `key` passes `check`, which is quick and pure: given the value, it says why not. A missing claim fails.
+    pub fn own(
+        key: impl Into<String>,
+        check: impl Fn(&Value) -> Result<(), Value> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(key, ClaimCheck::Own(OwnCheck(Arc::new(check))))
     }
 
     /// Refuses a value that was set longer ago, in whole seconds on the wire.
@@ -86,6 +148,42 @@ impl ClaimRule {
     pub fn within(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
+    }
+
+    /// Names it otherwise than by the claim's key, where a client has several validators of one claim.
+    #[must_use]
+    pub fn named(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
+    /// Whether its claim is to be fetched before it is judged: it is missing, or older than it may be. `default_age` is
+    /// the claim's own.
+    pub fn should_refetch(&self, payload: &JsonMap, default_age: Option<Duration>, now: Timestamp) -> bool {
+        let stored = payload.get(&self.key).and_then(Value::as_object);
+        match (stored, self.max_age.or(default_age)) {
+            (Some(entry), Some(max_age)) => {
+                !entry.contains_key("v") || age(entry, now).is_none_or(|age| age > max_age)
+            }
+            (Some(entry), None) => !entry.contains_key("v"),
+            (None, _) => true,
+        }
+    }
+}
+
+fn list<V: Into<Value>>(values: impl IntoIterator<Item = V>) -> Vec<Value> {
+    values.into_iter().map(Into::into).collect()
+}
+
+/// How long ago an entry was set. One from the future, or without a time, has no age: it counts as expired (A-STU-03).
+fn age(entry: &JsonMap, now: Timestamp) -> Option<Duration> {
+    let set_at = Timestamp::from_ms(entry.get("t")?.as_i64()?);
+    (set_at <= now).then(|| now.since(set_at))
+}
+
+impl From<ClaimRule> for Rule {
+    fn from(rule: ClaimRule) -> Self {
+        Self::Claim(rule)
     }
 }
 
@@ -116,6 +214,8 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// The names of the derived claims.
     pub names: &'a ClaimNames,
+    /// The oldest value that is believed of each claim whose source says so, where a rule does not.
+    pub default_ages: &'a [(String, Duration)],
 }
 
 /// A claim that failed: an entry of `claimValidationErrors`.
@@ -134,9 +234,71 @@ pub fn judge(rule: &Rule, facts: &Facts<'_>) -> Vec<ClaimFailure> {
     failures
 }
 
+/// Judges what a route asks: the site's policy, the claims that the site asks of every route, and `rule`. Nobody forgets
+/// the first two; a rule leaves them out by [`Rule::Valid`] or [`Rule::LeaveOut`], which count where they are asked
+/// together with the rest, and not as one of several alternatives.
+pub fn judge_route(rule: &Rule, everywhere: &[ClaimRule], facts: &Facts<'_>) -> Vec<ClaimFailure> {
+    let mut failures = Vec::new();
+    if !opts_out(rule) && !demands_policy(rule) {
+        collect(&Rule::Site, facts, &mut failures);
+    }
+    collect(rule, facts, &mut failures);
+    for claim in everywhere.iter().filter(|claim| asks_beside(rule, claim)) {
+        judge_claim(claim, facts, &mut failures);
+    }
+    failures
+}
+
+/// Calls `see` with each claim that [`judge_route`] may look at: those of every route first.
+pub fn each_claim<'r>(rule: &'r Rule, everywhere: &'r [ClaimRule], see: &mut dyn FnMut(&'r ClaimRule)) {
+    everywhere
+        .iter()
+        .filter(|claim| asks_beside(rule, claim))
+        .for_each(&mut *see);
+    each_named(rule, see);
+}
+
+fn each_named<'r>(rule: &'r Rule, see: &mut dyn FnMut(&'r ClaimRule)) {
+    match rule {
+        Rule::Claim(claim) => see(claim),
+        Rule::All(rules) | Rule::Any(rules) => rules.iter().for_each(|rule| each_named(rule, see)),
+        Rule::Valid | Rule::LeaveOut(_) | Rule::Site | Rule::SecondFactor | Rule::Fresh(_) | Rule::Own(_) => {
+        }
+    }
+}
+
+/// Whether a claim of every route is asked beside `rule`.
+fn asks_beside(rule: &Rule, claim: &ClaimRule) -> bool {
+    match rule {
+        Rule::Valid | Rule::LeaveOut(LeftOut::All) => false,
+        Rule::LeaveOut(LeftOut::Key(key)) => *key != claim.key,
+        Rule::All(rules) => rules.iter().all(|rule| asks_beside(rule, claim)),
+        _ => true,
+    }
+}
+
+/// Whether `rule` visibly asks for a valid session and no more than it names.
+fn opts_out(rule: &Rule) -> bool {
+    match rule {
+        Rule::Valid => true,
+        Rule::All(rules) => rules.iter().any(opts_out),
+        _ => false,
+    }
+}
+
+/// Whether nothing meets `rule` that does not meet the site's policy.
+fn demands_policy(rule: &Rule) -> bool {
+    match rule {
+        Rule::Site | Rule::SecondFactor | Rule::Fresh(_) => true,
+        Rule::All(rules) => rules.iter().any(demands_policy),
+        Rule::Any(rules) => rules.iter().all(demands_policy),
+        Rule::Valid | Rule::LeaveOut(_) | Rule::Claim(_) | Rule::Own(_) => false,
+    }
+}
+
 fn collect(rule: &Rule, facts: &Facts<'_>, out: &mut Vec<ClaimFailure>) {
     match rule {
-        Rule::Valid => {}
+        Rule::Valid | Rule::LeaveOut(_) => {}
         Rule::Site => {
             if facts.satisfied != Some(true) {
                 // Where both claims are false both are named: a frontend looks for the one that it knows.
@@ -152,17 +314,7 @@ fn collect(rule: &Rule, facts: &Facts<'_>, out: &mut Vec<ClaimFailure>) {
                 push(out, stale(facts, *within));
             }
         }
-        Rule::Claim(claim) => {
-            if let Err(reason) = check(claim, facts) {
-                push(
-                    out,
-                    ClaimFailure {
-                        id: claim.key.clone(),
-                        reason: Some(reason),
-                    },
-                );
-            }
-        }
+        Rule::Claim(claim) => judge_claim(claim, facts, out),
         Rule::Own(own) => {
             if let Err(failure) = own.0(facts) {
                 push(out, failure);
@@ -187,6 +339,14 @@ fn collect(rule: &Rule, facts: &Facts<'_>, out: &mut Vec<ClaimFailure>) {
             }
             all.into_iter().for_each(|failure| push(out, failure));
         }
+    }
+}
+
+fn judge_claim(claim: &ClaimRule, facts: &Facts<'_>, out: &mut Vec<ClaimFailure>) {
+    if let Err(reason) = check(claim, facts) {
+        let id = claim.id.clone();
+        let reason = Some(reason);
+        push(out, ClaimFailure { id, reason });
     }
 }
 
@@ -236,23 +396,19 @@ fn stale(facts: &Facts<'_>, within: Duration) -> ClaimFailure {
     }
 }
 
+/// In the order of the clients: missing, expired, wrong.
 fn check(claim: &ClaimRule, facts: &Facts<'_>) -> Result<(), Value> {
-    let (label, expected) = match &claim.check {
-        ClaimCheck::Is(value) => ("expectedValue", value),
-        ClaimCheck::Includes(value) => ("expectedToInclude", value),
-        ClaimCheck::Excludes(value) => ("expectedToNotInclude", value),
-    };
     let stored = facts.payload.get(&claim.key).and_then(Value::as_object);
-    let Some(actual) = stored.and_then(|c| c.get("v")) else {
-        return Err(json!({ "message": "value does not exist", label: expected }));
+    let Some((entry, actual)) = stored.and_then(|entry| Some((entry, entry.get("v")?))) else {
+        // A value that is not there cannot be one of several; the clients call that by the same word as all of them.
+        return Err(match expected(&claim.check) {
+            Some((_, label, value)) => json!({ "message": "value does not exist", label: value }),
+            None => json!({ "message": "value does not exist" }),
+        });
     };
-    if let Some(max_age) = claim.max_age {
-        let set_at = stored
-            .and_then(|c| c.get("t"))
-            .and_then(Value::as_i64)
-            .map(Timestamp::from_ms);
-        // A value from the future, or without a time, counts as expired (A-STU-03).
-        let age = set_at.filter(|t| *t <= facts.now).map(|t| facts.now.since(t));
+    let default = facts.default_ages.iter().find(|(key, _)| *key == claim.key);
+    if let Some(max_age) = claim.max_age.or(default.map(|(_, age)| *age)) {
+        let age = age(entry, facts.now);
         if age.is_none_or(|age| age > max_age) {
             let seconds = age.map(|age| age.as_millis() as f64 / 1000.0);
             return Err(json!({
@@ -262,111 +418,45 @@ fn check(claim: &ClaimRule, facts: &Facts<'_>) -> Result<(), Value> {
             }));
         }
     }
+    // What is no array includes nothing, and excludes nothing either: it denies.
+    let items = actual.as_array();
+    let among = |value: &Value| items.is_some_and(|items| items.contains(value));
+    let absent = |value: &Value| items.is_some_and(|items| !items.contains(value));
     let holds = match &claim.check {
         ClaimCheck::Is(value) => actual == value,
-        ClaimCheck::Includes(value) => actual.as_array().is_some_and(|a| a.contains(value)),
-        ClaimCheck::Excludes(value) => actual.as_array().is_some_and(|a| !a.contains(value)),
+        ClaimCheck::Includes(value) => among(value),
+        ClaimCheck::Excludes(value) => absent(value),
+        ClaimCheck::IncludesAll(values) => items.is_some() && values.iter().all(among),
+        ClaimCheck::IncludesAny(values) => values.iter().any(among),
+        ClaimCheck::ExcludesAll(values) => items.is_some() && values.iter().all(absent),
+        ClaimCheck::Own(own) => return (own.0)(actual),
     };
     if holds {
-        Ok(())
-    } else {
-        Err(json!({ "message": "wrong value", label: expected, "actualValue": actual }))
+        return Ok(());
+    }
+    Err(match expected(&claim.check) {
+        Some((label, _, value)) => json!({ "message": "wrong value", label: value, "actualValue": actual }),
+        None => json!({ "message": "wrong value" }),
+    })
+}
+
+/// What a check expects: its word for a wrong value, its word for a missing one, and the value.
+fn expected(check: &ClaimCheck) -> Option<(&'static str, &'static str, Value)> {
+    let one = |label, value: &Value| Some((label, label, value.clone()));
+    let many = |label, missing, values: &Vec<Value>| Some((label, missing, Value::Array(values.clone())));
+    match check {
+        ClaimCheck::Is(value) => one("expectedValue", value),
+        ClaimCheck::Includes(value) => one(INCLUDE, value),
+        ClaimCheck::Excludes(value) => one(EXCLUDE, value),
+        ClaimCheck::IncludesAll(values) => many(INCLUDE, INCLUDE, values),
+        ClaimCheck::IncludesAny(values) => many("expectedToIncludeAtLeastOneOf", INCLUDE, values),
+        ClaimCheck::ExcludesAll(values) => many(EXCLUDE, EXCLUDE, values),
+        ClaimCheck::Own(_) => None,
     }
 }
+
+const INCLUDE: &str = "expectedToInclude";
+const EXCLUDE: &str = "expectedToNotInclude";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::user::object;
-
-    fn facts<'a>(
-        satisfied: bool,
-        second: Option<i64>,
-        payload: &'a JsonMap,
-        names: &'a ClaimNames,
-    ) -> Facts<'a> {
-        Facts {
-            satisfied: Some(satisfied),
-            second_factor: Some(second.is_some()),
-            second_factor_at: Some(Timestamp::from_ms(second.unwrap_or(1))),
-            second_factor_id: second.map(|_| "otp-phone"),
-            payload,
-            now: Timestamp::from_ms(1_000_000),
-            names,
-        }
-    }
-
-    fn ids(rule: &Rule, facts: &Facts<'_>) -> Vec<String> {
-        judge(rule, facts).into_iter().map(|f| f.id).collect()
-    }
-
-    #[test]
-    fn a_refusal_names_every_failing_claim_once() {
-        let (payload, names) = (JsonMap::new(), ClaimNames::default());
-        let half = facts(false, None, &payload, &names);
-        let rule = Rule::All(vec![
-            Rule::Site,
-            Rule::SecondFactor,
-            Rule::Fresh(Duration::from_secs(300)),
-            Rule::Claim(ClaimRule::includes("role", "admin")),
-        ]);
-        assert_eq!(ids(&rule, &half), ["st-mfa", "2fa-completed", "role"]);
-        assert_eq!(ids(&Rule::Valid, &half), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_satisfied_policy_without_a_second_factor_passes_the_site_but_not_require_2fa() {
-        let (payload, names) = (JsonMap::new(), ClaimNames::default());
-        let one = facts(true, None, &payload, &names);
-        assert!(judge(&Rule::Site, &one).is_empty());
-        assert_eq!(ids(&Rule::SecondFactor, &one), ["2fa-completed"]);
-        assert_eq!(
-            ids(&Rule::Fresh(Duration::from_secs(300)), &one),
-            ["2fa-completed"]
-        );
-    }
-
-    #[test]
-    fn freshness_ends_after_its_seconds_and_never_begins_in_the_future() {
-        let (payload, names) = (JsonMap::new(), ClaimNames::default());
-        let rule = Rule::Fresh(Duration::from_secs(300));
-        assert!(judge(&rule, &facts(true, Some(700_000), &payload, &names)).is_empty());
-        for stale in [699_999, 1_000_001, 1_700_000_000_000] {
-            let failures = judge(&rule, &facts(true, Some(stale), &payload, &names));
-            assert_eq!(failures.len(), 1);
-            assert_eq!(failures[0].id, "st-mfa");
-            assert_eq!(failures[0].reason.as_ref().unwrap()["factorId"], "otp-phone");
-        }
-    }
-
-    #[test]
-    fn an_alternative_holds_if_one_side_does_and_an_empty_one_never() {
-        let (payload, names) = (JsonMap::new(), ClaimNames::default());
-        let one = facts(true, None, &payload, &names);
-        assert!(judge(&Rule::Any(vec![Rule::SecondFactor, Rule::Site]), &one).is_empty());
-        assert_eq!(ids(&Rule::Any(vec![]), &one), ["st-mfa"]);
-    }
-
-    #[test]
-    fn claims_are_checked_by_value_and_age() {
-        let names = ClaimNames::default();
-        let payload = object(serde_json::json!({
-            "role": {"v": ["admin"], "t": 900_000}, "plan": {"v": "pro", "t": 900_000}, "bare": true,
-        }))
-        .unwrap();
-        let f = facts(true, None, &payload, &names);
-        let holds = |rule: ClaimRule| judge(&Rule::Claim(rule), &f).is_empty();
-        assert!(holds(ClaimRule::includes("role", "admin")));
-        assert!(!holds(ClaimRule::includes("role", "root")));
-        assert!(holds(ClaimRule::excludes("role", "root")));
-        assert!(!holds(ClaimRule::excludes("missing", "root")));
-        assert!(holds(
-            ClaimRule::is("plan", "pro").within(Duration::from_secs(100))
-        ));
-        assert!(!holds(
-            ClaimRule::is("plan", "pro").within(Duration::from_secs(99))
-        ));
-        // A bare value is no claim: the clients read it as undefined.
-        assert!(!holds(ClaimRule::is("bare", true)));
-    }
-}
+mod tests;

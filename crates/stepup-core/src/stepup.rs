@@ -1,5 +1,7 @@
 //! [`Stepup`]: what an application holds; one method for each thing it can ask.
 
+mod claims;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use crate::password::Password;
 use crate::record::JsonMap;
 use crate::record::session::Session;
 use crate::record::user::{Identifier, IdentifierKind, User};
-use crate::rule::{ClaimFailure, Rule, judge};
+use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route};
 use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::refresh::RefreshToken;
@@ -157,11 +159,36 @@ impl Stepup {
         rule: &Rule,
         trust: Trust,
     ) -> Result<Option<Checked>, Denied> {
+        self.admit_if(access, trust, |facts| judge(rule, facts)).await
+    }
+
+    /// The same for a route of the application: the site's policy and the claims of every route are asked beside `rule`
+    /// ([`judge_route`]). Claims are judged as they are: see [`Stepup::fetch_due_claims`].
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn admit_route(
+        &self,
+        access: &AccessClaims,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Result<Option<Checked>, Denied> {
+        let everywhere = &self.parts.everywhere;
+        self.admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
+            .await
+    }
+
+    async fn admit_if(
+        &self,
+        access: &AccessClaims,
+        trust: Trust,
+        judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure> + Send,
+    ) -> Result<Option<Checked>, Denied> {
         let known = self.parts.revocations.standing(access, self.now());
         match (known, trust) {
             (Known::Revoked, _) => Err(Denied::Ended),
             (Known::Live, Trust::Token) => {
-                let failures = judge(rule, &session::facts(&self.parts, access));
+                let failures = judge(&session::facts(&self.parts, access));
                 if failures.is_empty() {
                     Ok(None)
                 } else {
@@ -172,7 +199,7 @@ impl Stepup {
                 let checked = session::check(&self.parts, access, None)
                     .await?
                     .map_err(|SessionEnded| Denied::Ended)?;
-                let failures = judge(rule, &session::facts_of(&self.parts, &checked));
+                let failures = judge(&session::facts_of(&self.parts, &checked));
                 if failures.is_empty() {
                     Ok(Some(checked))
                 } else {

@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::service::{Guard, Wire};
 use crate::session::Session;
+use crate::tokens;
 use crate::transfer::{self, Access, Mode, Presented, Unclear};
 
 /// A request's verified access token, and how it came.
@@ -108,10 +109,16 @@ impl Guard {
         trust: Trust,
     ) -> Result<Option<Session<R>>, Refusal> {
         self.outbox.note_read();
-        let Some(verified) = verify(&self.wire, parts, Act::Application, None)? else {
+        let Some(mut verified) = verify(&self.wire, parts, Act::Application, None)? else {
             return Ok(None);
         };
-        self.wire.stepup().admit(&verified.claims, rule, trust).await?;
+        let stepup = self.wire.stepup();
+        if let Some(renewed) = stepup.fetch_due_claims(&verified.claims, rule).await? {
+            // Before the rule is judged: a refusal carries the new token too.
+            self.owe(tokens::hand_out(verified.mode, renewed.tokens));
+            verified.claims = renewed.claims;
+        }
+        stepup.admit_route(&verified.claims, rule, trust).await?;
         Ok(Some(Session::new(verified, self.clone())))
     }
 

@@ -5,12 +5,15 @@ use std::marker::PhantomData;
 
 use serde_json::Value;
 use stepup_core::error::Fault;
-use stepup_core::flow::MergeError;
+use stepup_core::flow::{MergeError, SessionEnded};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 use stepup_core::record::JsonMap;
 use stepup_core::require::SitePolicy;
+use stepup_core::rule::{ClaimFailure, ClaimRule, Rule};
 use stepup_core::session::access::{AccessClaims, PayloadError};
+use stepup_core::session::claim::{self, Claim};
 use stepup_core::time::Timestamp;
+use stepup_core::{Denied, Trust};
 
 use crate::gate::{Refused, Verified};
 use crate::refusal::Refusal;
@@ -35,6 +38,9 @@ pub enum SessionError {
     /// What was to be merged is no payload of the application's.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// These claims fail.
+    #[error("the session lacks what is asked of it")]
+    Claims(Vec<ClaimFailure>),
     /// The store, or a key, failed.
     #[error("the session could not be changed")]
     Fault(#[from] Fault),
@@ -79,6 +85,16 @@ impl<R> Session<R> {
         self.payload().get(key)?.get("v")
     }
 
+    /// The value of `claim`; none if there is none, or none of the claim's type.
+    pub fn claim_value<C: Claim>(&self, claim: &C) -> Option<C::Value> {
+        claim::read(claim, self.payload()).map(|stamped| stamped.value)
+    }
+
+    /// When `claim` was fetched or set.
+    pub fn claim_set_at<C: Claim>(&self, claim: &C) -> Option<Timestamp> {
+        claim::read(claim, self.payload())?.at
+    }
+
     /// When the access token expires; the session lasts longer.
     pub fn expires_at(&self) -> Timestamp {
         self.claims().expires_at()
@@ -105,12 +121,77 @@ impl<R> Session<R> {
                 self.guard.owe(tokens::hand_out(self.verified.mode, issued));
                 Ok(())
             }
-            Err(MergeError::Ended) => {
-                self.guard.owe(everything_taken_back());
-                Err(SessionError::Ended)
-            }
+            Err(MergeError::Ended) => Err(self.ended()),
             Err(MergeError::Payload(error)) => Err(error.into()),
         }
+    }
+
+    /// Sets `claim`, as of now. The client gets a new access token with this response.
+    ///
+    /// # Errors
+    /// As [`Session::merge_payload`].
+    pub async fn set_claim<C: Claim>(&mut self, claim: &C, value: C::Value) -> Result<(), SessionError> {
+        let patch = self.guard.wire.stepup().claim_patch(claim, &value)?;
+        self.merge_payload(&patch).await
+    }
+
+    /// Sets `claim` to what its source says now. If that is nothing, all stays as it is.
+    ///
+    /// # Errors
+    /// As [`Session::merge_payload`]; [`SessionError::Fault`] if the source failed.
+    pub async fn fetch_claim<C: Claim>(&mut self, claim: &C) -> Result<(), SessionError> {
+        let stepup = self.guard.wire.stepup();
+        match stepup.fetched_claim_patch(self.handle(), claim).await? {
+            Ok(patch) if patch.is_empty() => Ok(()),
+            Ok(patch) => self.merge_payload(&patch).await,
+            Err(SessionEnded) => Err(self.ended()),
+        }
+    }
+
+    /// Removes `claim`. The client gets a new access token with this response.
+    ///
+    /// # Errors
+    /// As [`Session::merge_payload`].
+    pub async fn remove_claim<C: Claim>(&mut self, claim: &C) -> Result<(), SessionError> {
+        let patch = JsonMap::from_iter([(Claim::key(claim).to_owned(), Value::Null)]);
+        self.merge_payload(&patch).await
+    }
+
+    /// Asks more of the session than its type does, in the middle of a handler. What `claims` find missing or too old is
+    /// fetched first; the client gets the new access token with this response, whatever its status.
+    ///
+    /// # Errors
+    /// [`SessionError::Claims`] with every one that fails, [`SessionError::Ended`], [`SessionError::Fault`].
+    pub async fn assert_claims(
+        &mut self,
+        claims: impl IntoIterator<Item = ClaimRule>,
+    ) -> Result<(), SessionError> {
+        // What the site asks everywhere was asked when the request came in.
+        let named = claims.into_iter().map(Rule::Claim);
+        let rule = Rule::All(std::iter::once(Rule::Valid).chain(named).collect());
+        let stepup = self.guard.wire.stepup();
+        let due = stepup.fetch_due_claims(&self.verified.claims, &rule).await;
+        if let Some(renewed) = due.map_err(|denied| self.denied(denied))? {
+            self.guard
+                .owe(tokens::hand_out(self.verified.mode, renewed.tokens));
+            self.verified.claims = renewed.claims;
+        }
+        let admitted = stepup.admit(&self.verified.claims, &rule, Trust::Token).await;
+        admitted.map(drop).map_err(|denied| self.denied(denied))
+    }
+
+    fn denied(&self, denied: Denied) -> SessionError {
+        match denied {
+            Denied::Claims(failures) => SessionError::Claims(failures),
+            Denied::Fault(fault) => SessionError::Fault(fault),
+            Denied::Ended | Denied::NotOurs | Denied::TryRefresh => self.ended(),
+        }
+    }
+
+    /// The session is over: the client is told so.
+    fn ended(&self) -> SessionError {
+        self.guard.owe(everything_taken_back());
+        SessionError::Ended
     }
 
     /// Ends the session and tells the client.
@@ -150,6 +231,7 @@ impl From<SessionError> for Refused {
                 tracing::error!(target: "stepup", %error, "a handler merged what is no payload");
                 Refusal::Broken
             }
+            SessionError::Claims(failures) => Refusal::InvalidClaims(failures),
             SessionError::Fault(fault) => fault.into(),
         })
     }

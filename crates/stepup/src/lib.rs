@@ -16,11 +16,16 @@ pub use stepup_core::delivery::{Channel, Deliver, UserDirectory};
 pub use stepup_core::factor::password::Password;
 pub use stepup_core::factor::passwordless::{Countries, Passwordless};
 pub use stepup_core::flow::{Changed, External};
-pub use stepup_core::id::{FactorId, TenantId, UserId};
+pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};
 pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
-pub use stepup_core::require::{AnySession, Fresh, Or, Require2fa, Requirement, SitePolicy};
+pub use stepup_core::record::user::User;
+pub use stepup_core::require::{
+    AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,
+};
+pub use stepup_core::rule::{ClaimRule, Rule};
 pub use stepup_core::secret_file::SecretFile;
+pub use stepup_core::session::claim::{ArrayClaim, BooleanClaim, Claim, PrimitiveClaim};
 pub use stepup_core::{AppInfo, BuildError, Builder, Stepup};
 pub use stepup_core::{config, event, flow, rule, session, storage, time};
 pub use stepup_delivery as delivery;

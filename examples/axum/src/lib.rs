@@ -198,3 +198,8 @@ fn security_headers() -> HeaderMap {
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/quick-start.md")]
 pub struct QuickStart;
+
+/// The code of the chapter on claims, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/claims.md")]
+pub struct Claims;

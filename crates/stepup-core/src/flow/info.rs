@@ -98,7 +98,7 @@ fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
     let done = &checked.done;
     let Some(mfa) = access.mfa() else { return true };
     mfa.satisfied != standing.satisfied
-        || access.second_factor().map(|claim| claim.completed) != Some(standing.second_factor)
+        || access.second_factor().is_some_and(|claim| claim.completed) != standing.second_factor
         || mfa.completed.len() != done.len()
         || done
             .iter()

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod answer;
+pub(crate) mod claim;
 pub(crate) mod code;
 pub(crate) mod info;
 pub(crate) mod session;
@@ -10,9 +11,10 @@ pub(crate) mod user;
 
 pub use account::{Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
 pub use answer::ConsumeOutcome;
+pub use claim::Renewed;
 pub use code::{CodeRefusal, General, SentCode};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
-pub use session::{Checked, MergeError, RefreshOutcome};
+pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
 pub use user::DerivedKey;
 
 pub use crate::record::user::Changed;

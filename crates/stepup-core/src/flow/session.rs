@@ -1,5 +1,6 @@
 //! Opening, refreshing, checking and ending sessions.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use crate::record::user::{Summary, User, UserState};
 use crate::rule::Facts;
 use crate::secret::Secret;
 use crate::session::access::{AccessClaims, AccessParts, MfaClaim, PayloadError};
-use crate::session::claim;
+use crate::session::claim::{self, ClaimSource, FirstFetch};
 use crate::session::refresh::{self, RefreshToken, Verdict};
 use crate::storage::Look;
 use crate::time::Timestamp;
@@ -45,7 +46,8 @@ pub(crate) async fn prepare(
     let now = parts.now();
     let config = &parts.config.sessions;
     let mut payload = JsonMap::new();
-    for source in &parts.claims {
+    let at_once = |source: &&std::sync::Arc<dyn ClaimSource>| source.first_fetch() == FirstFetch::WithSession;
+    for source in parts.claims.iter().filter(at_once) {
         if let Some(value) = source.fetch(user).await.map_err(Fault::Part)? {
             payload.insert(source.key().to_owned(), claim::entry(value, now));
         }
@@ -191,7 +193,7 @@ fn sign(
     expires_at: Timestamp,
 ) -> Result<IssuedTokens, Fault> {
     let standing = standing(parts, summary, done);
-    let derived = claim::derived(&parts.config, &standing, summary, done);
+    let derived = claim::derived(&parts.config, parts.second_factor, &standing, summary, done);
     let now = parts.now();
     let payload = parts.tokens.payload(&AccessParts {
         issued_at: now,
@@ -202,7 +204,7 @@ fn sign(
         handle: &session.handle,
         refresh_hash,
         derived: &derived,
-        own: &session.payload,
+        own: &own_payload(parts, session),
     });
     let payload = payload.map_err(|error| Fault::Part(Box::new(error)))?;
     let signed = parts.tokens.sign(&payload, now)?;
@@ -214,6 +216,17 @@ fn sign(
         expires_at: Timestamp::from_ms(expires_at.as_secs() * 1000),
         refresh: None,
     })
+}
+
+/// The application's part of a session's payload. A key that is ours since the site turned on a second factor was the
+/// application's when it was written: it is left out, so that it proves nothing and locks nobody out.
+fn own_payload<'s>(parts: &Parts, session: &'s Session) -> Cow<'s, JsonMap> {
+    let payload = &session.payload;
+    if !payload.keys().any(|key| parts.tokens.is_reserved(key)) {
+        return Cow::Borrowed(payload);
+    }
+    let own = payload.iter().filter(|(key, _)| !parts.tokens.is_reserved(key));
+    Cow::Owned(own.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 /// What became of a refresh.
@@ -420,9 +433,10 @@ pub(crate) fn revoke_tokens(parts: &Parts, tenant: &TenantId, user: &UserId, but
     parts.revocations.revoke_user(tenant, user, but, parts.now());
 }
 
-/// The session behind a verified token was ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SessionEnded;
+/// The session was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session has ended")]
+pub struct SessionEnded;
 
 /// A session as the store knows it, for routes that must not trust a token alone.
 #[derive(Clone, Debug)]
@@ -433,6 +447,18 @@ pub struct Checked {
     pub standing: Standing,
     /// The factors behind that.
     pub done: Completed,
+}
+
+/// The same for whoever has no token at hand: the session as the row has it.
+pub(crate) fn checked_by_row(parts: &Parts, look: Look) -> Checked {
+    let done = look.session.factors.clone();
+    let standing = standing(parts, &look.user.summary, &done);
+    Checked { look, standing, done }
+}
+
+/// Whether the session and its user live, of one epoch.
+pub(crate) fn is_alive(look: &Look, now: Timestamp) -> bool {
+    !look.session.is_over(now) && look.user.state == UserState::Live && look.user.epoch == look.session.epoch
 }
 
 /// Asks the store whether the session behind a token lives, and where the token stands. Both must agree: what the row
@@ -457,9 +483,7 @@ pub(crate) async fn check(
 fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
     look.session.user == *access.user_id()
         && look.session.tenant == *access.tenant_id()
-        && !look.session.is_over(now)
-        && look.user.state == UserState::Live
-        && look.user.epoch == look.session.epoch
+        && is_alive(look, now)
 }
 
 /// What a rule may look at, from a verified token.
@@ -472,6 +496,7 @@ pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims) -> Facts<'a>
         payload: access.payload(),
         now: parts.now(),
         names: &parts.config.claims,
+        default_ages: &parts.claim_ages,
     }
 }
 
@@ -507,6 +532,7 @@ pub(crate) fn facts_of<'a>(parts: &'a Parts, checked: &'a Checked) -> Facts<'a> 
         payload: &checked.look.session.payload,
         now: parts.now(),
         names: &parts.config.claims,
+        default_ages: &parts.claim_ages,
     }
 }
 
@@ -528,18 +554,27 @@ pub(crate) async fn merge_payload(
     handle: &SessionHandle,
     patch: &JsonMap,
 ) -> Result<Result<Look, MergeError>, Fault> {
+    match parts.store.look(handle, None).await? {
+        Some(look) => merge_into(parts, look, patch).await,
+        None => Ok(Err(MergeError::Ended)),
+    }
+}
+
+/// The same for a session that was just read.
+pub(crate) async fn merge_into(
+    parts: &Parts,
+    look: Look,
+    patch: &JsonMap,
+) -> Result<Result<Look, MergeError>, Fault> {
     if let Err(error) = parts.tokens.check_own(patch) {
         return Ok(Err(error.into()));
     }
-    let Some(look) = parts.store.look(handle, None).await? else {
-        return Ok(Err(MergeError::Ended));
-    };
     let mut merged = look.session.payload.clone();
     crate::record::user::merge(&mut merged, patch);
     if let Err(error) = parts.tokens.check_own(&merged) {
         return Ok(Err(error.into()));
     }
-    match parts.store.merge_payload(handle, patch).await? {
+    match parts.store.merge_payload(&look.session.handle, patch).await? {
         Some(payload) => {
             let session = Session {
                 payload,

@@ -8,6 +8,7 @@ use crate::event::{EventKind, Outcome};
 use crate::flow::{account, session, upkeep};
 use crate::id::{FactorId, TenantId, UserId};
 use crate::parts::Parts;
+use crate::policy::SecondFactor;
 use crate::record::JsonMap;
 use crate::record::user::{Changed, User, UserState};
 use crate::storage::UserChange;
@@ -101,7 +102,7 @@ pub(crate) async fn require_factors(
     Err(Fault::Busy)
 }
 
-/// Keys of metadata that are views of what stepup keeps elsewhere.
+/// Keys of metadata that are views of what stepup keeps elsewhere, where it has a second factor of its own.
 const VIEWS: [&str; 2] = ["passwordlessUserId", "_supertokens"];
 
 /// The metadata key is a view, and cannot be written.
@@ -128,7 +129,10 @@ fn with_views(user: &User, mut metadata: JsonMap) -> JsonMap {
 /// The metadata of a user with its views; empty for an unknown one.
 pub(crate) async fn metadata(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<JsonMap, Fault> {
     let row = parts.store.user(tenant, user).await?;
-    Ok(row.map_or_else(JsonMap::new, |user| with_views(&user, user.metadata.clone())))
+    Ok(row.map_or_else(JsonMap::new, |user| match parts.second_factor {
+        SecondFactor::BuiltIn => with_views(&user, user.metadata.clone()),
+        SecondFactor::Absent => user.metadata,
+    }))
 }
 
 /// Merges `patch` on the first level; `null` removes a key. The new metadata with its views, or none for an unknown user.
@@ -138,7 +142,9 @@ pub(crate) async fn merge_metadata(
     user: &UserId,
     patch: &JsonMap,
 ) -> Result<Result<Option<JsonMap>, DerivedKey>, Fault> {
-    if let Some(key) = patch.keys().find(|key| VIEWS.contains(&key.as_str())) {
+    let is_view =
+        |key: &&String| parts.second_factor == SecondFactor::BuiltIn && VIEWS.contains(&key.as_str());
+    if let Some(key) = patch.keys().find(is_view) {
         return Ok(Err(DerivedKey(key.clone())));
     }
     if parts.store.merge_metadata(tenant, user, patch).await?.is_none() {

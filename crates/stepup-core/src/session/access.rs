@@ -22,6 +22,7 @@ use crate::config::{ClaimNames, SessionConfig};
 use crate::error::Fault;
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::json;
+use crate::policy::SecondFactor;
 use crate::record::JsonMap;
 use crate::time::Timestamp;
 
@@ -47,6 +48,7 @@ pub struct AccessTokens {
     audience: Option<String>,
     names: ClaimNames,
     leeway: Duration,
+    second_factor: SecondFactor,
 }
 
 impl AccessTokens {
@@ -64,7 +66,16 @@ impl AccessTokens {
             audience,
             names,
             leeway: config.leeway.min(MAX_LEEWAY),
+            second_factor: SecondFactor::BuiltIn,
         }
+    }
+
+    /// The same for a site that may have no second factor of ours: a claim by the name of ours is then the application's,
+    /// and proves nothing to us.
+    #[must_use]
+    pub fn with_second_factor(mut self, second_factor: SecondFactor) -> Self {
+        self.second_factor = second_factor;
+        self
     }
 
     /// The signing keys.
@@ -111,7 +122,7 @@ impl AccessTokens {
     /// # Errors
     /// [`PayloadError`].
     pub fn check_own(&self, own: &JsonMap) -> Result<(), PayloadError> {
-        if let Some(key) = own.keys().find(|key| is_reserved(key, &self.names)) {
+        if let Some(key) = own.keys().find(|key| self.is_reserved(key)) {
             return Err(PayloadError::Reserved { key: key.clone() });
         }
         // One level is that of the payload itself; what we could not read back must not be issued.
@@ -126,6 +137,11 @@ impl AccessTokens {
             });
         }
         Ok(())
+    }
+
+    /// Whether an application may not write `key` here.
+    pub fn is_reserved(&self, key: &str) -> bool {
+        is_reserved(key, &self.names, self.second_factor)
     }
 
     /// Signs a payload made by [`AccessTokens::payload`].
@@ -185,7 +201,10 @@ impl AccessTokens {
             iat: seconds(&payload, IAT)?.ok_or(TokenFlaw::Claim(IAT))?,
             exp: seconds(&payload, EXP)?.ok_or(TokenFlaw::Claim(EXP))?,
             mfa: mfa(payload.get(&self.names.mfa))?,
-            second_factor: second_factor(payload.get(&self.names.second_factor))?,
+            second_factor: match self.second_factor {
+                SecondFactor::BuiltIn => second_factor(payload.get(&self.names.second_factor))?,
+                SecondFactor::Absent => None,
+            },
             payload,
         };
         let payload = &claims.payload;
@@ -462,15 +481,18 @@ pub enum PayloadError {
 
 /// Whether an application may not write `key` into the payload (R-TOK-4): base and registered claims, the clients'
 /// `st-` claims, the derived claims by their configured names, and `__proto__`, which scripts would not read as a member.
+/// Where no second factor of ours is at work, the names of its claims are the application's.
 ///
 /// # Source
 /// RFC 8725 §3.10; ASVS v5.0.0-8.2.3.
-pub fn is_reserved(key: &str, names: &ClaimNames) -> bool {
-    RESERVED.contains(&key)
-        || key.starts_with("st-")
-        || [&names.mfa, &names.second_factor, &names.phone]
+pub fn is_reserved(key: &str, names: &ClaimNames, second_factor: SecondFactor) -> bool {
+    let derived = match second_factor {
+        SecondFactor::BuiltIn => [&names.second_factor, &names.phone]
             .into_iter()
-            .any(|name| name == key)
+            .any(|name| name == key),
+        SecondFactor::Absent => false,
+    };
+    RESERVED.contains(&key) || key.starts_with("st-") || key == names.mfa || derived
 }
 
 fn at(seconds: i64) -> Timestamp {

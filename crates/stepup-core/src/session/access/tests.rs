@@ -1047,9 +1047,16 @@ async fn reserved_keys_are_an_error_and_never_dropped() {
         }
     }
     for key in ["role", "Sub", "st", "stx", "mfa", "proto", "email", "phone"] {
-        assert!(!is_reserved(key, &ClaimNames::default()), "{key}");
+        assert!(
+            !is_reserved(key, &ClaimNames::default(), SecondFactor::BuiltIn),
+            "{key}"
+        );
     }
-    assert!(is_reserved("mfa", &other_names()) && is_reserved("second", &other_names()));
+    let reserved = |key, second_factor| is_reserved(key, &other_names(), second_factor);
+    assert!(reserved("mfa", SecondFactor::BuiltIn) && reserved("second", SecondFactor::BuiltIn));
+    // Without a second factor of ours the names of its claims are like any others; the clients' own are not.
+    assert!(reserved("mfa", SecondFactor::Absent) && reserved("st-mfa", SecondFactor::Absent));
+    assert!(!reserved("second", SecondFactor::Absent) && !reserved("phoneNumber", SecondFactor::Absent));
 }
 
 #[tokio::test]
