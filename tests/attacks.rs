@@ -16,6 +16,8 @@ mod coverage;
 mod csrf;
 #[path = "attacks/database.rs"]
 mod database;
+#[path = "attacks/endpoints.rs"]
+mod endpoints;
 #[path = "attacks/expect.rs"]
 mod expect;
 #[path = "attacks/legacy.rs"]

@@ -125,7 +125,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("parts",              &["parts.rs"]),
     ("flow",               &["flow/mod.rs", "flow/session.rs", "flow/upkeep.rs"]),
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs"]),
-    ("flow of factors",    &["flow/code.rs", "flow/user.rs"]),
+    ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/user.rs"]),
     ("flow of answers",    &["flow/answer.rs", "flow/info.rs"]),
     ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs"]),
     ("front door",         &["lib.rs"]),

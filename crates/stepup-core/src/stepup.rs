@@ -17,6 +17,7 @@ use crate::flow::account::{
 use crate::flow::answer::{self, ConsumeOutcome};
 use crate::flow::code::{self, CodeRefusal, SentCode};
 use crate::flow::info::{self, FactorInfoOutcome};
+use crate::flow::own::{self, OwnFactors};
 use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
 use crate::flow::user::{self, DerivedKey};
 use crate::flow::{Caller, Changed, IssuedTokens, SignedIn, upkeep};
@@ -24,6 +25,7 @@ use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::Secrets;
 use crate::parts::Parts;
 use crate::password::Password;
+use crate::policy;
 use crate::record::JsonMap;
 use crate::record::session::Session;
 use crate::record::user::{Identifier, IdentifierKind, User};
@@ -209,6 +211,26 @@ impl Stepup {
         }
     }
 
+    /// Admits the bearer of `access` to what only a complete session may do: the site's policy is satisfied and, if the
+    /// user has any second factor, it was completed. The store is always asked (R-SES-5).
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn admit_complete(&self, access: &AccessClaims) -> Result<Checked, Denied> {
+        // A session that this process ended is over, even if its row could not be deleted.
+        if self.parts.revocations.standing(access, self.now()) == Known::Revoked {
+            return Err(Denied::Ended);
+        }
+        let checked = session::check(&self.parts, access, None)
+            .await?
+            .map_err(|SessionEnded| Denied::Ended)?;
+        if policy::is_complete(&checked.standing, &checked.look.user.summary) {
+            return Ok(checked);
+        }
+        let facts = session::facts_of(&self.parts, &checked);
+        Err(Denied::Claims(judge(&Rule::SecondFactor, &facts)))
+    }
+
     /// Uses a refresh token.
     ///
     /// # Errors
@@ -237,6 +259,15 @@ impl Stepup {
     /// [`Fault`]; its tokens are refused by this process all the same.
     pub async fn revoke(&self, handle: &SessionHandle) -> Result<bool, Fault> {
         session::end(&self.parts, handle).await
+    }
+
+    /// Ends the session `handle` if it is one of the user behind `access`. Whether it was; a session of somebody else is
+    /// as good as none.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn revoke_own(&self, access: &AccessClaims, handle: &SessionHandle) -> Result<bool, Fault> {
+        own::end(&self.parts, access, handle).await
     }
 
     /// Ends all sessions of a user. Their handles.
@@ -415,6 +446,14 @@ impl Stepup {
     /// [`Fault`].
     pub async fn factor_info(&self, access: &AccessClaims) -> Result<FactorInfoOutcome, Fault> {
         info::factors(&self.parts, access).await
+    }
+
+    /// The names of the factors that the user behind `access` has; none if the session has ended.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn own_factors(&self, access: &AccessClaims) -> Result<Option<OwnFactors>, Fault> {
+        own::factors(&self.parts, access).await
     }
 
     // Users

@@ -58,6 +58,9 @@ pub enum InputError {
     /// A field has another type than it must have.
     #[error("{0} has the wrong type")]
     WrongType(&'static str),
+    /// A field that the endpoint does not know, where it takes no others.
+    #[error("the body has a field that this endpoint does not take")]
+    Unknown,
     /// Fields that exclude each other, or belong together, do not.
     #[error("{0}")]
     Unclear(&'static str),
@@ -84,6 +87,19 @@ impl Fields {
             Ok(Self(map))
         } else {
             Err(InputError::Malformed)
+        }
+    }
+
+    /// Refuses a body with other fields than these: our own endpoints take what they know and nothing else (threat
+    /// A-CLM-02).
+    ///
+    /// # Errors
+    /// [`InputError::Unknown`].
+    pub fn only(self, names: &[&str]) -> Result<Self, InputError> {
+        if self.0.keys().all(|key| names.contains(&key.as_str())) {
+            Ok(self)
+        } else {
+            Err(InputError::Unknown)
         }
     }
 

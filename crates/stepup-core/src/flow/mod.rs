@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod claim;
 pub(crate) mod code;
 pub(crate) mod info;
+pub(crate) mod own;
 pub(crate) mod session;
 pub(crate) mod upkeep;
 pub(crate) mod user;
@@ -14,6 +15,7 @@ pub use answer::ConsumeOutcome;
 pub use claim::Renewed;
 pub use code::{CodeRefusal, General, SentCode};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
+pub use own::{OwnFactor, OwnFactors, Role};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
 pub use user::DerivedKey;
 

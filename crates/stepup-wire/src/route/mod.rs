@@ -1,13 +1,12 @@
 //! The endpoints: one list, one recipe of the protocol a file.
 
 mod emailpassword;
+mod factor;
 mod jwt;
 mod multifactorauth;
 mod passwordless;
 mod session;
 mod user;
-
-use std::time::Duration;
 
 use http::Method;
 use stepup_core::Trust;
@@ -129,6 +128,30 @@ pub static ROUTES: &[Row<Endpoint>] = &[
     ),
     row(
         Method::GET,
+        "/factor/list",
+        false,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::Factors),
+    ),
+    row(
+        Method::GET,
+        "/session/list",
+        false,
+        Access::Complete,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::Sessions),
+    ),
+    row(
+        Method::POST,
+        "/session/revoke",
+        false,
+        Access::Complete,
+        Body::Json,
+        Endpoint::Guarded(Guarded::RevokeSession),
+    ),
+    row(
+        Method::GET,
         "/jwt/jwks.json",
         false,
         Access::Open,
@@ -197,6 +220,9 @@ pub enum Guarded {
     ResendCode,
     ConsumeCode,
     FactorInfo,
+    Factors,
+    Sessions,
+    RevokeSession,
 }
 
 /// Runs an endpoint, once the caller has what its row asks for.
@@ -219,6 +245,9 @@ pub(crate) async fn run(call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Re
                 Guarded::ResendCode => passwordless::resend(&call, &session).await,
                 Guarded::ConsumeCode => passwordless::consume(&call, &session).await,
                 Guarded::FactorInfo => multifactorauth::info(&call, &session).await,
+                Guarded::Factors => factor::list(&call, &session).await,
+                Guarded::Sessions => session::list(&call, &session).await,
+                Guarded::RevokeSession => session::revoke(&call, &session).await,
             }
         }
     }
@@ -231,19 +260,16 @@ pub(crate) async fn run(call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Re
 async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
     let session = gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body()))?
         .ok_or(Refusal::NoSession)?;
-    if let Some(rule) = rule(access, call.stepup().config().sessions.step_up) {
-        call.stepup().admit(&session.claims, &rule, Trust::Store).await?;
+    let stepup = call.stepup();
+    match access {
+        Access::Open | Access::HalfLogin => {}
+        Access::Complete => drop(stepup.admit_complete(&session.claims).await?),
+        Access::Fresh => {
+            let rule = Rule::Fresh(stepup.config().sessions.step_up);
+            stepup.admit(&session.claims, &rule, Trust::Store).await?;
+        }
     }
     Ok(session)
-}
-
-/// What a session must meet; nothing for a half-login.
-fn rule(access: Access, step_up: Duration) -> Option<Rule> {
-    match access {
-        Access::Open | Access::HalfLogin => None,
-        Access::Complete => Some(Rule::Site),
-        Access::Fresh => Some(Rule::Fresh(step_up)),
-    }
 }
 
 #[cfg(test)]
@@ -276,8 +302,12 @@ mod tests {
 
     #[test]
     fn nothing_changes_by_reading() {
+        // What a GET answers is for everyone, or a list of the caller's own.
         for row in ROUTES.iter().filter(|row| row.method == Method::GET) {
-            assert_eq!(row.access, Access::Open, "{row:?}");
+            assert!(
+                row.access == Access::Open || row.path.ends_with("/list"),
+                "{row:?}"
+            );
         }
     }
 }
