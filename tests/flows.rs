@@ -93,7 +93,7 @@ impl Site {
         }
     }
 
-    fn access(&self, signed_in: &SignedIn) -> AccessClaims {
+    fn access(&self, signed_in: &SignedIn) -> std::sync::Arc<AccessClaims> {
         self.stepup.verify(signed_in.tokens.access.expose()).unwrap()
     }
 

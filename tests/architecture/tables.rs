@@ -116,8 +116,8 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     // Pure judgements of records; sessions and flows ask them.
     ("policy",             &["policy.rs", "rule.rs"]),
     ("policy as types",    &["require.rs"]),
-    ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/signature.rs"]),
-    ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs"]),
+    ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/remembered.rs", "session/signature.rs"]),
+    ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs", "session/verified.rs"]),
     ("access tokens",      &["session/access.rs"]),
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
     /* and sessions */       "session/mod.rs", "session/claim.rs", "session/refresh.rs", "session/revocation.rs",

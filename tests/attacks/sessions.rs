@@ -6,7 +6,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use stepup::flow::Changed;
-use stepup::session::revocation::DEFAULT_CAPACITY;
 use stepup::{TenantId, UserId};
 use stepup_core::id::SessionHandle;
 use tokio::sync::Barrier;
@@ -714,7 +713,9 @@ async fn a_ses_18_a_revocation_holds_for_the_very_next_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ses_18_an_overflow_of_the_memory_asks_the_store_and_opens_nothing() {
-    let server = Server::start().await;
+    const ROOM: usize = 64;
+    let server =
+        Server::start_with(|settings| settings.configure = |config| config.sessions.revocations = ROOM).await;
     let elsewhere = server.second().await;
     let mut bob = full(&server, Mode::Header, BOB, OTHER_PHONE).await;
     let mut ended = Vec::new();
@@ -726,7 +727,7 @@ async fn a_ses_18_an_overflow_of_the_memory_asks_the_store_and_opens_nothing() {
     }
     let leaver = full(&server, Mode::Header, MALLORY, OTHER_PHONE).await;
     let unknown = UserId::from("nobody");
-    for n in 0..DEFAULT_CAPACITY {
+    for n in 0..ROOM {
         let handle = SessionHandle::from(format!("unknown-{n}").as_str());
         assert!(!server.site.stepup.revoke(&handle).await.unwrap());
     }

@@ -27,7 +27,7 @@ use crate::rule::ClaimRule;
 use crate::session::access::{AccessTokens, is_reserved};
 use crate::session::claim::ClaimSource;
 use crate::session::keys::{SigningAlgorithm, SigningKeys};
-use crate::session::revocation::{DEFAULT_CAPACITY, Revocations};
+use crate::session::revocation::Revocations;
 use crate::stepup::Stepup;
 use crate::storage::Storage;
 use crate::time::{Clock, SystemClock};
@@ -282,9 +282,10 @@ impl Builder {
             None,
             self.config.claims.clone(),
             &self.config.sessions,
-        )
+            &*self.entropy,
+        )?
         .with_second_factor(second_factor);
-        let revocations = Revocations::new(DEFAULT_CAPACITY, &self.config.sessions);
+        let revocations = Revocations::new(self.config.sessions.revocations, &self.config.sessions);
         let password = match self.passwords.into_iter().next() {
             None => None,
             Some(factor) => {

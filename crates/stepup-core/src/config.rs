@@ -52,6 +52,12 @@ pub struct SessionConfig {
     pub step_up: Duration,
     /// Lifetime of a signing key: 7 days, at most 90 (ASVS v5.0.0-11.1.1).
     pub key_rotation: Duration,
+    /// Bytes of memory for access tokens that were verified: 16 MiB, some 9000 tokens; 0 remembers none, and verifies each
+    /// one anew.
+    pub remembered_bytes: usize,
+    /// Revocations that this process remembers for the life of an access token: 65 536, some 10 MB. When they are more,
+    /// the store is asked about every token.
+    pub revocations: usize,
 }
 
 impl Default for SessionConfig {
@@ -70,6 +76,8 @@ impl Default for SessionConfig {
             factor_margin: Duration::from_secs(30),
             step_up: 5 * MINUTE,
             key_rotation: 7 * DAY,
+            remembered_bytes: 16 * 1024 * 1024,
+            revocations: 65_536,
         }
     }
 }

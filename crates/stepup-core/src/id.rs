@@ -110,6 +110,22 @@ impl FactorId {
         Self(Cow::Owned(id.into()))
     }
 
+    /// A factor named in a token: one of ours shares its name with all others of it.
+    pub(crate) fn of_token(id: &str) -> Self {
+        let ours = [Self::EMAIL_PASSWORD, Self::OTP_PHONE];
+        ours.into_iter()
+            .find(|factor| factor.as_str() == id)
+            .unwrap_or_else(|| Self::new(id))
+    }
+
+    /// The bytes that the name takes up by itself; none if it is shared.
+    pub(crate) fn own_bytes(&self) -> Option<usize> {
+        match &self.0 {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(name) => Some(name.len()),
+        }
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -5,6 +5,7 @@
 //! site asks of every route, unless the rule visibly leaves them out.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -209,13 +210,49 @@ pub struct Facts<'a> {
     /// The factor behind `second_factor_at`, for the refusal's text.
     pub second_factor_id: Option<&'a str>,
     /// The whole payload.
-    pub payload: &'a JsonMap,
+    pub payload: Payload<'a>,
     /// Now.
     pub now: Timestamp,
     /// The names of the derived claims.
     pub names: &'a ClaimNames,
     /// The oldest value that is believed of each claim whose source says so, where a rule does not.
     pub default_ages: &'a [(String, Duration)],
+}
+
+/// The payload of a session, as a map. Most rules never look into it, so it is only read when one does.
+#[derive(Clone, Copy)]
+pub struct Payload<'a>(&'a dyn Unpack);
+
+/// Has a payload.
+pub trait Unpack: Sync {
+    /// The payload as a map, read when it is first asked for.
+    fn unpack(&self) -> &JsonMap;
+}
+
+impl Unpack for JsonMap {
+    fn unpack(&self) -> &JsonMap {
+        self
+    }
+}
+
+impl<'a, U: Unpack> From<&'a U> for Payload<'a> {
+    fn from(payload: &'a U) -> Self {
+        Self(payload)
+    }
+}
+
+impl Deref for Payload<'_> {
+    type Target = JsonMap;
+
+    fn deref(&self) -> &JsonMap {
+        self.0.unpack()
+    }
+}
+
+impl fmt::Debug for Payload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Payload(..)")
+    }
 }
 
 /// A claim that failed: an entry of `claimValidationErrors`.

@@ -115,11 +115,12 @@ impl Stepup {
 
     // Sessions
 
-    /// Reads and verifies an access token. Touches no storage and does not wait.
+    /// Reads and verifies an access token; one that was verified before is remembered. Touches no storage and does not
+    /// wait. Whether its session was revoked is for [`Stepup::admit`].
     ///
     /// # Errors
     /// [`Denied::NotOurs`] or [`Denied::TryRefresh`].
-    pub fn verify(&self, token: &str) -> Result<AccessClaims, Denied> {
+    pub fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, Denied> {
         self.parts
             .tokens
             .verify(token, self.now())

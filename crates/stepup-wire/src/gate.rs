@@ -4,6 +4,8 @@
 //! §6): choose the token, verify it, judge where the request comes from, then ask the store if it must be asked, then
 //! judge the rule.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -24,7 +26,7 @@ use crate::transfer::{self, Access, Mode, Presented, Unclear};
 /// A request's verified access token, and how it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Verified {
-    pub(crate) claims: AccessClaims,
+    pub(crate) claims: Arc<AccessClaims>,
     pub(crate) mode: Mode,
 }
 

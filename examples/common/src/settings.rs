@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use stepup::FactorId;
 use stepup::session::keys::SigningAlgorithm;
+use stepup::wire::core::config::Config;
 
 /// What the environment says; the defaults run the demo on this machine.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub dev_clock: bool,
     /// Multiplies every throttle.
     pub throttle_scale: u32,
+    /// Changes numbers that no variable names: for tests.
+    pub configure: fn(&mut Config),
 }
 
 /// Variables of parts that are not built yet. Setting one must not look as if it worked.
@@ -138,6 +141,7 @@ impl Settings {
             trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
             dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
             throttle_scale,
+            configure: |_| {},
         };
         if problems.is_empty() {
             Ok(settings)

@@ -83,6 +83,7 @@ impl Site {
             .clock(clock.clone())
             .signing(settings.signing)
             .configure(|config| config.limits.scale = scale)
+            .configure(settings.configure)
             .build()
             .await
             .map_err(|error| match error {

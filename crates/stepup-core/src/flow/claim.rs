@@ -13,7 +13,7 @@ use crate::id::SessionHandle;
 use crate::parts::Parts;
 use crate::record::JsonMap;
 use crate::record::user::User;
-use crate::rule::{ClaimFailure, ClaimRule, Rule, each_claim, judge};
+use crate::rule::{ClaimFailure, ClaimRule, Payload, Rule, each_claim, judge};
 use crate::session::access::AccessClaims;
 use crate::session::claim::{self, Claim, ClaimSource};
 use crate::storage::Look;
@@ -22,7 +22,7 @@ use crate::storage::Look;
 #[derive(Clone, Debug)]
 pub struct Renewed {
     /// What it says.
-    pub claims: AccessClaims,
+    pub claims: Arc<AccessClaims>,
     /// What the client gets, whatever becomes of its request.
     pub tokens: IssuedTokens,
 }
@@ -33,7 +33,7 @@ pub(crate) async fn fetch_due(
     access: &AccessClaims,
     rule: &Rule,
 ) -> Result<Result<Option<Renewed>, SessionEnded>, Fault> {
-    let due = due(parts, rule, &parts.everywhere, access.payload());
+    let due = due(parts, rule, &parts.everywhere, access.into());
     if due.is_empty() {
         return Ok(Ok(None));
     }
@@ -80,14 +80,14 @@ fn due<'p>(
     parts: &'p Parts,
     rule: &Rule,
     everywhere: &[ClaimRule],
-    payload: &JsonMap,
+    payload: Payload<'_>,
 ) -> Vec<&'p Arc<dyn ClaimSource>> {
     let mut due: Vec<&Arc<dyn ClaimSource>> = Vec::new();
     let now = parts.now();
     each_claim(rule, everywhere, &mut |claim| {
         let source = parts.claims.iter().find(|source| source.key() == claim.key);
         if let Some(source) = source
-            && claim.should_refetch(payload, source.max_age(), now)
+            && claim.should_refetch(&payload, source.max_age(), now)
             && !due.iter().any(|known| known.key() == source.key())
         {
             due.push(source);
@@ -104,7 +104,7 @@ async fn fetch_into(
     everywhere: &[ClaimRule],
 ) -> Result<Result<Look, SessionEnded>, Fault> {
     let mut patch = JsonMap::new();
-    for source in due(parts, rule, everywhere, &look.session.payload) {
+    for source in due(parts, rule, everywhere, (&look.session.payload).into()) {
         if let Some(entry) = fetched(parts, &**source, &look.user).await? {
             patch.insert(source.key().to_owned(), entry);
         }

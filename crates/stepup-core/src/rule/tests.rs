@@ -7,7 +7,7 @@ fn facts<'a>(satisfied: bool, second: Option<i64>, payload: &'a JsonMap, names: 
         second_factor: Some(second.is_some()),
         second_factor_at: Some(Timestamp::from_ms(second.unwrap_or(1))),
         second_factor_id: second.map(|_| "otp-phone"),
-        payload,
+        payload: payload.into(),
         now: Timestamp::from_ms(1_000_000),
         names,
         default_ages: &[],

@@ -7,8 +7,8 @@
 //! # Source
 //! RFC 7519, RFC 8725; R-TOK-1 to R-TOK-4 of the threat model.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -18,13 +18,18 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::keys::{SignedToken, SigningKeys, is_kid};
+use super::remembered::Remembered;
+use super::verified::{Accepted, Said};
 use crate::config::{ClaimNames, SessionConfig};
+use crate::entropy::{Entropy, EntropyError};
 use crate::error::Fault;
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::json;
 use crate::policy::SecondFactor;
 use crate::record::JsonMap;
 use crate::time::Timestamp;
+
+pub use super::verified::{AccessClaims, MfaClaim, SecondFactorClaim};
 
 /// The longest token that is looked at, in bytes; a longer one is refused before it is decoded (threat A-TOK-15).
 pub const MAX_TOKEN: usize = 8 * 1024;
@@ -40,8 +45,9 @@ pub const MAX_PAYLOAD: usize = 2600;
 /// so that no user is locked out by a factor that outgrows the cookie.
 pub const MAX_OWN_PAYLOAD: usize = 1800;
 
-/// Writes and reads access tokens.
-#[derive(Clone, Debug)]
+/// Writes and reads access tokens, and remembers those that it verified. What it remembers was accepted under its own
+/// settings, so these never change.
+#[derive(Debug)]
 pub struct AccessTokens {
     keys: Arc<SigningKeys>,
     issuer: String,
@@ -49,25 +55,31 @@ pub struct AccessTokens {
     names: ClaimNames,
     leeway: Duration,
     second_factor: SecondFactor,
+    remembered: Remembered<AccessClaims>,
 }
 
 impl AccessTokens {
     /// Tokens of `issuer`, which is the API's domain and base path; for `audience`, if one is configured.
+    ///
+    /// # Errors
+    /// Randomness failed.
     pub fn new(
         keys: Arc<SigningKeys>,
         issuer: impl Into<String>,
         audience: Option<String>,
         names: ClaimNames,
         config: &SessionConfig,
-    ) -> Self {
-        Self {
+        entropy: &dyn Entropy,
+    ) -> Result<Self, EntropyError> {
+        Ok(Self {
             keys,
             issuer: issuer.into(),
             audience,
             names,
             leeway: config.leeway.min(MAX_LEEWAY),
             second_factor: SecondFactor::BuiltIn,
-        }
+            remembered: Remembered::new(config.remembered_bytes, entropy)?,
+        })
     }
 
     /// The same for a site that may have no second factor of ours: a claim by the name of ours is then the application's,
@@ -152,18 +164,48 @@ impl AccessTokens {
         self.keys.sign(claims_json, now)
     }
 
-    /// Verifies a token, without a look at the store.
+    /// Verifies a token, without a look at the store. One that was verified before, and that nothing has changed for
+    /// since, is not verified again.
+    ///
+    /// Whether its session was revoked is not asked here: that is so for a remembered token and for any other.
     ///
     /// # Errors
     /// [`AccessRefusal`]. After [`TokenFlaw::UnknownKey`] the caller asks [`SigningKeys::wants_early_poll`].
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, AccessRefusal> {
-        self.judge(token, now).map_err(|flaw| {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<AccessClaims>, AccessRefusal> {
+        if let Some(claims) = self.remembered.find(token)
+            && self.still_accepts(&claims, now)
+        {
+            return Ok(claims);
+        }
+        let claims = self.judge(token, now).map_err(|flaw| {
             if flaw == TokenFlaw::Oversize || self.is_ours(token) {
                 AccessRefusal::TryRefresh(flaw)
             } else {
                 AccessRefusal::NotOurs
             }
-        })
+        })?;
+        let claims = Arc::new(claims);
+        self.remembered.remember(&claims);
+        Ok(claims)
+    }
+
+    /// Whether a token that was accepted once is accepted now. Its bytes are the same and our settings are; the time is
+    /// another one, and the key may have gone.
+    fn still_accepts(&self, claims: &AccessClaims, now: Timestamp) -> bool {
+        let accepted = claims.accepted();
+        if !accepted.covers(now) {
+            return false;
+        }
+        // Before the look, so that a key that goes meanwhile is looked for again with the next request.
+        let version = self.keys.version();
+        if accepted.keys.load(Ordering::Relaxed) == version {
+            return true;
+        }
+        let known = self.keys.has_number(accepted.key);
+        if known {
+            accepted.keys.store(version, Ordering::Relaxed);
+        }
+        known
     }
 
     fn judge(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenFlaw> {
@@ -172,6 +214,7 @@ impl AccessTokens {
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenFlaw::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenFlaw::Malformed)?;
+        let version = self.keys.version();
         let Some(key) = self.keys.by_header(header, now) else {
             return Err(self.header_flaw(token, header, now));
         };
@@ -187,27 +230,35 @@ impl AccessTokens {
             return Err(TokenFlaw::Signature);
         }
         let claims = json::read_object(&json).map_err(|_| TokenFlaw::Malformed)?;
-        self.read(claims, now)
+        let (said, starts) = self.read(&claims, now)?;
+        let (from, until) = self.keys.verifies_within(&key);
+        let accepted = Accepted {
+            from: from.max(starts.minus(self.leeway)),
+            until: until.min(said.expires_at.plus(self.leeway)),
+            key: key.number(),
+            keys: AtomicU64::new(version),
+        };
+        Ok(AccessClaims::new(said, token, accepted, &self.remembered))
     }
 
-    /// Reads the claims of a token whose signature is right.
-    fn read(&self, payload: JsonMap, now: Timestamp) -> Result<AccessClaims, TokenFlaw> {
-        let claims = AccessClaims {
-            user: UserId::from(text(&payload, SUB)?),
-            method: MethodId::from(text(&payload, METHOD)?),
-            tenant: TenantId::from(text(&payload, TENANT)?),
-            handle: SessionHandle::from(text(&payload, HANDLE)?),
-            refresh_hash: text(&payload, REFRESH_HASH)?.to_owned(),
-            iat: seconds(&payload, IAT)?.ok_or(TokenFlaw::Claim(IAT))?,
-            exp: seconds(&payload, EXP)?.ok_or(TokenFlaw::Claim(EXP))?,
+    /// Reads the claims of a token whose signature is right; and from when on it may be used, by its `iat` and `nbf`.
+    fn read(&self, payload: &JsonMap, now: Timestamp) -> Result<(Said, Timestamp), TokenFlaw> {
+        let iat = seconds(payload, IAT)?.ok_or(TokenFlaw::Claim(IAT))?;
+        let exp = seconds(payload, EXP)?.ok_or(TokenFlaw::Claim(EXP))?;
+        let said = Said {
+            user: UserId::from(text(payload, SUB)?),
+            method: MethodId::from(text(payload, METHOD)?),
+            tenant: TenantId::from(text(payload, TENANT)?),
+            handle: SessionHandle::from(text(payload, HANDLE)?),
+            refresh_hash: text(payload, REFRESH_HASH)?.to_owned(),
+            issued_at: at(iat),
+            expires_at: at(exp),
             mfa: mfa(payload.get(&self.names.mfa))?,
             second_factor: match self.second_factor {
                 SecondFactor::BuiltIn => second_factor(payload.get(&self.names.second_factor))?,
                 SecondFactor::Absent => None,
             },
-            payload,
         };
-        let payload = &claims.payload;
         if text(payload, ISS)? != self.issuer {
             return Err(TokenFlaw::Claim(ISS));
         }
@@ -223,18 +274,18 @@ impl AccessTokens {
         if payload.get(ANTI_CSRF).is_some_and(|value| !value.is_null()) {
             return Err(TokenFlaw::Claim(ANTI_CSRF));
         }
-        let lifetime = claims.exp.checked_sub(claims.iat);
+        let lifetime = exp.checked_sub(iat);
         if !lifetime.is_some_and(|secs| (0..=MAX_LIFETIME_SECS).contains(&secs)) {
             return Err(TokenFlaw::Claim(EXP));
         }
-        if self.is_past(claims.exp, now) {
+        if self.is_past(exp, now) {
             return Err(TokenFlaw::Expired);
         }
-        let starts = seconds(payload, NBF)?.unwrap_or(claims.iat).max(claims.iat);
-        if at(starts) > now.plus(self.leeway) {
+        let starts = at(seconds(payload, NBF)?.unwrap_or(iat).max(iat));
+        if starts > now.plus(self.leeway) {
             return Err(TokenFlaw::Early);
         }
-        Ok(claims)
+        Ok((said, starts))
     }
 
     fn is_past(&self, exp: i64, now: Timestamp) -> bool {
@@ -302,108 +353,6 @@ pub struct AccessParts<'a> {
     pub derived: &'a JsonMap,
     /// The application's part.
     pub own: &'a JsonMap,
-}
-
-/// The claims of a verified token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AccessClaims {
-    user: UserId,
-    method: MethodId,
-    tenant: TenantId,
-    handle: SessionHandle,
-    refresh_hash: String,
-    iat: i64,
-    exp: i64,
-    mfa: Option<MfaClaim>,
-    second_factor: Option<SecondFactorClaim>,
-    payload: JsonMap,
-}
-
-impl AccessClaims {
-    /// `sub`: the user.
-    pub fn user_id(&self) -> &UserId {
-        &self.user
-    }
-
-    /// `rsub`: the login method that opened the session.
-    pub fn method_id(&self) -> &MethodId {
-        &self.method
-    }
-
-    /// `tId`: the tenant.
-    pub fn tenant_id(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    /// `sessionHandle`: the session.
-    pub fn handle(&self) -> &SessionHandle {
-        &self.handle
-    }
-
-    /// `refreshTokenHash1`: lower-case hex SHA-256 of the refresh token that belongs to it.
-    pub fn refresh_hash(&self) -> &str {
-        &self.refresh_hash
-    }
-
-    /// `iat`, whole seconds.
-    pub fn issued_at(&self) -> Timestamp {
-        at(self.iat)
-    }
-
-    /// `exp`, whole seconds, without leeway.
-    pub fn expires_at(&self) -> Timestamp {
-        at(self.exp)
-    }
-
-    /// The claim of the multi-factor clients; none if the token has no such claim.
-    pub fn mfa(&self) -> Option<&MfaClaim> {
-        self.mfa.as_ref()
-    }
-
-    /// The second-factor claim; none if the token has no such claim.
-    pub fn second_factor(&self) -> Option<SecondFactorClaim> {
-        self.second_factor
-    }
-
-    /// All claims, in their order.
-    pub fn payload(&self) -> &JsonMap {
-        &self.payload
-    }
-
-    /// Claims that nobody signed.
-    #[cfg(test)]
-    pub(crate) fn for_tests(tenant: &str, user: &str, handle: &str, issued_at: Timestamp) -> Self {
-        Self {
-            user: user.into(),
-            method: user.into(),
-            tenant: tenant.into(),
-            handle: handle.into(),
-            refresh_hash: String::new(),
-            iat: issued_at.as_secs(),
-            exp: issued_at.as_secs().saturating_add(900),
-            mfa: None,
-            second_factor: None,
-            payload: JsonMap::new(),
-        }
-    }
-}
-
-/// `st-mfa`: `{"c":{"<factor>":seconds},"v":bool}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MfaClaim {
-    /// Whether the site's policy is satisfied.
-    pub satisfied: bool,
-    /// The completed factors, with their times in whole seconds.
-    pub completed: BTreeMap<FactorId, Timestamp>,
-}
-
-/// `2fa-completed`: `{"v":bool,"t":milliseconds}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecondFactorClaim {
-    /// Whether two distinct factors were completed and the policy is satisfied.
-    pub completed: bool,
-    /// When the newest accepted second factor was completed; while `completed` is false, the first factor.
-    pub at: Timestamp,
 }
 
 /// Why a token was refused.
@@ -529,7 +478,7 @@ fn mfa(value: Option<&Value>) -> Result<Option<MfaClaim>, TokenFlaw> {
             satisfied: members.get("v")?.as_bool()?,
             completed: completed
                 .iter()
-                .map(|(factor, secs)| Some((FactorId::new(factor.as_str()), at(whole(secs)?))))
+                .map(|(factor, secs)| Some((FactorId::of_token(factor), at(whole(secs)?))))
                 .collect::<Option<_>>()?,
         })
     };

@@ -47,6 +47,7 @@ pub struct SigningKeys {
     entropy: Arc<dyn Entropy>,
     schedule: Schedule,
     known: RwLock<Known>,
+    version: AtomicU64,
     tickets: AtomicU64,
     polled_at: AtomicI64,
     early_at: AtomicI64,
@@ -76,6 +77,7 @@ impl SigningKeys {
                 overlap: config.access.saturating_add(config.leeway),
             },
             known: RwLock::new(Known::default()),
+            version: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             polled_at: AtomicI64::new(i64::MIN),
             early_at: AtomicI64::new(i64::MIN),
@@ -105,7 +107,12 @@ impl SigningKeys {
         {
             let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
             if current.ticket < ticket {
+                let changed = !current.has_the_keys_of(&known);
                 *current = known;
+                if changed {
+                    // Inside of the lock: whoever sees the new number sees the new keys.
+                    self.version.fetch_add(1, Ordering::Release);
+                }
             }
         }
         self.polled_at.store(now.as_ms(), Ordering::Relaxed);
@@ -199,6 +206,22 @@ impl SigningKeys {
                 .find(|key| key.header == encoded && self.schedule.verifies(key, now))
                 .cloned()
         })
+    }
+
+    /// Counts the changes of the set of keys, so that who remembers verified tokens sees with one load that no key came
+    /// or went. Keys that retire by the time alone are not counted: see [`SigningKeys::verifies_within`].
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Whether the key of that [number](SigningKey::number) is in the set.
+    pub(super) fn has_number(&self, number: u64) -> bool {
+        self.with_known(|known| known.keys.iter().any(|key| key.number == number))
+    }
+
+    /// The first and the last moment at which a key verifies.
+    pub(super) fn verifies_within(&self, key: &SigningKey) -> (Timestamp, Timestamp) {
+        self.schedule.span(key.signs_until, key.verifies_until)
     }
 
     /// Whether a key of that id verifies at `now`.
@@ -318,6 +341,11 @@ impl Known {
         Self { ticket, keys, jwks }
     }
 
+    fn has_the_keys_of(&self, other: &Self) -> bool {
+        let numbers = |known: &Self| known.keys.iter().map(|key| key.number).collect::<Vec<_>>();
+        numbers(self) == numbers(other)
+    }
+
     /// The newest key that was published long enough ago; in a pinch, the oldest that was not.
     fn signer(&self, schedule: &Schedule, now: Timestamp) -> Option<&Arc<SigningKey>> {
         let mut able = self.keys.iter().filter(|key| schedule.signs(key, now));
@@ -383,14 +411,24 @@ impl Schedule {
     }
 
     fn holds(&self, signs_until: Timestamp, verifies_until: Timestamp, now: Timestamp) -> bool {
-        // A key that was made while the clock stood far ahead must not sign for decades (threat A-CLK-01).
-        let farthest = now.plus(self.interval).plus(self.interval);
-        now < verifies_until && signs_until <= farthest
+        let (from, until) = self.span(signs_until, verifies_until);
+        from <= now && now <= until
+    }
+
+    /// The first and the last moment at which a key of these times is one.
+    fn span(&self, signs_until: Timestamp, verifies_until: Timestamp) -> (Timestamp, Timestamp) {
+        (
+            // A key that was made while the clock stood far ahead must not sign for decades (threat A-CLK-01).
+            signs_until.minus(self.interval).minus(self.interval),
+            verifies_until.minus(Duration::from_millis(1)),
+        )
     }
 }
 
 /// A signing key, opened.
 pub(super) struct SigningKey {
+    /// Its number in this process: another one for each key that was ever opened.
+    number: u64,
     id: KeyId,
     algorithm: SigningAlgorithm,
     sealed: Vec<u8>,
@@ -417,6 +455,7 @@ impl SigningKey {
         let pair = KeyPair::parse(algorithm, &pkcs8).ok_or(Fault::Key("a signing key does not parse"))?;
         let (kid, alg) = (&record.id, algorithm.name());
         let key = Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             id: kid.clone(),
             algorithm,
             sealed: record.sealed.clone(),
@@ -439,6 +478,11 @@ impl SigningKey {
             return Err(Fault::Key("a signing key does not verify what it signed"));
         }
         Ok(key)
+    }
+
+    /// Tells it from every other key that this process has opened, the same record opened again included.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -505,6 +549,8 @@ fn write_jwks<'a>(keys: impl Iterator<Item = &'a SigningKey>) -> Arc<str> {
     let entries: Vec<&str> = keys.map(|key| key.jwk.as_str()).collect();
     format!(r#"{{"keys":[{}]}}"#, entries.join(",")).into()
 }
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 const NO_SIGNER: Fault = Fault::Key("no signing key may sign now");
 const UNREADABLE: Fault =

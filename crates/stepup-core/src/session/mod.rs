@@ -1,8 +1,11 @@
-//! Sessions: access tokens, refresh tokens, claims, the keys that sign them, and the memory of what was revoked.
+//! Sessions: access tokens, refresh tokens, claims, the keys that sign them, and the memories of what was
+//! verified and of what was revoked.
 
 pub mod access;
 pub mod claim;
 pub mod keys;
 pub mod refresh;
+mod remembered;
 pub mod revocation;
 mod signature;
+mod verified;

@@ -16,9 +16,6 @@ use crate::config::SessionConfig;
 use crate::id::{SessionHandle, TenantId, UserId};
 use crate::time::Timestamp;
 
-/// How many revocations are remembered unless told otherwise; about 10 MB.
-pub const DEFAULT_CAPACITY: usize = 65_536;
-
 /// Revocations of this process.
 pub struct Revocations {
     entries: RwLock<Entries>,
@@ -28,11 +25,15 @@ pub struct Revocations {
     /// How far the clocks of two nodes may differ.
     skew: Duration,
     version: AtomicU64,
+    /// The version as long as nothing was revoked.
+    first: u64,
 }
 
 impl Revocations {
     /// Room for `capacity` revocations.
     pub fn new(capacity: usize, config: &SessionConfig) -> Self {
+        // No two memories of a process share a version, so that a token which one has cleared is not clear to another.
+        let first = VERSIONS.fetch_add(VERSIONS_EACH, Ordering::Relaxed);
         Self {
             entries: RwLock::default(),
             capacity,
@@ -42,7 +43,8 @@ impl Revocations {
                 .saturating_add(config.leeway)
                 .saturating_add(config.leeway),
             skew: config.leeway,
-            version: AtomicU64::new(0),
+            version: AtomicU64::new(first),
+            first,
         }
     }
 
@@ -92,28 +94,24 @@ impl Revocations {
         });
     }
 
-    /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here.
+    /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here; a token of which
+    /// that was said is not looked for again until something was revoked.
     pub fn standing(&self, claims: &AccessClaims, now: Timestamp) -> Known {
-        if self.version() == 0 {
+        // Before the look, so that what is revoked meanwhile is looked for with the next request.
+        let version = self.version();
+        if version == self.first || claims.is_cleared_by(version) {
             return Known::Live;
         }
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        if entries.handles.contains_key(claims.handle()) {
-            return Known::Revoked;
+        let standing = entries.standing(claims, now, self.skew);
+        // Once something did not fit, the answer depends on the time as well, and a clock can go back.
+        if standing == Known::Live && entries.full_until.is_none() {
+            claims.clear_by(version);
         }
-        let of_user = entries.users.get(claims.user_id());
-        let by_user = of_user
-            .into_iter()
-            .flatten()
-            .find(|entry| entry.tenant == *claims.tenant_id())
-            .map_or(Known::Live, |entry| entry.standing(claims, now, self.skew));
-        match by_user {
-            Known::Live if entries.full_until.is_some_and(|until| now < until) => Known::AskStore,
-            other => other,
-        }
+        standing
     }
 
-    /// Counts the changes, so that who remembers verified tokens sees with one load that nothing was revoked since.
+    /// Counts the changes, so that one load shows that nothing was revoked since.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -171,6 +169,22 @@ impl Entries {
         self.handles.len() + self.user_entries
     }
 
+    fn standing(&self, claims: &AccessClaims, now: Timestamp, skew: Duration) -> Known {
+        if self.handles.contains_key(claims.handle()) {
+            return Known::Revoked;
+        }
+        let of_user = self.users.get(claims.user_id());
+        let by_user = of_user
+            .into_iter()
+            .flatten()
+            .find(|entry| entry.tenant == *claims.tenant_id())
+            .map_or(Known::Live, |entry| entry.standing(claims, now, skew));
+        match by_user {
+            Known::Live if self.full_until.is_some_and(|until| now < until) => Known::AskStore,
+            other => other,
+        }
+    }
+
     /// Whether one more fits. What has expired is dropped only when room is needed: a clock that leaps ahead and back
     /// then revives nothing.
     fn has_room(&mut self, capacity: usize, now: Timestamp) -> bool {
@@ -211,6 +225,9 @@ impl UserEntry {
         }
     }
 }
+
+const VERSIONS_EACH: u64 = 1 << 40;
+static VERSIONS: AtomicU64 = AtomicU64::new(VERSIONS_EACH);
 
 #[cfg(test)]
 mod tests;

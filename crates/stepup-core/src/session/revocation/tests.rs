@@ -209,6 +209,46 @@ fn every_change_shows_in_the_version() {
 }
 
 #[test]
+fn a_token_that_was_looked_for_is_looked_for_again_after_any_revocation() {
+    let memory = memory(8);
+    let (ann, bob) = (token("ann", "h1", start()), token("bob", "h2", start()));
+    memory.revoke_handle(&"h3".into(), start());
+    for claims in [&ann, &bob] {
+        assert!(!claims.is_cleared_by(memory.version()));
+        assert_eq!(memory.standing(claims, start()), Known::Live);
+        assert!(claims.is_cleared_by(memory.version()));
+    }
+    memory.revoke_handle(ann.handle(), start());
+    assert_eq!(memory.standing(&ann, start()), Known::Revoked);
+    assert_eq!(memory.standing(&ann, start()), Known::Revoked);
+    assert_eq!(memory.standing(&bob, start()), Known::Live);
+    memory.revoke_user(&public(), &"bob".into(), None, start());
+    assert_eq!(memory.standing(&bob, start()), Known::AskStore);
+    assert!(!bob.is_cleared_by(memory.version()));
+}
+
+#[test]
+fn once_the_memory_was_full_no_token_is_cleared_ahead_of_the_clock() {
+    let memory = memory(1);
+    memory.revoke_handle(&"h1".into(), start());
+    memory.revoke_handle(&"h2".into(), start());
+    let claims = token("ann", "h2", start());
+    let ahead = start().plus(1000 * LIFE);
+    assert_eq!(memory.standing(&claims, ahead), Known::Live);
+    assert_eq!(memory.standing(&claims, start()), Known::AskStore);
+}
+
+#[test]
+fn what_one_memory_has_cleared_is_not_clear_to_another() {
+    let (ours, theirs) = (memory(8), memory(8));
+    let claims = token("ann", "h1", start());
+    ours.revoke_handle(&"h2".into(), start());
+    theirs.revoke_handle(claims.handle(), start());
+    assert_eq!(ours.standing(&claims, start()), Known::Live);
+    assert_eq!(theirs.standing(&claims, start()), Known::Revoked);
+}
+
+#[test]
 fn a_revocation_is_seen_by_every_thread_that_looks_after_it() {
     let memory = Arc::new(memory(10_000));
     thread::scope(|scope| {
