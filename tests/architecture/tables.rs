@@ -122,18 +122,23 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
     /* and sessions */       "session/mod.rs", "session/claim.rs", "session/refresh.rs", "session/revocation.rs",
     /* and devices */        "device.rs", "email.rs"]),
+    ("callers",            &["caller.rs"]),
+    ("hooks",              &["hook.rs"]),
     ("parts",              &["parts.rs"]),
     ("flow",               &["flow/mod.rs", "flow/session.rs", "flow/upkeep.rs"]),
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/user.rs"]),
     ("flow of answers",    &["flow/answer.rs", "flow/info.rs"]),
-    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs"]),
+    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs", "stepup/turn.rs", "stepup/users.rs"]),
     ("front door",         &["lib.rs"]),
 ];
 
 /// Files that name each other all the same: two sides of one thing.
 pub(crate) const PAIRS: &[(&str, &str)] = &[
     ("builder.rs", "stepup.rs"),
+    // A hook is handed stepup, which holds the parts, which hold the hooks.
+    ("hook.rs", "parts.rs"),
+    ("hook.rs", "stepup.rs"),
     // The parts hold when upkeep is due next, which is read by nobody else.
     ("parts.rs", "flow/upkeep.rs"),
 ];

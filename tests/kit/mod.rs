@@ -14,6 +14,7 @@ use demo_axum::serve::{Bounds, serve};
 use demo_common::{Settings, Site};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use stepup::Builder;
 use stepup::time::{Clock, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,9 +39,13 @@ pub struct Server {
     pub site: Site,
     pub settings: Settings,
     make: fn(Site) -> Router,
+    add: Add,
     folder: Arc<TempDir>,
     serving: tokio::task::JoinHandle<()>,
 }
+
+/// What a test adds to the demo's builder.
+type Add = Arc<dyn Fn(Builder) -> Builder + Send + Sync>;
 
 impl Server {
     /// With the defaults of the demo.
@@ -50,16 +55,29 @@ impl Server {
 
     /// With other settings.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::in_folder(demo_axum::app, Arc::new(tempfile::tempdir().unwrap()), change).await
+        Self::in_folder(
+            demo_axum::app,
+            plain(),
+            Arc::new(tempfile::tempdir().unwrap()),
+            change,
+        )
+        .await
+    }
+
+    /// With something added to stepup: hooks, claims.
+    pub async fn start_adding(add: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(demo_axum::app, Arc::new(add), folder, |_| {}).await
     }
 
     /// With an application of the test's own in the place of the demo.
     pub async fn start_app(make: fn(Site) -> Router) -> Self {
-        Self::in_folder(make, Arc::new(tempfile::tempdir().unwrap()), |_| {}).await
+        Self::in_folder(make, plain(), Arc::new(tempfile::tempdir().unwrap()), |_| {}).await
     }
 
     async fn in_folder(
         make: fn(Site) -> Router,
+        add: Add,
         folder: Arc<TempDir>,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
@@ -72,17 +90,18 @@ impl Server {
             folder.path().join("demo.sqlite").display()
         );
         change(&mut settings);
-        Self::serve(make, folder, listener, settings).await
+        Self::serve(make, add, folder, listener, settings).await
     }
 
     async fn serve(
         make: fn(Site) -> Router,
+        add: Add,
         folder: Arc<TempDir>,
         listener: TcpListener,
         settings: Settings,
     ) -> Self {
         let address = listener.local_addr().unwrap();
-        let site = Site::start(&settings, address).await.unwrap();
+        let site = Site::start_with(&settings, address, &*add).await.unwrap();
         let app = make(site.clone());
         let serving = tokio::spawn(async move {
             serve(listener, app, Bounds::default(), std::future::pending())
@@ -94,6 +113,7 @@ impl Server {
             site,
             settings,
             make,
+            add,
             folder,
             serving,
         }
@@ -108,7 +128,14 @@ impl Server {
         self.site.settle().await;
         let listener = TcpListener::bind(self.address).await.unwrap();
         let folder = Arc::clone(&self.folder);
-        let again = Self::serve(self.make, folder, listener, self.settings.clone()).await;
+        let again = Self::serve(
+            self.make,
+            self.add.clone(),
+            folder,
+            listener,
+            self.settings.clone(),
+        )
+        .await;
         again.moved(moved).await;
         again
     }
@@ -122,7 +149,14 @@ impl Server {
         settings.listen = listener.local_addr().unwrap();
         settings.api_domain.get_or_insert_with(|| here.clone());
         settings.website_domain.get_or_insert(here);
-        let second = Self::serve(self.make, Arc::clone(&self.folder), listener, settings).await;
+        let second = Self::serve(
+            self.make,
+            self.add.clone(),
+            Arc::clone(&self.folder),
+            listener,
+            settings,
+        )
+        .await;
         second.moved(self.clock_moved()).await;
         second
     }
@@ -239,6 +273,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+fn plain() -> Add {
+    Arc::new(|builder| builder)
 }
 
 /// A code that is not `right`.

@@ -17,6 +17,7 @@ use crate::factor::Part;
 use crate::factor::password::{Password, PasswordFactor};
 use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor};
 use crate::flow::upkeep::Upkeep;
+use crate::hook::{Hook, Hooks};
 use crate::id::FactorId;
 use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
@@ -54,6 +55,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     events: Arc<dyn EventSink>,
+    hooks: Vec<Arc<dyn Hook>>,
     offload: Option<Arc<dyn Offload>>,
     algorithm: SigningAlgorithm,
     print_codes: bool,
@@ -117,6 +119,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             events: Arc::new(TracingSink),
+            hooks: Vec::new(),
             offload: None,
             algorithm: SigningAlgorithm::default(),
             print_codes: false,
@@ -188,6 +191,12 @@ impl Builder {
     /// Receives audit events.
     pub fn events(mut self, events: impl EventSink) -> Self {
         self.events = Arc::new(events);
+        self
+    }
+
+    /// Adds a hook behind those that were added before: see [`hook`](crate::hook).
+    pub fn hook(mut self, hook: impl Hook) -> Self {
+        self.hooks.push(Arc::new(hook));
         self
     }
 
@@ -329,6 +338,7 @@ impl Builder {
             entropy: self.entropy,
             background,
             events: self.events,
+            hooks: Hooks::new(self.hooks),
             password,
             passwordless,
             notices: self.notices,
@@ -339,6 +349,7 @@ impl Builder {
             offered,
             second_factor,
         });
+        parts.hooks.attach(&parts);
         // The background must not keep alive what it works for.
         let weak = Arc::downgrade(&parts);
         parts.background.every(

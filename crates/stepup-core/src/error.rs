@@ -1,4 +1,5 @@
-//! Faults: what broke under us. A refusal (the caller may not) is never a fault, and every fault denies.
+//! Faults: what broke under us, and what the application's hooks stopped. A refusal of ours (the caller may not) is never
+//! a fault, and every fault denies.
 
 use crate::entropy::EntropyError;
 
@@ -37,7 +38,10 @@ pub enum Fault {
     /// The pool that hashes passwords is full (threat A-RES-03).
     #[error("too busy")]
     Busy,
-    /// A part of the application (delivery, directory, requirement) failed.
+    /// A part of the application (delivery, directory, claim, hook) failed.
     #[error("a part of the application failed")]
     Part(#[source] Source),
+    /// A hook of the application refused. The text is for the user, and for nobody's log.
+    #[error("refused by a hook of the application")]
+    Vetoed(String),
 }

@@ -102,6 +102,12 @@ pub enum EventKind {
     PolicyStuck,
     /// `key.rotated`
     KeyRotated,
+    /// `hook.refused`: a hook of the application refused, before
+    HookRefused,
+    /// `hook.failed`: a hook failed; before, nothing was begun, after, what was to be handed out was taken back
+    HookFailed,
+    /// `access.denied`: a guard refused a session that lacks what its route asks
+    AccessDenied,
     /// `fault`
     Fault,
 }
@@ -139,6 +145,9 @@ impl EventKind {
             Self::SmsBudget => "sms.budget",
             Self::PolicyStuck => "policy.stuck",
             Self::KeyRotated => "key.rotated",
+            Self::HookRefused => "hook.refused",
+            Self::HookFailed => "hook.failed",
+            Self::AccessDenied => "access.denied",
             Self::Fault => "fault",
         }
     }

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod background;
 mod builder;
+mod caller;
 pub mod config;
 pub mod contact;
 pub mod delivery;
@@ -16,6 +17,7 @@ pub mod event;
 pub mod evidence;
 pub mod factor;
 pub mod flow;
+pub mod hook;
 pub mod id;
 pub mod json;
 pub mod keyring;

@@ -13,9 +13,11 @@ use crate::event::{Event, EventKind, EventSink, Outcome};
 use crate::evidence::Kind;
 use crate::factor::password::PasswordFactor;
 use crate::factor::passwordless::PasswordlessFactor;
+use crate::hook::Hooks;
 use crate::id::FactorId;
 use crate::keyring::Keyring;
 use crate::policy::{Offered, Policy, SecondFactor};
+use crate::record::JsonMap;
 use crate::rule::ClaimRule;
 use crate::session::access::AccessTokens;
 use crate::session::claim::ClaimSource;
@@ -39,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) background: Arc<dyn Background>,
     pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) hooks: Hooks,
     pub(crate) password: Option<PasswordFactor>,
     pub(crate) passwordless: Option<PasswordlessFactor>,
     pub(crate) notices: Option<Arc<dyn Deliver>>,
@@ -85,6 +88,13 @@ impl Parts {
 
     pub(crate) fn event(&self, kind: EventKind, outcome: Outcome) -> Event {
         Event::new(kind, outcome, self.now())
+    }
+
+    /// Whether `own` may be the application's part of a payload; its mistake if not.
+    pub(crate) fn check_own(&self, own: &JsonMap) -> Result<(), Fault> {
+        self.tokens
+            .check_own(own)
+            .map_err(|error| Fault::Part(Box::new(error)))
     }
 
     pub(crate) fn record(&self, event: &Event) {

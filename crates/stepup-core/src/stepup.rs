@@ -1,12 +1,15 @@
 //! [`Stepup`]: what an application holds; one method for each thing it can ask.
 
 mod claims;
+mod turn;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::AppInfo;
 use crate::builder::Builder;
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::error::Fault;
 use crate::event::{Event, EventKind, Outcome};
@@ -19,21 +22,21 @@ use crate::flow::code::{self, CodeRefusal, SentCode};
 use crate::flow::info::{self, FactorInfoOutcome};
 use crate::flow::own::{self, OwnFactors};
 use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
-use crate::flow::user::{self, DerivedKey};
-use crate::flow::{Caller, Changed, IssuedTokens, SignedIn, upkeep};
-use crate::id::{FactorId, SessionHandle, TenantId, UserId};
+use crate::flow::{IssuedTokens, SignedIn, upkeep};
+use crate::hook::Step;
+use crate::id::{SessionHandle, TenantId, UserId};
 use crate::keyring::Secrets;
 use crate::parts::Parts;
 use crate::password::Password;
 use crate::policy;
 use crate::record::JsonMap;
 use crate::record::session::Session;
-use crate::record::user::{Identifier, IdentifierKind, User};
 use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route};
 use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::refresh::RefreshToken;
 use crate::session::revocation::Known;
+use crate::stepup::turn::other_step;
 use crate::storage::Storage;
 use crate::time::Timestamp;
 
@@ -41,6 +44,15 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Stepup {
     parts: Arc<Parts>,
+    hooking: Hooking,
+}
+
+/// Whether the hooks around a step are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hooking {
+    On,
+    /// In the hands of a hook, which must not call itself.
+    Off,
 }
 
 /// Why a token does not admit its bearer.
@@ -80,7 +92,18 @@ impl Stepup {
     }
 
     pub(crate) fn from_parts(parts: Arc<Parts>) -> Self {
-        Self { parts }
+        Self {
+            parts,
+            hooking: Hooking::On,
+        }
+    }
+
+    /// For a hook.
+    pub(crate) fn without_hooks(parts: Arc<Parts>) -> Self {
+        Self {
+            parts,
+            hooking: Hooking::Off,
+        }
     }
 
     /// The application's name and origins.
@@ -177,8 +200,17 @@ impl Stepup {
         trust: Trust,
     ) -> Result<Option<Checked>, Denied> {
         let everywhere = &self.parts.everywhere;
-        self.admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
-            .await
+        let admitted = self
+            .admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
+            .await;
+        if let Err(Denied::Claims(_)) = &admitted {
+            // ASVS v5.0.0-16.3.2.
+            let event = self.parts.event(EventKind::AccessDenied, Outcome::Refused);
+            let event = event.of(access.tenant_id(), access.user_id());
+            self.parts
+                .record(&event.in_session(access.handle()).because("claims"));
+        }
+        admitted
     }
 
     async fn admit_if(
@@ -237,7 +269,8 @@ impl Stepup {
     /// # Errors
     /// [`Fault`]: the token was not used up.
     pub async fn refresh(&self, token: &str, caller: &Caller) -> Result<RefreshOutcome, Fault> {
-        session::refresh(&self.parts, token, caller).await
+        let turn = self.turn(caller, Step::Refresh).await?;
+        turn.end(session::refresh(&self.parts, token, caller)).await
     }
 
     /// Uses the one of several refresh tokens that belongs to a living session. With two living sessions, and with
@@ -246,7 +279,9 @@ impl Stepup {
     /// # Errors
     /// [`Fault`]: no token was used up.
     pub async fn refresh_one_of(&self, tokens: &[&str], caller: &Caller) -> Result<RefreshOutcome, Fault> {
-        session::refresh_one_of(&self.parts, tokens, caller).await
+        let turn = self.turn(caller, Step::Refresh).await?;
+        turn.end(session::refresh_one_of(&self.parts, tokens, caller))
+            .await
     }
 
     /// Whether `text` is a refresh token that this site made. It may long be used or ended; no storage is touched.
@@ -259,7 +294,20 @@ impl Stepup {
     /// # Errors
     /// [`Fault`]; its tokens are refused by this process all the same.
     pub async fn revoke(&self, handle: &SessionHandle) -> Result<bool, Fault> {
-        session::end(&self.parts, handle).await
+        self.revoke_by(&Caller::internal(), handle).await
+    }
+
+    /// The same at the wish of `caller`, whom hooks may want to know.
+    ///
+    /// # Errors
+    /// As [`Stepup::revoke`].
+    pub async fn revoke_by(&self, caller: &Caller, handle: &SessionHandle) -> Result<bool, Fault> {
+        let session = handle.clone();
+        let turn = self.turn(caller, Step::End { session }).await?;
+        let Step::End { session } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(session::end(&self.parts, session)).await
     }
 
     /// Ends the session `handle` if it is one of the user behind `access`. Whether it was; a session of somebody else is
@@ -268,7 +316,12 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn revoke_own(&self, access: &AccessClaims, handle: &SessionHandle) -> Result<bool, Fault> {
-        own::end(&self.parts, access, handle).await
+        let session = handle.clone();
+        let turn = self.turn(Caller::of(access), Step::End { session }).await?;
+        let Step::End { session } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(own::end(&self.parts, access, session)).await
     }
 
     /// Ends all sessions of a user. Their handles.
@@ -276,7 +329,13 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn revoke_all(&self, tenant: &TenantId, user: &UserId) -> Result<Vec<SessionHandle>, Fault> {
-        session::end_all(&self.parts, tenant, user).await
+        let turn = self
+            .turn(Caller::within(tenant), Step::EndAll { user: user.clone() })
+            .await?;
+        let Step::EndAll { user } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(session::end_all(&self.parts, tenant, user)).await
     }
 
     /// The living sessions of a user, newest first.
@@ -297,9 +356,16 @@ impl Stepup {
         handle: &SessionHandle,
         patch: &JsonMap,
     ) -> Result<Result<(), MergeError>, Fault> {
-        Ok(session::merge_payload(&self.parts, handle, patch)
-            .await?
-            .map(drop))
+        let turn = self.turn(Caller::internal(), merge_step(handle, patch)).await?;
+        let Step::MergePayload { session, patch } = turn.step() else {
+            return Err(other_step());
+        };
+        let merged = async {
+            Ok(session::merge_payload(&self.parts, session, patch)
+                .await?
+                .map(drop))
+        };
+        turn.end(merged).await
     }
 
     /// The same for the session of a request, with a new access token for it: new `iat`, old `exp`.
@@ -311,10 +377,20 @@ impl Stepup {
         access: &AccessClaims,
         patch: &JsonMap,
     ) -> Result<Result<IssuedTokens, MergeError>, Fault> {
-        match session::merge_payload(&self.parts, access.handle(), patch).await? {
-            Ok(look) => session::reissue(&self.parts, &look.session, &look.user.summary, access).map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
+        let turn = self
+            .turn(Caller::of(access), merge_step(access.handle(), patch))
+            .await?;
+        // The token that is made stands for the session of `access`, whatever a hook would like to merge into.
+        let Step::MergePayload { patch, .. } = turn.step() else {
+            return Err(other_step());
+        };
+        let merged = async {
+            match session::merge_payload(&self.parts, access.handle(), patch).await? {
+                Ok(look) => session::reissue(&self.parts, &look.session, &look.user.summary, access).map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        turn.end(merged).await
     }
 
     // First factors
@@ -329,7 +405,13 @@ impl Stepup {
         email: &str,
         password: Password,
     ) -> Result<SignUpOutcome, Fault> {
-        account::sign_up(&self.parts, caller, email, password).await
+        let email = email.to_owned();
+        let turn = self.turn(caller, Step::SignUp { email }).await?;
+        let Step::SignUp { email } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(account::sign_up(&self.parts, caller, email, password))
+            .await
     }
 
     /// Signs in with e-mail and password. Any session of the caller's is for the adapter to replace.
@@ -342,7 +424,13 @@ impl Stepup {
         email: &str,
         password: Password,
     ) -> Result<SignInOutcome, Fault> {
-        account::sign_in(&self.parts, caller, email, password).await
+        let email = email.to_owned();
+        let turn = self.turn(caller, Step::SignIn { email }).await?;
+        let Step::SignIn { email } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(account::sign_in(&self.parts, caller, email, password))
+            .await
     }
 
     /// Whether an e-mail address is an account's. Strictly limited.
@@ -350,7 +438,13 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn email_exists(&self, caller: &Caller, email: &str) -> Result<Exists, Fault> {
-        account::email_exists(&self.parts, caller, email).await
+        let contact = email.to_owned();
+        let turn = self.turn(caller, Step::Exists { contact }).await?;
+        let Step::Exists { contact } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(account::email_exists(&self.parts, caller, contact))
+            .await
     }
 
     /// Whether a phone number may sign in. A second-factor phone may not, so it does not exist. Strictly limited.
@@ -358,7 +452,13 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn phone_exists(&self, caller: &Caller, phone: &str) -> Result<Exists, Fault> {
-        account::phone_exists(&self.parts, caller, phone).await
+        let contact = phone.to_owned();
+        let turn = self.turn(caller, Step::Exists { contact }).await?;
+        let Step::Exists { contact } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(account::phone_exists(&self.parts, caller, contact))
+            .await
     }
 
     /// Counts a try to sign in by the application's own first factor, before it is checked: the same counters as our
@@ -396,7 +496,14 @@ impl Stepup {
         user: &UserId,
         external: External,
     ) -> Result<Result<SignedIn, ExternalRefusal>, Fault> {
-        account::sign_in_external(&self.parts, caller, user, external).await
+        let turn = self
+            .turn(caller, Step::SignInExternal { user: user.clone() })
+            .await?;
+        let Step::SignInExternal { user } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(account::sign_in_external(&self.parts, caller, user, external))
+            .await
     }
 
     // Second factor
@@ -411,7 +518,12 @@ impl Stepup {
         access: &AccessClaims,
         phone: &str,
     ) -> Result<Result<SentCode, CodeRefusal>, Fault> {
-        code::create(&self.parts, caller, access, phone).await
+        let contact = phone.to_owned();
+        let turn = self.turn(caller, Step::CreateCode { contact }).await?;
+        let Step::CreateCode { contact } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(code::create(&self.parts, caller, access, contact)).await
     }
 
     /// Sends one more code of the challenge behind `device`.
@@ -424,7 +536,9 @@ impl Stepup {
         access: &AccessClaims,
         device: &DeviceId,
     ) -> Result<Result<(), CodeRefusal>, Fault> {
-        code::resend(&self.parts, caller, access, device).await
+        let challenge = device.challenge();
+        let turn = self.turn(caller, Step::ResendCode { challenge }).await?;
+        turn.end(code::resend(&self.parts, caller, access, device)).await
     }
 
     /// Judges the answer `typed` to the challenge behind `device`.
@@ -438,7 +552,10 @@ impl Stepup {
         device: &DeviceId,
         typed: &str,
     ) -> Result<ConsumeOutcome, Fault> {
-        answer::consume(&self.parts, caller, access, device, typed).await
+        let challenge = device.challenge();
+        let turn = self.turn(caller, Step::ConsumeCode { challenge }).await?;
+        turn.end(answer::consume(&self.parts, caller, access, device, typed))
+            .await
     }
 
     /// What the session behind `access` may know of its factors.
@@ -446,7 +563,8 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn factor_info(&self, access: &AccessClaims) -> Result<FactorInfoOutcome, Fault> {
-        info::factors(&self.parts, access).await
+        let turn = self.turn(Caller::of(access), Step::FactorInfo).await?;
+        turn.end(info::factors(&self.parts, access)).await
     }
 
     /// The names of the factors that the user behind `access` has; none if the session has ended.
@@ -454,128 +572,8 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn own_factors(&self, access: &AccessClaims) -> Result<Option<OwnFactors>, Fault> {
-        own::factors(&self.parts, access).await
-    }
-
-    // Users
-
-    /// A user, tombstones included.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn user(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
-        Ok(self.parts.store.user(tenant, user).await?)
-    }
-
-    /// The user who signs in with `email`. A malformed address is nobody's.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn user_by_email(&self, tenant: &TenantId, email: &str) -> Result<Option<User>, Fault> {
-        let Ok(address) = crate::contact::EmailAddress::parse(email) else {
-            return Ok(None);
-        };
-        let identifier = Identifier {
-            kind: IdentifierKind::Email,
-            value: address.as_str().to_owned(),
-        };
-        Ok(self
-            .parts
-            .store
-            .user_by_identifier(tenant, &identifier)
-            .await?
-            .map(|account| account.user))
-    }
-
-    /// Disables a user: sessions and half-logins end, and none is opened until [`Stepup::enable`].
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn disable(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        user::changed(&self.parts, tenant, user, Changed::Disabled).await
-    }
-
-    /// Lets a disabled user sign in again.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn enable(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        user::changed(&self.parts, tenant, user, Changed::Enabled).await
-    }
-
-    /// Deletes a user with everything personal. A tombstone stays: the id is never used again.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn delete(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        user::changed(&self.parts, tenant, user, Changed::Deleted).await
-    }
-
-    /// Tells what the application changed by itself; sessions and half-logins of the user end.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn user_changed(&self, tenant: &TenantId, user: &UserId, what: Changed) -> Result<bool, Fault> {
-        user::changed(&self.parts, tenant, user, what).await
-    }
-
-    /// Removes all second factors of a user who lost them; sessions end, the user is told, and the next sign-in enrolls
-    /// anew. For administrators.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn reset_factors(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        user::reset_factors(&self.parts, tenant, user).await
-    }
-
-    /// Gives a suspended second factor its tries back. For administrators.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn forgive_failures(&self, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
-        user::forgive_failures(&self.parts, tenant, user).await
-    }
-
-    /// Replaces the factors of which this user must use one, beside what the site demands.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn require_factors(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        required: &[FactorId],
-    ) -> Result<bool, Fault> {
-        user::require_factors(&self.parts, tenant, user, required).await
-    }
-
-    /// What the application keeps about a user, with the views that stepup derives; empty for an unknown user.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn metadata(&self, tenant: &TenantId, user: &UserId) -> Result<JsonMap, Fault> {
-        user::metadata(&self.parts, tenant, user).await
-    }
-
-    /// Merges `patch` into it on the first level; `null` removes a key. None for an unknown user.
-    ///
-    /// # Errors
-    /// [`DerivedKey`], as the inner error, if a view is to be written; [`Fault`].
-    pub async fn merge_metadata(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        patch: &JsonMap,
-    ) -> Result<Result<Option<JsonMap>, DerivedKey>, Fault> {
-        user::merge_metadata(&self.parts, tenant, user, patch).await
-    }
-
-    /// Forgets it, but for the views.
-    ///
-    /// # Errors
-    /// [`Fault`].
-    pub async fn clear_metadata(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        Ok(self.parts.store.clear_metadata(tenant, user).await?)
+        let turn = self.turn(Caller::of(access), Step::FactorInfo).await?;
+        turn.end(own::factors(&self.parts, access)).await
     }
 
     // The site
@@ -607,5 +605,12 @@ impl Stepup {
     /// without one (serverless) calls it by itself.
     pub async fn tick(&self) {
         upkeep::tick(&self.parts).await;
+    }
+}
+
+fn merge_step(session: &SessionHandle, patch: &JsonMap) -> Step {
+    Step::MergePayload {
+        session: session.clone(),
+        patch: patch.clone(),
     }
 }

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::service::Wire;
 use crate::sign_in::other_to_leave;
 use crate::tokens;
-use crate::transfer;
+use crate::transfer::{self, Mode};
 use crate::writes::TokenWrites;
 
 /// A request to an endpoint. Path, origin, length and type of the body have been judged.
@@ -21,6 +21,8 @@ pub(crate) struct Call<'a> {
     pub(crate) wire: &'a Wire,
     pub(crate) parts: &'a Parts,
     pub(crate) caller: Caller,
+    /// How the session of the call travels, where it has one that its endpoint or a hook may see.
+    pub(crate) session_mode: Option<Mode>,
     pub(crate) fdi: Fdi,
     body: Bytes,
 }
@@ -31,6 +33,7 @@ impl<'a> Call<'a> {
             wire,
             parts,
             caller,
+            session_mode: None,
             fdi: Fdi::of(&parts.headers),
             body,
         }
@@ -64,6 +67,10 @@ impl<'a> Call<'a> {
 
     /// Tokens of a session that this request opened. What the browser held of another session is left behind.
     pub(crate) fn open_session(&self, issued: IssuedTokens) -> TokenWrites {
+        // A session comes with a refresh token. Without one it is that of the call, which a hook kept.
+        if let (None, Some(mode)) = (&issued.refresh, self.session_mode) {
+            return tokens::hand_out(mode, issued);
+        }
         let mode = transfer::mode_for_new(self.wire.rules().allowed, &self.parts.headers);
         let mut writes = TokenWrites::new();
         if let Some(other) = other_to_leave(self.wire, self.parts, mode) {

@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     Forged(Forgery),
     /// The caller is known, and may not.
     NotAllowed,
+    /// A hook of the application refused, in words for the user.
+    InWords(String),
     /// The request cannot be understood.
     BadRequest(InputError),
     /// There is no such thing.
@@ -60,10 +62,21 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// What a fault below us is to the caller: denied, whatever broke. The log is told what did.
     pub(crate) fn of_fault(fault: &Fault) -> Self {
+        if let Fault::Vetoed(text) = fault {
+            return Self::InWords(text.clone());
+        }
         tracing::error!(target: "stepup", error = %Chain(fault), "request denied by a fault");
         match fault {
             Fault::Store(StoreError::Unavailable(_)) | Fault::Busy | Fault::Entropy(_) => Self::Unavailable,
-            Fault::Store(_) | Fault::Key(_) | Fault::Part(_) => Self::Broken,
+            Fault::Store(_) | Fault::Key(_) | Fault::Part(_) | Fault::Vetoed(_) => Self::Broken,
+        }
+    }
+
+    /// The same on a route of the application's own, whose clients do not read a refusal from a 200.
+    pub(crate) fn of_route(fault: &Fault) -> Self {
+        match fault {
+            Fault::Vetoed(_) => Self::NotAllowed,
+            fault => Self::of_fault(fault),
         }
     }
 
@@ -88,6 +101,7 @@ impl Refusal {
                 Reply::message(StatusCode::FORBIDDEN, "requests from this origin are not allowed")
             }
             Self::NotAllowed => Reply::message(StatusCode::FORBIDDEN, "not allowed"),
+            Self::InWords(text) => Reply::general_error(&text),
             Self::BadRequest(error) => Reply::message(StatusCode::BAD_REQUEST, &error.to_string()),
             Self::NotFound => Reply::message(StatusCode::NOT_FOUND, "not found"),
             Self::WrongMethod(methods) => wrong_method(&methods),

@@ -94,6 +94,16 @@ impl Reply {
         self
     }
 
+    /// The HTTP status.
+    pub(crate) fn code(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The access token that it hands out, if it does.
+    pub(crate) fn access_token(&self) -> Option<&str> {
+        self.writes.access_token()
+    }
+
     /// Whether it is for everyone.
     pub(crate) fn is_public(&self) -> bool {
         self.cached.is_some() && self.writes.is_empty()

@@ -20,6 +20,8 @@ use stepup_core::flow::Caller;
 use stepup_core::id::TenantId;
 use stepup_core::network::{Network, client_address};
 use stepup_core::record::session::Origin;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::body::{self, BodyError, MAX_BUFFERED, MAX_PARSED};
 use crate::call::Call;
@@ -156,8 +158,19 @@ impl Wire {
         let caller = Caller {
             tenant,
             origin: self.origin(parts),
+            session: None,
         };
-        route::run(Call::new(self, parts, body, caller), row).await
+        // No id, no address: the span names the endpoint and the tenant alone.
+        let tenant = caller.tenant.as_str();
+        let span =
+            tracing::info_span!(target: "stepup::api", "api", endpoint = row.path, tenant, status = Empty);
+        let running = route::run(Call::new(self, parts, body, caller), row);
+        let reply = running
+            .instrument(span.clone())
+            .await
+            .unwrap_or_else(Refusal::into_reply);
+        span.record("status", reply.code());
+        Ok(reply)
     }
 
     /// Judges where a request comes from.

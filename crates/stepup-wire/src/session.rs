@@ -232,7 +232,7 @@ impl From<SessionError> for Refused {
                 Refusal::Broken
             }
             SessionError::Claims(failures) => Refusal::InvalidClaims(failures),
-            SessionError::Fault(fault) => fault.into(),
+            SessionError::Fault(fault) => Refusal::of_route(&fault),
         })
     }
 }

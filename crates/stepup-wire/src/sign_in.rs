@@ -60,6 +60,7 @@ impl Guard {
             caller: Caller {
                 tenant: TenantId::public(),
                 origin: self.wire.origin(parts),
+                session: None,
             },
             other_to_leave: other_to_leave(&self.wire, parts, mode),
             guard: self.clone(),
@@ -140,7 +141,7 @@ impl From<SignInError> for Refused {
                 tracing::error!(target: "stepup", %error, "a handler named a first factor like one of ours");
                 Refusal::Broken
             }
-            SignInError::Fault(fault) => fault.into(),
+            SignInError::Fault(fault) => Refusal::of_route(&fault),
         })
     }
 }

@@ -137,6 +137,16 @@ impl TokenWrites {
         self.clear_duplicates |= later.clear_duplicates;
     }
 
+    /// The access token that is handed out, if one is.
+    pub(crate) fn access_token(&self) -> Option<&str> {
+        [&self.cookie, &self.header]
+            .into_iter()
+            .find_map(|pair| match &pair.access {
+                Some(Slot::Set { token, .. }) => Some(token.expose().as_str()),
+                Some(Slot::Clear) | None => None,
+            })
+    }
+
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         let Self {

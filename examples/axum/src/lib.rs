@@ -203,3 +203,8 @@ pub struct QuickStart;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/claims.md")]
 pub struct Claims;
+
+/// The code of the chapter on hooks, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/hooks.md")]
+pub struct Hooks;

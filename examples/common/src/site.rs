@@ -15,7 +15,9 @@ use stepup::wire::core::entropy::OsEntropy;
 use stepup::wire::core::error::Fault;
 use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
-use stepup::{AppInfo, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, any_of};
+use stepup::{
+    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, any_of,
+};
 
 use crate::clock::DemoClock;
 use crate::settings::Settings;
@@ -48,6 +50,18 @@ impl Site {
     /// # Errors
     /// A sentence for each problem.
     pub async fn start(settings: &Settings, bound: SocketAddr) -> Result<Self, Vec<String>> {
+        Self::start_with(settings, bound, |builder| builder).await
+    }
+
+    /// The same with something added, for tests.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn start_with(
+        settings: &Settings,
+        bound: SocketAddr,
+        add: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Self, Vec<String>> {
         let here = format!("http://localhost:{}", bound.port());
         let api = settings.api_domain.clone().unwrap_or_else(|| here.clone());
         let website = settings.website_domain.clone().unwrap_or(here);
@@ -71,7 +85,7 @@ impl Site {
             None => Countries::All,
         };
         let scale = settings.throttle_scale;
-        let stepup = Stepup::builder(app, store, secrets)
+        let builder = Stepup::builder(app, store, secrets)
             .factor(Password::new())
             .factor(Passwordless::sms(delivery.clone()).countries(countries))
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
@@ -83,13 +97,11 @@ impl Site {
             .clock(clock.clone())
             .signing(settings.signing)
             .configure(|config| config.limits.scale = scale)
-            .configure(settings.configure)
-            .build()
-            .await
-            .map_err(|error| match error {
-                stepup::BuildError::Config(problems) => problems,
-                fault => vec![with_causes(&fault)],
-            })?;
+            .configure(settings.configure);
+        let stepup = add(builder).build().await.map_err(|error| match error {
+            stepup::BuildError::Config(problems) => problems,
+            fault => vec![with_causes(&fault)],
+        })?;
 
         let mut transport = Transport::new();
         if let Some(domain) = &settings.cookie_domain {

@@ -104,7 +104,11 @@ pub(crate) async fn sign_up(
         kind: IdentifierKind::Email,
         value: address.as_str().to_owned(),
     };
-    let taken = || Ok(SignUpOutcome::Fields(vec![FieldFault::EmailTaken]));
+    let taken = || {
+        let event = parts.event(EventKind::AccountCreated, Outcome::Refused);
+        parts.record(&event.because("taken").from_network(&caller.origin.network));
+        Ok(SignUpOutcome::Fields(vec![FieldFault::EmailTaken]))
+    };
     if parts
         .store
         .user_by_identifier(&caller.tenant, &identifier)
@@ -153,7 +157,7 @@ pub(crate) async fn sign_up(
             version: 1,
             created_at: now,
         }],
-        session: Some(opening.session.clone()),
+        session: opening.session().cloned(),
     };
     match parts.store.create_account(&account).await? {
         AccountOutcome::IdentifierTaken => taken(),
@@ -164,9 +168,8 @@ pub(crate) async fn sign_up(
                     .of(&user.tenant, &user.id)
                     .from_network(&caller.origin.network),
             );
-            Ok(SignUpOutcome::Created(Box::new(session::opened(
-                parts, opening, user,
-            )?)))
+            let opened = session::opened(parts, opening, user).await?;
+            Ok(SignUpOutcome::Created(Box::new(opened)))
         }
     }
 }
@@ -315,7 +318,9 @@ async fn open(
     completion: Completion,
 ) -> Result<Option<SignedIn>, Fault> {
     let opening = session::prepare(parts, &user, method, factor, completion, caller).await?;
-    if !parts.store.open_session(&opening.session).await? {
+    if let Some(session) = opening.session()
+        && !parts.store.open_session(session).await?
+    {
         return Ok(None);
     }
     let event = parts
@@ -326,7 +331,7 @@ async fn open(
             .of(&user.tenant, &user.id)
             .from_network(&caller.origin.network),
     );
-    session::opened(parts, opening, user).map(Some)
+    session::opened(parts, opening, user).await.map(Some)
 }
 
 /// A try to sign in that was counted before anything was compared. Tell it how it ended.
@@ -407,6 +412,7 @@ impl SignInTry {
             .event(EventKind::SignIn, Outcome::Refused)
             .because(reason)
             .from_network(&self.network);
+        event.tenant = Some(self.tenant.clone());
         if let Some(user) = user {
             event = event.of(&user.tenant, &user.id);
         }
@@ -564,9 +570,14 @@ pub(crate) async fn sign_in_external(
         UserState::Live => open(parts, caller, user, &method, &external.factor, completion).await?,
         UserState::Disabled | UserState::Deleted => None,
     };
-    Ok(opened.ok_or(if state == UserState::Deleted {
-        ExternalRefusal::Deleted
-    } else {
-        ExternalRefusal::Disabled
+    Ok(opened.ok_or_else(|| {
+        let (refusal, reason) = match state {
+            UserState::Deleted => (ExternalRefusal::Deleted, "deleted"),
+            UserState::Live | UserState::Disabled => (ExternalRefusal::Disabled, "disabled"),
+        };
+        let event = parts.event(EventKind::SignIn, Outcome::Refused).because(reason);
+        let event = event.of(&caller.tenant, user_id).with_factor(&external.factor);
+        parts.record(&event.from_network(&caller.origin.network));
+        refusal
     }))
 }

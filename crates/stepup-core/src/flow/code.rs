@@ -12,6 +12,7 @@ use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, PasswordlessFactor};
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{Caller, account};
+use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId};
 use crate::limit::{self, Leave, Limits, breaker_opens};
 use crate::parts::Parts;
@@ -236,6 +237,7 @@ pub(crate) async fn create(
     if let Err(general) = budget(parts, caller, &checked, &number, verified).await? {
         return refuse(CodeRefusal::General(general), "budget");
     }
+    announce(parts, caller, &checked, &number).await?;
 
     let now = parts.now();
     let device = DeviceId::random(&*parts.entropy)?;
@@ -297,6 +299,19 @@ fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
             .in_session(&checked.look.session.handle)
             .from_network(&caller.origin.network),
     );
+}
+
+/// Asks the application's hooks whether a code may go out, before it is made.
+async fn announce(parts: &Parts, caller: &Caller, checked: &Checked, number: &str) -> Result<(), Fault> {
+    let user = &checked.look.user;
+    let message = Outgoing {
+        channel: Channel::Sms,
+        to: number,
+        content: OutgoingContent::Code { second_factor: true },
+        tenant: &user.tenant,
+        user: Some(&user.id),
+    };
+    parts.hooks.on_delivery(caller, &message).await
 }
 
 /// Hands a code to the background. The answer does not wait for it, and does not tell how it went.
@@ -455,6 +470,7 @@ pub(crate) async fn resend(
     if let Err(general) = budget(parts, caller, &checked, &challenge.destination, verified).await? {
         return Ok(Err(CodeRefusal::General(general)));
     }
+    announce(parts, caller, &checked, &challenge.destination).await?;
     let codes = &parts.config.codes;
     let bound = BoundTo {
         tenant: &challenge.tenant,

@@ -19,32 +19,13 @@ pub use own::{OwnFactor, OwnFactors, Role};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
 pub use user::DerivedKey;
 
+pub use crate::caller::Caller;
 pub use crate::record::user::Changed;
 
-use crate::id::TenantId;
-use crate::record::session::{Origin, Session};
+use crate::record::session::Session;
 use crate::record::user::User;
 use crate::secret::Secret;
 use crate::time::Timestamp;
-
-/// Who calls: the tenant that the call names, and where it comes from.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The tenant. Once a session is at hand, the session's tenant wins.
-    pub tenant: TenantId,
-    /// Network and user agent.
-    pub origin: Origin,
-}
-
-impl Caller {
-    /// A call to the public tenant from nowhere in particular, for calls that the application makes by itself.
-    pub fn internal() -> Self {
-        Self {
-            tenant: TenantId::public(),
-            origin: Origin::default(),
-        }
-    }
-}
 
 /// Tokens for the client, as values: which header or cookie carries them is `wire`'s affair.
 #[derive(Clone, Debug)]

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::caller::Caller;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completed, Completion};
-use crate::flow::{Caller, IssuedRefresh, IssuedTokens, SignedIn};
+use crate::flow::{IssuedRefresh, IssuedTokens, SignedIn};
+use crate::hook::{NO_SESSION, SessionDraft};
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
 use crate::policy::{self, Offered, Standing};
@@ -23,10 +25,22 @@ use crate::session::refresh::{self, RefreshToken, Verdict};
 use crate::storage::Look;
 use crate::time::Timestamp;
 
-/// A session that is not yet stored, with the refresh token whose digest it holds.
-pub(crate) struct Opening {
-    pub(crate) session: Session,
-    refresh: RefreshToken,
+/// A session that is about to be opened, or kept in the place of a new one.
+pub(crate) enum Opening {
+    /// A session that is not yet stored, with the refresh token whose digest it holds.
+    New(Box<Session>, RefreshToken),
+    /// The live session of the call, and what goes into its payload.
+    Kept(Box<AccessClaims>, JsonMap),
+}
+
+impl Opening {
+    /// What is to be stored.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::New(session, _) => Some(session),
+            Self::Kept(..) => None,
+        }
+    }
 }
 
 /// Where a session stands, by the one function that decides it.
@@ -52,6 +66,19 @@ pub(crate) async fn prepare(
             payload.insert(source.key().to_owned(), claim::entry(value, now));
         }
     }
+    let mut draft = SessionDraft::new(user, factor, caller.session.as_deref(), now);
+    parts.hooks.on_session(caller, &mut draft).await?;
+    let (kept, patch) = draft.finish();
+    if let Some(access) = kept {
+        let alive = check(parts, access, None).await?;
+        parts.check_own(&patch)?;
+        return match alive {
+            Ok(_) => Ok(Opening::Kept(Box::new(access.clone()), patch)),
+            Err(SessionEnded) => Err(Fault::Vetoed(NO_SESSION.to_owned())),
+        };
+    }
+    crate::record::user::merge(&mut payload, &patch);
+    parts.check_own(&payload)?;
     let factors = Completed::from([(factor.clone(), first)]);
     let class = if standing(parts, &user.summary, &factors).satisfied {
         Class::Full
@@ -92,22 +119,38 @@ pub(crate) async fn prepare(
         },
         origin: caller.origin.clone(),
     };
-    Ok(Opening { session, refresh })
+    Ok(Opening::New(Box::new(session), refresh))
 }
 
-/// Issues the first tokens of a session that was stored.
-pub(crate) fn opened(parts: &Parts, opening: Opening, user: User) -> Result<SignedIn, Fault> {
-    let tokens = issue(parts, &opening.session, &user.summary, &opening.refresh)?;
-    let event = parts.event(EventKind::SessionOpened, Outcome::Granted);
-    parts.record(
-        &event
-            .of(&user.tenant, &user.id)
-            .in_session(&opening.session.handle)
-            .from_network(&opening.session.origin.network),
-    );
+/// Issues the first tokens of a session that was stored; or puts into the kept one what is to be put, with a new access
+/// token for it.
+pub(crate) async fn opened(parts: &Parts, opening: Opening, user: User) -> Result<SignedIn, Fault> {
+    let (session, tokens) = match opening {
+        Opening::New(session, refresh) => {
+            let tokens = issue(parts, &session, &user.summary, &refresh)?;
+            let event = parts.event(EventKind::SessionOpened, Outcome::Granted);
+            parts.record(
+                &event
+                    .of(&user.tenant, &user.id)
+                    .in_session(&session.handle)
+                    .from_network(&session.origin.network),
+            );
+            (*session, tokens)
+        }
+        Opening::Kept(access, patch) => {
+            let look = match merge_payload(parts, access.handle(), &patch).await? {
+                Ok(look) => look,
+                // It ended a moment ago.
+                Err(MergeError::Ended) => return Err(Fault::Vetoed(NO_SESSION.to_owned())),
+                Err(MergeError::Payload(error)) => return Err(Fault::Part(Box::new(error))),
+            };
+            let tokens = reissue(parts, &look.session, &look.user.summary, &access)?;
+            (look.session, tokens)
+        }
+    };
     Ok(SignedIn {
         user,
-        session: opening.session,
+        session,
         tokens,
     })
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::caller::Caller;
 use crate::delivery::{Channel, Content, Message, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
+use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::NoticeId;
 use crate::parts::Parts;
 use crate::record::notice::Notice;
@@ -213,6 +215,15 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
                     to,
                     notice: kind,
                 }) => {
+                    let outgoing = Outgoing {
+                        channel,
+                        to: &to,
+                        content: OutgoingContent::Notice(&kind),
+                        tenant: &notice.tenant,
+                        user: Some(&notice.user),
+                    };
+                    let caller = Caller::within(&notice.tenant);
+                    let admitted = parts.hooks.on_delivery(&caller, &outgoing).await.is_ok();
                     let content = Content::Notice(kind);
                     let message = Message::new(
                         notice.id.as_str().to_owned(),
@@ -221,7 +232,7 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
                         &parts.app,
                         now,
                     );
-                    deliver.deliver(&message).await.is_ok()
+                    admitted && deliver.deliver(&message).await.is_ok()
                 }
             };
             if delivered {

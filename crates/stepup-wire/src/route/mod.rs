@@ -8,8 +8,12 @@ mod passwordless;
 mod session;
 mod user;
 
+use std::sync::Arc;
+
 use http::Method;
 use stepup_core::Trust;
+use stepup_core::error::Fault;
+use stepup_core::hook::Api;
 use stepup_core::rule::Rule;
 
 use crate::call::Call;
@@ -225,29 +229,90 @@ pub enum Guarded {
     RevokeSession,
 }
 
-/// Runs an endpoint, once the caller has what its row asks for.
-pub(crate) async fn run(call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
+/// Runs an endpoint, once the caller has what its row asks for, with the application's hooks around it.
+pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
+    let session = match row.endpoint {
+        Endpoint::Guarded(_) => Some(admit(&call, row.access).await?),
+        // Nothing of ours is decided by it: a hook may want to know. What is wrong with it is not this endpoint's.
+        Endpoint::Open(_) if call.stepup().has_hooks() => {
+            gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body())).unwrap_or_default()
+        }
+        Endpoint::Open(_) => None,
+    };
+    if !call.stepup().has_hooks() {
+        return answer(&call, row, session).await;
+    }
+    if let Some(session) = &session {
+        call.session_mode = Some(session.mode);
+        call.caller.session = Some(Arc::new(session.claims.clone()));
+    }
+    let api = Api::new(name_of(&row.method), row.path);
+    if let Err(fault) = call.stepup().before_api(&call.caller, &api).await {
+        return Err(stopped(row, &fault));
+    }
+    let reply = answer(&call, row, session)
+        .await
+        .unwrap_or_else(Refusal::into_reply);
+    if let Err(fault) = call.stepup().after_api(&call.caller, &api, reply.code()).await {
+        take_back(&call, row, &reply).await?;
+        return Err(stopped(row, &fault));
+    }
+    Ok(reply)
+}
+
+/// What a client is told when a hook stopped an endpoint. Of a refresh it can understand only that it is over.
+fn stopped(row: &Row<Endpoint>, fault: &Fault) -> Refusal {
+    match (fault, row.endpoint) {
+        (Fault::Vetoed(_), Endpoint::Open(Open::Refresh)) => Refusal::SessionOver,
+        (fault, _) => Refusal::of_fault(fault),
+    }
+}
+
+/// Ends the session whose tokens are withheld, if this answer opened or raised it. A refresh only goes on with one.
+async fn take_back(call: &Call<'_>, row: &Row<Endpoint>, reply: &Reply) -> Result<(), Refusal> {
+    let goes_on = [
+        Endpoint::Open(Open::Refresh),
+        Endpoint::Guarded(Guarded::FactorInfo),
+    ]
+    .contains(&row.endpoint);
+    let Some(token) = reply.access_token().filter(|_| !goes_on) else {
+        return Ok(());
+    };
+    let access = call.stepup().verify(token)?;
+    Ok(call.stepup().take_back(&access).await.map(drop)?)
+}
+
+/// The methods of the table, by name.
+fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        _ => "POST",
+    }
+}
+
+async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>) -> Result<Reply, Refusal> {
     match row.endpoint {
         Endpoint::Open(endpoint) => match endpoint {
-            Open::Refresh => session::refresh(&call).await,
-            Open::SignUp => emailpassword::sign_up(&call).await,
-            Open::SignIn => emailpassword::sign_in(&call).await,
-            Open::EmailExists => emailpassword::exists(&call).await,
-            Open::PhoneExists => passwordless::exists(&call).await,
-            Open::Keys => Ok(jwt::keys(&call)),
-            Open::Discovery => Ok(jwt::discovery(&call)),
+            Open::Refresh => session::refresh(call).await,
+            Open::SignUp => emailpassword::sign_up(call).await,
+            Open::SignIn => emailpassword::sign_in(call).await,
+            Open::EmailExists => emailpassword::exists(call).await,
+            Open::PhoneExists => passwordless::exists(call).await,
+            Open::Keys => Ok(jwt::keys(call)),
+            Open::Discovery => Ok(jwt::discovery(call)),
         },
         Endpoint::Guarded(endpoint) => {
-            let session = admit(&call, row.access).await?;
+            let session = session.ok_or(Refusal::NoSession)?;
             match endpoint {
-                Guarded::SignOut => session::sign_out(&call, &session).await,
-                Guarded::CreateCode => passwordless::create(&call, &session).await,
-                Guarded::ResendCode => passwordless::resend(&call, &session).await,
-                Guarded::ConsumeCode => passwordless::consume(&call, &session).await,
-                Guarded::FactorInfo => multifactorauth::info(&call, &session).await,
-                Guarded::Factors => factor::list(&call, &session).await,
-                Guarded::Sessions => session::list(&call, &session).await,
-                Guarded::RevokeSession => session::revoke(&call, &session).await,
+                Guarded::SignOut => session::sign_out(call, &session).await,
+                Guarded::CreateCode => passwordless::create(call, &session).await,
+                Guarded::ResendCode => passwordless::resend(call, &session).await,
+                Guarded::ConsumeCode => passwordless::consume(call, &session).await,
+                Guarded::FactorInfo => multifactorauth::info(call, &session).await,
+                Guarded::Factors => factor::list(call, &session).await,
+                Guarded::Sessions => session::list(call, &session).await,
+                Guarded::RevokeSession => session::revoke(call, &session).await,
             }
         }
     }

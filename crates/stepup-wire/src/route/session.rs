@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
+use stepup_core::error::Fault;
 use stepup_core::event::{EventKind, Outcome};
 use stepup_core::flow::RefreshOutcome;
 use stepup_core::id::SessionHandle;
@@ -49,7 +50,12 @@ pub(super) async fn refresh(call: &Call<'_>) -> Result<Reply, Refusal> {
         return Ok(Refusal::SessionOver.into_reply().with_tokens(leftovers));
     }
     let tokens: Vec<&str> = chosen.tokens.iter().map(AsRef::as_ref).collect();
-    match stepup.refresh_one_of(&tokens, &call.caller).await? {
+    let outcome = match stepup.refresh_one_of(&tokens, &call.caller).await {
+        // To a client a refresh that is refused is over, whatever the words.
+        Err(Fault::Vetoed(_)) => RefreshOutcome::Ended,
+        outcome => outcome?,
+    };
+    match outcome {
         RefreshOutcome::Refreshed(issued) => {
             let mut writes = leftovers;
             if chosen.clear_other {
@@ -67,7 +73,9 @@ pub(super) async fn refresh(call: &Call<'_>) -> Result<Reply, Refusal> {
 /// `POST /signout`. Claims are not looked at, so that a half-login can be left; and the client is cleared although the
 /// session may be gone already.
 pub(super) async fn sign_out(call: &Call<'_>, session: &Verified) -> Result<Reply, Refusal> {
-    call.stepup().revoke(session.claims.handle()).await?;
+    call.stepup()
+        .revoke_by(&call.caller, session.claims.handle())
+        .await?;
     let mut writes = TokenWrites::new();
     writes.end(session.mode);
     Ok(Reply::status("OK").with_tokens(writes))

@@ -1,0 +1,42 @@
+//! Who calls.
+
+use std::sync::Arc;
+
+use crate::id::TenantId;
+use crate::record::session::Origin;
+use crate::session::access::AccessClaims;
+
+/// Who calls: the tenant that the call names, where it comes from, and the session that it carries.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant. Once a session is at hand, the session's tenant wins.
+    pub tenant: TenantId,
+    /// Network and user agent.
+    pub origin: Origin,
+    /// The verified token of the call, where there is one. No flow is decided by it: it is for hooks.
+    pub session: Option<Arc<AccessClaims>>,
+}
+
+impl Caller {
+    /// A call to the public tenant from nowhere in particular, for calls that the application makes by itself.
+    pub fn internal() -> Self {
+        Self::within(&TenantId::public())
+    }
+
+    /// The bearer of `access`, from nowhere in particular.
+    pub fn of(access: &AccessClaims) -> Self {
+        Self {
+            session: Some(Arc::new(access.clone())),
+            ..Self::within(access.tenant_id())
+        }
+    }
+
+    /// A call to `tenant` from nowhere in particular.
+    pub fn within(tenant: &TenantId) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            origin: Origin::default(),
+            session: None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What an application asks of its users.
+
+use crate::caller::Caller;
+use crate::error::Fault;
+use crate::flow::user::{self, DerivedKey};
+use crate::hook::Step;
+use crate::id::{FactorId, TenantId, UserId};
+use crate::record::JsonMap;
+use crate::record::user::{Changed, Identifier, IdentifierKind, User};
+use crate::stepup::Stepup;
+use crate::stepup::turn::other_step;
+
+impl Stepup {
+    /// A user, tombstones included.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn user(&self, tenant: &TenantId, user: &UserId) -> Result<Option<User>, Fault> {
+        Ok(self.parts.store.user(tenant, user).await?)
+    }
+
+    /// The user who signs in with `email`. A malformed address is nobody's.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn user_by_email(&self, tenant: &TenantId, email: &str) -> Result<Option<User>, Fault> {
+        let Ok(address) = crate::contact::EmailAddress::parse(email) else {
+            return Ok(None);
+        };
+        let identifier = Identifier {
+            kind: IdentifierKind::Email,
+            value: address.as_str().to_owned(),
+        };
+        Ok(self
+            .parts
+            .store
+            .user_by_identifier(tenant, &identifier)
+            .await?
+            .map(|account| account.user))
+    }
+
+    /// Disables a user: sessions and half-logins end, and none is opened until [`Stepup::enable`].
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn disable(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.user_changed(tenant, user, Changed::Disabled).await
+    }
+
+    /// Lets a disabled user sign in again.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn enable(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.user_changed(tenant, user, Changed::Enabled).await
+    }
+
+    /// Deletes a user with everything personal. A tombstone stays: the id is never used again.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn delete(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.user_changed(tenant, user, Changed::Deleted).await
+    }
+
+    /// Tells what the application changed by itself; sessions and half-logins of the user end.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn user_changed(&self, tenant: &TenantId, user: &UserId, what: Changed) -> Result<bool, Fault> {
+        let user = user.clone();
+        let turn = self
+            .turn(Caller::within(tenant), Step::ChangeUser { user, what })
+            .await?;
+        let Step::ChangeUser { user, what } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(user::changed(&self.parts, tenant, user, *what)).await
+    }
+
+    /// Removes all second factors of a user who lost them; sessions end, the user is told, and the next sign-in enrolls
+    /// anew. For administrators.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn reset_factors(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let user = user.clone();
+        let turn = self
+            .turn(Caller::within(tenant), Step::ResetFactors { user })
+            .await?;
+        let Step::ResetFactors { user } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(user::reset_factors(&self.parts, tenant, user)).await
+    }
+
+    /// Gives a suspended second factor its tries back. For administrators.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn forgive_failures(&self, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+        let user = user.clone();
+        let turn = self
+            .turn(Caller::within(tenant), Step::ForgiveFailures { user })
+            .await?;
+        let Step::ForgiveFailures { user } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(user::forgive_failures(&self.parts, tenant, user)).await
+    }
+
+    /// Replaces the factors of which this user must use one, beside what the site demands.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn require_factors(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        required: &[FactorId],
+    ) -> Result<bool, Fault> {
+        let (user, factors) = (user.clone(), required.to_vec());
+        let turn = self
+            .turn(Caller::within(tenant), Step::RequireFactors { user, factors })
+            .await?;
+        let Step::RequireFactors { user, factors } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(user::require_factors(&self.parts, tenant, user, factors))
+            .await
+    }
+
+    /// What the application keeps about a user, with the views that stepup derives; empty for an unknown user.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn metadata(&self, tenant: &TenantId, user: &UserId) -> Result<JsonMap, Fault> {
+        user::metadata(&self.parts, tenant, user).await
+    }
+
+    /// Merges `patch` into it on the first level; `null` removes a key. None for an unknown user.
+    ///
+    /// # Errors
+    /// [`DerivedKey`], as the inner error, if a view is to be written; [`Fault`].
+    pub async fn merge_metadata(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        patch: &JsonMap,
+    ) -> Result<Result<Option<JsonMap>, DerivedKey>, Fault> {
+        let (user, patch) = (user.clone(), patch.clone());
+        let turn = self
+            .turn(Caller::within(tenant), Step::MergeMetadata { user, patch })
+            .await?;
+        let Step::MergeMetadata { user, patch } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(user::merge_metadata(&self.parts, tenant, user, patch))
+            .await
+    }
+
+    /// Forgets it, but for the views.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn clear_metadata(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        let user = user.clone();
+        let turn = self
+            .turn(Caller::within(tenant), Step::ClearMetadata { user })
+            .await?;
+        let Step::ClearMetadata { user } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(async { Ok(self.parts.store.clear_metadata(tenant, user).await?) })
+            .await
+    }
+}
