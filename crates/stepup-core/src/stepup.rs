@@ -36,7 +36,6 @@ use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::refresh::RefreshToken;
 use crate::session::revocation::Known;
-use crate::stepup::turn::other_step;
 use crate::storage::Storage;
 use crate::time::Timestamp;
 
@@ -613,4 +612,9 @@ fn merge_step(session: &SessionHandle, patch: &JsonMap) -> Step {
         session: session.clone(),
         patch: patch.clone(),
     }
+}
+
+/// A hook turned a step into another one: nothing is done.
+fn other_step() -> Fault {
+    Fault::Part("a hook changed one step into another".into())
 }

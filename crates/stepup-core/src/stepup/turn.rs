@@ -22,7 +22,7 @@ use crate::hook::{Api, Done, Step};
 use crate::id::SessionHandle;
 use crate::record::JsonMap;
 use crate::session::access::AccessClaims;
-use crate::stepup::{Hooking, Stepup};
+use crate::stepup::{Hooking, Stepup, other_step};
 
 /// A step that the hooks before it let through.
 pub(super) struct Turn<'a> {
@@ -150,11 +150,6 @@ impl Turn<'_> {
             }
         }
     }
-}
-
-/// A hook turned a step into another one: nothing is done.
-pub(super) fn other_step() -> Fault {
-    Fault::Part("a hook changed one step into another".into())
 }
 
 /// An outcome that hooks and spans are told.

@@ -7,8 +7,7 @@ use crate::hook::Step;
 use crate::id::{FactorId, TenantId, UserId};
 use crate::record::JsonMap;
 use crate::record::user::{Changed, Identifier, IdentifierKind, User};
-use crate::stepup::Stepup;
-use crate::stepup::turn::other_step;
+use crate::stepup::{Stepup, other_step};
 
 impl Stepup {
     /// A user, tombstones included.
