@@ -24,9 +24,9 @@ impl Caller {
     }
 
     /// The bearer of `access`, from nowhere in particular.
-    pub fn of(access: &AccessClaims) -> Self {
+    pub fn of(access: &Arc<AccessClaims>) -> Self {
         Self {
-            session: Some(Arc::new(access.clone())),
+            session: Some(access.clone()),
             ..Self::within(access.tenant_id())
         }
     }

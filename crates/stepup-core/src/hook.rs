@@ -307,7 +307,7 @@ pub struct SessionDraft<'a> {
     pub user: &'a User,
     /// The factor that was right.
     pub factor: &'a FactorId,
-    live: Option<&'a AccessClaims>,
+    live: Option<&'a Arc<AccessClaims>>,
     keep: bool,
     patch: JsonMap,
     now: Timestamp,
@@ -317,7 +317,7 @@ impl<'a> SessionDraft<'a> {
     pub(crate) fn new(
         user: &'a User,
         factor: &'a FactorId,
-        live: Option<&'a AccessClaims>,
+        live: Option<&'a Arc<AccessClaims>>,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -360,7 +360,7 @@ impl<'a> SessionDraft<'a> {
     }
 
     /// The session to keep, if one is to be kept, and what is to be put.
-    pub(crate) fn finish(self) -> (Option<&'a AccessClaims>, JsonMap) {
+    pub(crate) fn finish(self) -> (Option<&'a Arc<AccessClaims>>, JsonMap) {
         (self.live.filter(|_| self.keep), self.patch)
     }
 }

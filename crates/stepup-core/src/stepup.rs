@@ -314,7 +314,11 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn revoke_own(&self, access: &AccessClaims, handle: &SessionHandle) -> Result<bool, Fault> {
+    pub async fn revoke_own(
+        &self,
+        access: &Arc<AccessClaims>,
+        handle: &SessionHandle,
+    ) -> Result<bool, Fault> {
         let session = handle.clone();
         let turn = self.turn(Caller::of(access), Step::End { session }).await?;
         let Step::End { session } = turn.step() else {
@@ -373,7 +377,7 @@ impl Stepup {
     /// As [`Stepup::merge_payload`].
     pub async fn merge_own_payload(
         &self,
-        access: &AccessClaims,
+        access: &Arc<AccessClaims>,
         patch: &JsonMap,
     ) -> Result<Result<IssuedTokens, MergeError>, Fault> {
         let turn = self
@@ -561,7 +565,7 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn factor_info(&self, access: &AccessClaims) -> Result<FactorInfoOutcome, Fault> {
+    pub async fn factor_info(&self, access: &Arc<AccessClaims>) -> Result<FactorInfoOutcome, Fault> {
         let turn = self.turn(Caller::of(access), Step::FactorInfo).await?;
         turn.end(info::factors(&self.parts, access)).await
     }
@@ -570,7 +574,7 @@ impl Stepup {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn own_factors(&self, access: &AccessClaims) -> Result<Option<OwnFactors>, Fault> {
+    pub async fn own_factors(&self, access: &Arc<AccessClaims>) -> Result<Option<OwnFactors>, Fault> {
         let turn = self.turn(Caller::of(access), Step::FactorInfo).await?;
         turn.end(own::factors(&self.parts, access)).await
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -30,7 +31,7 @@ pub(crate) enum Opening {
     /// A session that is not yet stored, with the refresh token whose digest it holds.
     New(Box<Session>, RefreshToken),
     /// The live session of the call, and what goes into its payload.
-    Kept(Box<AccessClaims>, JsonMap),
+    Kept(Arc<AccessClaims>, JsonMap),
 }
 
 impl Opening {
@@ -60,20 +61,20 @@ pub(crate) async fn prepare(
     let now = parts.now();
     let config = &parts.config.sessions;
     let mut payload = JsonMap::new();
-    let at_once = |source: &&std::sync::Arc<dyn ClaimSource>| source.first_fetch() == FirstFetch::WithSession;
+    let at_once = |source: &&Arc<dyn ClaimSource>| source.first_fetch() == FirstFetch::WithSession;
     for source in parts.claims.iter().filter(at_once) {
         if let Some(value) = source.fetch(user).await.map_err(Fault::Part)? {
             payload.insert(source.key().to_owned(), claim::entry(value, now));
         }
     }
-    let mut draft = SessionDraft::new(user, factor, caller.session.as_deref(), now);
+    let mut draft = SessionDraft::new(user, factor, caller.session.as_ref(), now);
     parts.hooks.on_session(caller, &mut draft).await?;
     let (kept, patch) = draft.finish();
     if let Some(access) = kept {
         let alive = check(parts, access, None).await?;
         parts.check_own(&patch)?;
         return match alive {
-            Ok(_) => Ok(Opening::Kept(Box::new(access.clone()), patch)),
+            Ok(_) => Ok(Opening::Kept(access.clone(), patch)),
             Err(SessionEnded) => Err(Fault::Vetoed(NO_SESSION.to_owned())),
         };
     }

@@ -8,8 +8,6 @@ mod passwordless;
 mod session;
 mod user;
 
-use std::sync::Arc;
-
 use http::Method;
 use stepup_core::Trust;
 use stepup_core::error::Fault;
@@ -244,7 +242,7 @@ pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply
     }
     if let Some(session) = &session {
         call.session_mode = Some(session.mode);
-        call.caller.session = Some(Arc::new(session.claims.clone()));
+        call.caller.session = Some(session.claims.clone());
     }
     let api = Api::new(name_of(&row.method), row.path);
     if let Err(fault) = call.stepup().before_api(&call.caller, &api).await {
