@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use axum::extract::ConnectInfo;
-use http::Request;
-use stepup_wire::{Peer, SessionLayer, SessionService, Wire};
+use http::{Request, Response};
+use stepup_wire::{Answer, MaybeOurs, Peer, SessionLayer, SessionService, Wire};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,7 +20,7 @@ impl StepupLayer {
 }
 
 impl<S> Layer<S> for StepupLayer {
-    type Service = StepupService<SessionService<S>>;
+    type Service = StepupService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         StepupService(self.0.layer(inner))
@@ -29,21 +29,23 @@ impl<S> Layer<S> for StepupLayer {
 
 /// Tells the protocol the peer's address, which Axum keeps under a type of its own.
 #[derive(Clone, Debug)]
-pub struct StepupService<S>(S);
+pub struct StepupService<S>(SessionService<S>);
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for StepupService<S> {
-    type Response = S::Response;
+impl<S, B, C> Service<Request<B>> for StepupService<S>
+where
+    S: Service<Request<B>, Response = Response<C>>,
+{
+    type Response = Response<MaybeOurs<C>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Answer<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> S::Future {
-        if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied() {
-            request.extensions_mut().insert(Peer(peer.ip()));
-        }
-        self.0.call(request)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map(|ConnectInfo(peer)| Peer(peer.ip()));
+        self.0.call_from(request, peer)
     }
 }

@@ -1,7 +1,9 @@
 //! Requirements as types: what a route's signature asks of a session.
 
+use std::any::TypeId;
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::rule::{LeftOut, Rule};
@@ -30,8 +32,49 @@ use crate::rule::{LeftOut, Rule};
 pub trait Requirement: Send + Sync + 'static {
     /// The rule that it stands for. A route asks for the site's policy, and for the claims that the site asks of every
     /// route, beside it ([`judge_route`](crate::rule::judge_route)).
+    ///
+    /// What it says first is kept ([`rule_of`]): what may change while the process runs belongs into
+    /// [`Rule::Own`], which is asked with every request.
     fn rule() -> Rule;
 }
+
+/// The rule of `R`, made when it is first asked for and kept for the life of the process: judging a request allocates
+/// nothing.
+///
+/// As many rules are kept as a program names types. They are found without a lock, which every request of every core
+/// would meet at.
+pub fn rule_of<R: Requirement>() -> &'static Rule {
+    let asked = TypeId::of::<R>();
+    let mut place = &KEPT;
+    let mut mine = None;
+    loop {
+        if place.get().is_none() {
+            // Made outside of the list, since a rule may be made of others. Of two threads that are first at once one finds
+            // the place taken, perhaps by another type, and goes on.
+            let node = mine.take().unwrap_or_else(|| {
+                Box::new(Kept {
+                    of: asked,
+                    rule: R::rule(),
+                    next: OnceLock::new(),
+                })
+            });
+            mine = place.set(node).err();
+        }
+        match place.get() {
+            Some(kept) if kept.of == asked => return &kept.rule,
+            Some(kept) => place = &kept.next,
+            None => {}
+        }
+    }
+}
+
+struct Kept {
+    of: TypeId,
+    rule: Rule,
+    next: OnceLock<Box<Kept>>,
+}
+
+static KEPT: OnceLock<Box<Kept>> = OnceLock::new();
 
 /// A valid session; its factors are not looked at, nor the claims that the site asks of every route. The visible opt-out
 /// from both; in a tuple, what stands beside it is asked all the same.
@@ -156,6 +199,38 @@ all_of!(A, B, C, D);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_thread_finds_the_same_rule_of_a_type_and_no_other() {
+        struct Numbered<const N: u64>;
+        impl<const N: u64> Requirement for Numbered<N> {
+            fn rule() -> Rule {
+                // A rule may be made of others while the list is being written to.
+                let inner = rule_of::<Require2fa>().clone();
+                Rule::All(vec![inner, Rule::Fresh(Duration::from_secs(N))])
+            }
+        }
+        let look = || {
+            let rules = [
+                rule_of::<Numbered<1>>(),
+                rule_of::<Numbered<2>>(),
+                rule_of::<Numbered<3>>(),
+            ];
+            for (n, rule) in (1..).zip(rules) {
+                assert_eq!(format!("{rule:?}"), format!("All([SecondFactor, Fresh({n}s)])"));
+            }
+            rules.map(std::ptr::from_ref)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| look().map(|rule| rule as usize)))
+                .collect();
+            let here = look().map(|rule| rule as usize);
+            for thread in threads {
+                assert_eq!(thread.join().unwrap(), here);
+            }
+        });
+    }
 
     #[test]
     fn types_compose_into_one_rule() {

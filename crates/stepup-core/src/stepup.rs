@@ -218,11 +218,12 @@ impl Stepup {
         trust: Trust,
         judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure> + Send,
     ) -> Result<Option<Checked>, Denied> {
-        let known = self.parts.revocations.standing(access, self.now());
+        let now = self.now();
+        let known = self.parts.revocations.standing(access, now);
         match (known, trust) {
             (Known::Revoked, _) => Err(Denied::Ended),
             (Known::Live, Trust::Token) => {
-                let failures = judge(&session::facts(&self.parts, access));
+                let failures = judge(&session::facts(&self.parts, access, now));
                 if failures.is_empty() {
                     Ok(None)
                 } else {

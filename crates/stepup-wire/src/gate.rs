@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use stepup_core::event::{EventKind, Outcome};
-use stepup_core::require::Requirement;
+use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::Rule;
 use stepup_core::session::access::AccessClaims;
 use stepup_core::{Denied, Trust};
@@ -70,7 +70,7 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        match self.admit(parts, &R::rule(), Trust::Token).await {
+        match self.admit(parts, rule_of::<R>(), Trust::Token).await {
             Ok(Some(session)) => Ok(session),
             Ok(None) => Err(self.refuse(Refusal::NoSession)),
             Err(refusal) => Err(self.refuse(refusal)),
@@ -86,7 +86,7 @@ impl Guard {
         &self,
         parts: &Parts,
     ) -> Result<Option<Session<R>>, Refused> {
-        self.admit(parts, &R::rule(), Trust::Token)
+        self.admit(parts, rule_of::<R>(), Trust::Token)
             .await
             .map_err(|refusal| self.refuse(refusal))
     }
@@ -97,7 +97,7 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn checked_session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        match self.admit(parts, &R::rule(), Trust::Store).await {
+        match self.admit(parts, rule_of::<R>(), Trust::Store).await {
             Ok(Some(session)) => Ok(session),
             Ok(None) => Err(self.refuse(Refusal::NoSession)),
             Err(refusal) => Err(self.refuse(refusal)),

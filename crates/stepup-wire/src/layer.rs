@@ -16,7 +16,7 @@ use tower_service::Service;
 use crate::cors::Cors;
 use crate::gate::Refused;
 use crate::outbox::Outbox;
-use crate::service::{Guard, Wire};
+use crate::service::{Guard, Peer, Wire};
 
 /// The body of a response that may be ours.
 pub type MaybeOurs<B> = Either<Full<Bytes>, B>;
@@ -63,7 +63,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        self.call_from(request, None)
+    }
+}
+
+impl<S> SessionService<S> {
+    /// The same as `call`, for an adapter that knows the address at the other end of the connection.
+    pub fn call_from<B, C>(&mut self, mut request: Request<B>, peer: Option<Peer>) -> Answer<S::Future>
+    where
+        S: Service<Request<B>, Response = Response<C>>,
+    {
         match Guard::begin(&self.wire, request.method(), request.headers()) {
             Begun::Preflight(response) => Answer {
                 state: State::Preflight {
@@ -71,6 +81,7 @@ where
                 },
             },
             Begun::Guard(guard) => {
+                let guard = Guard { peer, ..guard };
                 let origin = guard.origin_of(request.headers()).cloned();
                 request.extensions_mut().insert(guard.clone());
                 Answer {
@@ -141,6 +152,7 @@ impl Guard {
             None => Begun::Guard(Self {
                 wire: wire.clone(),
                 outbox: Outbox::new(),
+                peer: None,
             }),
         }
     }
@@ -150,7 +162,7 @@ impl Guard {
     pub fn finish(&self, origin: Option<&HeaderValue>, headers: &mut http::HeaderMap) {
         let rules = self.wire.rules();
         self.outbox
-            .commit(&rules.cookies, self.wire.stepup().now(), headers);
+            .commit(&rules.cookies, || self.wire.stepup().now(), headers);
         if rules.cors.is_some() {
             Cors::apply(origin, headers);
         }

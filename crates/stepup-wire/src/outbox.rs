@@ -62,14 +62,21 @@ impl Outbox {
     }
 
     /// Writes what is owed to the response's headers, once; a second commit writes nothing.
-    pub(crate) fn commit(&self, rules: &CookieRules, now: Timestamp, headers: &mut HeaderMap) {
+    pub(crate) fn commit(
+        &self,
+        rules: &CookieRules,
+        now: impl FnOnce() -> Timestamp,
+        headers: &mut HeaderMap,
+    ) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut state.committed, true) {
             return;
         }
         let writes = std::mem::take(&mut state.writes);
         drop(state);
-        writes.apply(rules, now, headers);
+        if !writes.is_empty() {
+            writes.apply(rules, now(), headers);
+        }
         if self.0.read.load(Ordering::Relaxed) {
             keep_private(headers);
         }
@@ -116,10 +123,10 @@ mod tests {
         outbox.push(access("one")).unwrap();
         outbox.clone().push(access("two")).unwrap();
         let mut headers = HeaderMap::new();
-        outbox.commit(&rules(), NOW, &mut headers);
+        outbox.commit(&rules(), || NOW, &mut headers);
         assert_eq!(headers[FRONT_TOKEN], "two");
         let mut again = HeaderMap::new();
-        outbox.commit(&rules(), NOW, &mut again);
+        outbox.commit(&rules(), || NOW, &mut again);
         assert!(again.is_empty());
     }
 
@@ -129,14 +136,14 @@ mod tests {
         outbox.push(access("one")).unwrap();
         outbox.push(ended()).unwrap();
         let mut headers = HeaderMap::new();
-        outbox.commit(&rules(), NOW, &mut headers);
+        outbox.commit(&rules(), || NOW, &mut headers);
         assert_eq!(headers[FRONT_TOKEN], "remove");
     }
 
     #[test]
     fn a_write_after_the_response_is_an_error() {
         let outbox = Outbox::new();
-        outbox.commit(&rules(), NOW, &mut HeaderMap::new());
+        outbox.commit(&rules(), || NOW, &mut HeaderMap::new());
         assert_eq!(outbox.push(access("late")), Err(Committed));
     }
 
@@ -146,7 +153,7 @@ mod tests {
         outbox.note_read();
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-        outbox.commit(&rules(), NOW, &mut headers);
+        outbox.commit(&rules(), || NOW, &mut headers);
         assert_eq!(headers[CACHE_CONTROL], "no-store");
         assert_eq!(headers[VARY], "Cookie, Authorization");
     }
@@ -154,7 +161,7 @@ mod tests {
     #[test]
     fn a_request_without_a_session_leaves_the_answer_alone() {
         let mut headers = HeaderMap::new();
-        Outbox::new().commit(&rules(), NOW, &mut headers);
+        Outbox::new().commit(&rules(), || NOW, &mut headers);
         assert!(headers.is_empty());
     }
 }

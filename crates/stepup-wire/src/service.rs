@@ -52,7 +52,8 @@ struct Inner {
 #[error("the transport cannot work here: {}", .0.join("; "))]
 pub struct TransportError(pub Vec<String>);
 
-/// The address at the other end of the connection. An adapter puts it into the request's extensions.
+/// The address at the other end of the connection. An adapter hands it to the layer, or puts it into the request's
+/// extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
@@ -204,7 +205,8 @@ impl Wire {
 
     /// The client's network, empty if it cannot be told. All such clients share the budget of one network.
     fn network(&self, parts: &Parts) -> String {
-        let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied() else {
+        let told = || parts.extensions.get::<Guard>()?.peer;
+        let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied().or_else(told) else {
             if !self.0.missed_peer.swap(true, Ordering::Relaxed) {
                 tracing::error!(
                     target: "stepup",
@@ -278,6 +280,7 @@ where
 pub struct Guard {
     pub(crate) wire: Wire,
     pub(crate) outbox: Outbox,
+    pub(crate) peer: Option<Peer>,
 }
 
 fn options(methods: &[&Method]) -> Reply {

@@ -531,14 +531,14 @@ fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
 }
 
 /// What a rule may look at, from a verified token.
-pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims) -> Facts<'a> {
+pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims, now: Timestamp) -> Facts<'a> {
     Facts {
         satisfied: access.mfa().map(|mfa| mfa.satisfied),
         second_factor: access.second_factor().map(|claim| claim.completed),
         second_factor_at: access.second_factor().map(|claim| claim.at),
         second_factor_id: behind(parts, access).map(FactorId::as_str),
         payload: access.into(),
-        now: parts.now(),
+        now,
         names: &parts.config.claims,
         default_ages: &parts.claim_ages,
     }
