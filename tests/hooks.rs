@@ -471,9 +471,21 @@ async fn a_hook_writes_the_payload_of_a_new_session_but_nothing_that_decides() {
         let before = server.dump().await;
         let mut forger = server.client(mode);
         assert_stopped(&forger.sign_up("forger@example.com").await, Act::Fail);
-        // Nothing to keep.
+        // Nothing to keep; and with an old token a refresh may help.
         let refused = forger.sign_up("nobody@example.com").await;
-        assert_eq!(refused.message(), "Please sign in first.");
+        assert_eq!(
+            (refused.status, refused.message().as_str()),
+            (401, "unauthorised")
+        );
+        assert!(refused.touches_no_token());
+        let mut late = ann.clone();
+        server.moved(5 * 60).await;
+        let refused = late.sign_up("nobody@example.com").await;
+        assert_eq!(
+            (refused.status, refused.message().as_str()),
+            (401, "try refresh token")
+        );
+        assert!(refused.touches_no_token());
         assert_eq!(server.dump().await, before);
     }
 }
@@ -504,7 +516,10 @@ async fn a_kept_session_gets_what_was_put_and_no_new_one_is_opened() {
         let stale = ann.clone();
         server.execute("DELETE FROM stepup_session").await;
         let refused = stale.clone().sign_in("bob@example.com").await;
-        assert_eq!(refused.message(), "Please sign in first.");
+        assert_eq!(
+            (refused.status, refused.message().as_str()),
+            (401, "unauthorised")
+        );
         assert_eq!(sessions(&server).await, 0);
     }
 }

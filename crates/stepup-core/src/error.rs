@@ -44,4 +44,7 @@ pub enum Fault {
     /// A hook of the application refused. The text is for the user, and for nobody's log.
     #[error("refused by a hook of the application")]
     Vetoed(String),
+    /// A hook of the application asks for a session, and the call has none that lives.
+    #[error("a hook of the application asks for a session")]
+    NeedsSession,
 }

@@ -89,6 +89,8 @@ pub trait Hook: Debug + Send + Sync + 'static {
 pub enum Stop {
     /// The caller may not. The text is for the user, who is shown it.
     Refuse(String),
+    /// The caller needs a session for it: 401, so that a client with an old token refreshes and comes again.
+    NeedsSession,
     /// The hook could not decide. The log is told; the user is not.
     Fault(Source),
 }
@@ -349,11 +351,11 @@ impl<'a> SessionDraft<'a> {
     /// it. The caller then still is the user whom it was before.
     ///
     /// # Errors
-    /// [`Stop::Refuse`]: the call carries no session of this tenant.
+    /// [`Stop::NeedsSession`]: the call carries no session of this tenant.
     pub fn keep_session(&mut self) -> Result<(), Stop> {
         // What was proved in one tenant is nothing in another.
         if self.live.is_none_or(|live| *live.tenant_id() != self.user.tenant) {
-            return Err(Stop::refuse(NO_SESSION));
+            return Err(Stop::NeedsSession);
         }
         self.keep = true;
         Ok(())
@@ -364,8 +366,6 @@ impl<'a> SessionDraft<'a> {
         (self.live.filter(|_| self.keep), self.patch)
     }
 }
-
-pub(crate) const NO_SESSION: &str = "Please sign in first.";
 
 /// A message that is about to be sent. The code in it is nobody's to see.
 #[derive(Clone, Copy, Debug)]
@@ -524,6 +524,7 @@ impl From<Stop> for Fault {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Refuse(text) => Self::Vetoed(text),
+            Stop::NeedsSession => Self::NeedsSession,
             Stop::Fault(source) => Self::Part(source),
         }
     }

@@ -62,13 +62,17 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// What a fault below us is to the caller: denied, whatever broke. The log is told what did.
     pub(crate) fn of_fault(fault: &Fault) -> Self {
-        if let Fault::Vetoed(text) = fault {
-            return Self::InWords(text.clone());
+        match fault {
+            Fault::Vetoed(text) => return Self::InWords(text.clone()),
+            Fault::NeedsSession => return Self::NoSession,
+            _ => {}
         }
         tracing::error!(target: "stepup", error = %Chain(fault), "request denied by a fault");
         match fault {
             Fault::Store(StoreError::Unavailable(_)) | Fault::Busy | Fault::Entropy(_) => Self::Unavailable,
-            Fault::Store(_) | Fault::Key(_) | Fault::Part(_) | Fault::Vetoed(_) => Self::Broken,
+            Fault::Store(_) | Fault::Key(_) | Fault::Part(_) | Fault::Vetoed(_) | Fault::NeedsSession => {
+                Self::Broken
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completed, Completion};
 use crate::flow::{IssuedRefresh, IssuedTokens, SignedIn};
-use crate::hook::{NO_SESSION, SessionDraft};
+use crate::hook::SessionDraft;
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
 use crate::policy::{self, Offered, Standing};
@@ -75,7 +75,7 @@ pub(crate) async fn prepare(
         parts.check_own(&patch)?;
         return match alive {
             Ok(_) => Ok(Opening::Kept(access.clone(), patch)),
-            Err(SessionEnded) => Err(Fault::Vetoed(NO_SESSION.to_owned())),
+            Err(SessionEnded) => Err(Fault::NeedsSession),
         };
     }
     crate::record::user::merge(&mut payload, &patch);
@@ -142,7 +142,7 @@ pub(crate) async fn opened(parts: &Parts, opening: Opening, user: User) -> Resul
             let look = match merge_payload(parts, access.handle(), &patch).await? {
                 Ok(look) => look,
                 // It ended a moment ago.
-                Err(MergeError::Ended) => return Err(Fault::Vetoed(NO_SESSION.to_owned())),
+                Err(MergeError::Ended) => return Err(Fault::NeedsSession),
                 Err(MergeError::Payload(error)) => return Err(Fault::Part(Box::new(error))),
             };
             let tokens = reissue(parts, &look.session, &look.user.summary, &access)?;

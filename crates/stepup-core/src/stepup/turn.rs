@@ -68,7 +68,7 @@ impl Stepup {
 
     pub(super) fn note_stopped(&self, caller: &Caller, fault: &Fault, step: &'static str) {
         let (kind, outcome) = match fault {
-            Fault::Vetoed(_) => (EventKind::HookRefused, Outcome::Refused),
+            Fault::Vetoed(_) | Fault::NeedsSession => (EventKind::HookRefused, Outcome::Refused),
             _ => (EventKind::HookFailed, Outcome::Refused),
         };
         let event = self.parts.event(kind, outcome).because(step);

@@ -229,28 +229,38 @@ pub enum Guarded {
 
 /// Runs an endpoint, once the caller has what its row asks for, with the application's hooks around it.
 pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
-    let session = match row.endpoint {
-        Endpoint::Guarded(_) => Some(admit(&call, row.access).await?),
-        // Nothing of ours is decided by it: a hook may want to know. What is wrong with it is not this endpoint's.
-        Endpoint::Open(_) if call.stepup().has_hooks() => {
-            gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body())).unwrap_or_default()
-        }
-        Endpoint::Open(_) => None,
-    };
     if !call.stepup().has_hooks() {
+        let session = match row.endpoint {
+            Endpoint::Guarded(_) => Some(admit(&call, row.access).await?),
+            Endpoint::Open(_) => None,
+        };
         return answer(&call, row, session).await;
     }
+    // An open endpoint decides nothing by a session, but a hook may: it is read, and what is wrong with it is told if the
+    // hook asks for one.
+    let (session, unusable) = match row.endpoint {
+        Endpoint::Guarded(_) => (Some(admit(&call, row.access).await?), None),
+        Endpoint::Open(_) => {
+            match gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body())) {
+                Ok(session) => (session, None),
+                Err(refusal) => (None, Some(refusal)),
+            }
+        }
+    };
     if let Some(session) = &session {
         call.session_mode = Some(session.mode);
         call.caller.session = Some(session.claims.clone());
     }
     let api = Api::new(name_of(&row.method), row.path);
-    if let Err(fault) = call.stepup().before_api(&call.caller, &api).await {
-        return Err(stopped(row, &fault));
-    }
-    let reply = answer(&call, row, session)
-        .await
-        .unwrap_or_else(Refusal::into_reply);
+    let answered = match call.stepup().before_api(&call.caller, &api).await {
+        Ok(()) => answer(&call, row, session).await,
+        Err(Fault::NeedsSession) => return Err(unusable.unwrap_or(Refusal::NoSession)),
+        Err(fault) => return Err(stopped(row, &fault)),
+    };
+    let reply = answered.unwrap_or_else(|refusal| match (refusal, unusable) {
+        (Refusal::NoSession, Some(unusable)) => unusable.into_reply(),
+        (refusal, _) => refusal.into_reply(),
+    });
     if let Err(fault) = call.stepup().after_api(&call.caller, &api, reply.code()).await {
         take_back(&call, row, &reply).await?;
         return Err(stopped(row, &fault));
