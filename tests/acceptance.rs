@@ -7,6 +7,8 @@ mod kit;
 mod claims;
 #[path = "acceptance/clients.rs"]
 mod clients;
+#[path = "acceptance/document.rs"]
+mod document;
 #[path = "acceptance/page.rs"]
 mod page;
 #[path = "acceptance/second_factor.rs"]

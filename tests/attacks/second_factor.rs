@@ -130,6 +130,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                                 | Open::PhoneExists
                                 | Open::Keys
                                 | Open::Discovery
+                                | Open::ApiDocument
                         )
                     ),
                     "{row:?}"

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of the kit")]
 
+pub mod document;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -265,7 +267,18 @@ impl Server {
 
     /// Sends bytes as they are, and reads what comes until the server closes or has nothing more to say.
     pub async fn raw(&self, bytes: &[u8]) -> Response {
-        exchange(self.address, bytes).await
+        let response = exchange(self.address, bytes).await;
+        // What the HTTP parser refuses is not answered by us, and not typed.
+        let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let words = std::str::from_utf8(line)
+            .ok()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
+        if let Some([method, target, _]) = words.as_deref()
+            && response.header("content-type") == Some("application/json")
+        {
+            document::check(self.address, method, target, &response).await;
+        }
+        response
     }
 }
 
@@ -481,7 +494,9 @@ impl Client {
         }
         text.push_str("\r\n");
         text.push_str(&body);
-        exchange(self.address, text.as_bytes()).await
+        let response = exchange(self.address, text.as_bytes()).await;
+        document::check(self.address, method, path, &response).await;
+        response
     }
 
     /// Calls, and keeps what the server hands out. A header of value `-` is left out.

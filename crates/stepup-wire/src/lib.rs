@@ -21,6 +21,7 @@ mod gate;
 mod header;
 pub mod json;
 mod layer;
+pub mod openapi;
 mod outbox;
 mod refusal;
 mod reply;

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use crate::call::Call;
 use crate::content::{self, Content};
 use crate::cors::Cors;
 use crate::csrf::{self, Act, Forgery, Source};
+use crate::openapi;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -43,6 +44,7 @@ pub struct Wire(Arc<Inner>);
 struct Inner {
     stepup: Stepup,
     rules: Rules,
+    document: OnceLock<Bytes>,
     missed_peer: AtomicBool,
     saw_untrusted_proxy: AtomicBool,
 }
@@ -76,6 +78,7 @@ impl Wire {
         Self(Arc::new(Inner {
             stepup,
             rules,
+            document: OnceLock::new(),
             missed_peer: AtomicBool::new(false),
             saw_untrusted_proxy: AtomicBool::new(false),
         }))
@@ -89,6 +92,12 @@ impl Wire {
     /// What every request is judged by.
     pub fn rules(&self) -> &Rules {
         &self.0.rules
+    }
+
+    /// The OpenAPI document, put together once.
+    pub(crate) fn document(&self) -> Bytes {
+        let made = || Bytes::from(openapi::document(self.stepup().app(), self.rules()).to_string());
+        self.0.document.get_or_init(made).clone()
     }
 
     /// Answers a request to an endpoint. It always answers: whatever it cannot understand is a 4xx with a `message`.

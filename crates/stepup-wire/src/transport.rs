@@ -22,6 +22,7 @@ pub struct Transport {
     gateway_path: String,
     request_headers: Vec<HeaderName>,
     without_cors: bool,
+    without_document: bool,
     trusted_proxies: Vec<Subnet>,
 }
 
@@ -91,6 +92,13 @@ impl Transport {
         self
     }
 
+    /// Serves no OpenAPI document at `openapi.json`.
+    #[must_use]
+    pub fn without_document(mut self) -> Self {
+        self.without_document = true;
+        self
+    }
+
     /// Believes the `X-Forwarded-For` of these peers.
     #[must_use]
     pub fn with_trusted_proxies(mut self, proxies: impl IntoIterator<Item = Subnet>) -> Self {
@@ -156,6 +164,8 @@ pub struct Rules {
     pub csrf: CsrfRules,
     /// Whose pages may read answers; none if the application sees to that itself.
     pub cors: Option<Cors>,
+    /// Whether the OpenAPI document is served.
+    pub document: bool,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<Subnet>,
 }
@@ -185,6 +195,7 @@ impl Rules {
             },
             cors: (!transport.without_cors).then(|| Cors::new(&origins, &transport.request_headers)),
             csrf: CsrfRules { origins, same_site },
+            document: !transport.without_document,
             trusted_proxies: transport.trusted_proxies.clone(),
         }
     }

@@ -1,5 +1,7 @@
 //! The endpoints: one list, one recipe of the protocol a file.
 
+mod describe;
+mod document;
 mod emailpassword;
 mod factor;
 mod jwt;
@@ -20,6 +22,8 @@ use crate::gate::{self, Verified};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::table::{Access, Body, Row};
+
+pub(crate) use describe::{describe, schemas};
 
 /// All endpoints. What each asks of the caller stands in its row and is enforced before its handler runs; a test walks
 /// the list.
@@ -168,6 +172,14 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Body::Ignored,
         Endpoint::Open(Open::Discovery),
     ),
+    row(
+        Method::GET,
+        "/openapi.json",
+        false,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::ApiDocument),
+    ),
 ];
 
 const EMAIL_EXISTS: Endpoint = Endpoint::Open(Open::EmailExists);
@@ -211,6 +223,7 @@ pub enum Open {
     PhoneExists,
     Keys,
     Discovery,
+    ApiDocument,
 }
 
 /// Endpoints for a session.
@@ -309,6 +322,7 @@ async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>)
             Open::PhoneExists => passwordless::exists(call).await,
             Open::Keys => Ok(jwt::keys(call)),
             Open::Discovery => Ok(jwt::discovery(call)),
+            Open::ApiDocument => document::show(call),
         },
         Endpoint::Guarded(endpoint) => {
             let session = session.ok_or(Refusal::NoSession)?;

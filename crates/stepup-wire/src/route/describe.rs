@@ -1,0 +1,383 @@
+//! What each endpoint takes and answers, in words of OpenAPI. The match knows every endpoint: one without a description
+//! does not compile.
+
+use serde_json::{Value, json};
+
+use super::{Endpoint, Guarded, Open};
+
+/// An endpoint's part of the OpenAPI document.
+#[derive(Clone, Debug)]
+pub(crate) struct Description {
+    /// One line.
+    pub(crate) summary: &'static str,
+    /// A parameter of the query that must be there.
+    pub(crate) query: Option<&'static str>,
+    /// The schema of its body, where it reads one.
+    pub(crate) body: Option<Value>,
+    /// The schemas of what it answers with 200.
+    pub(crate) answers: Vec<Value>,
+    /// Whether a 200 may carry tokens.
+    pub(crate) tokens: bool,
+    /// Whether it may be a 401 although its row asks for no session.
+    pub(crate) unauthorised: bool,
+}
+
+/// Describes `endpoint`.
+pub(crate) fn describe(endpoint: Endpoint) -> Description {
+    match endpoint {
+        Endpoint::Open(Open::Refresh) => answers("New tokens for a refresh token.", [json!({ "const": {} })])
+            .with_tokens()
+            .may_be_unauthorised(),
+        Endpoint::Open(Open::SignUp) => answers(
+            "An account with e-mail and password, and a session for it.",
+            [signed_in(), field_error(), general_error(), not_allowed("SIGN_UP_NOT_ALLOWED")],
+        )
+        .takes(credentials())
+        .with_tokens()
+        .may_be_unauthorised(),
+        Endpoint::Open(Open::SignIn) => answers(
+            "A session for e-mail and password.",
+            [
+                signed_in(),
+                status("WRONG_CREDENTIALS_ERROR"),
+                field_error(),
+                general_error(),
+                not_allowed("SIGN_IN_NOT_ALLOWED"),
+            ],
+        )
+        .takes(credentials())
+        .with_tokens()
+        .may_be_unauthorised(),
+        Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", "email"),
+        Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", "phoneNumber"),
+        Endpoint::Open(Open::Keys) => answers("The public keys of access tokens.", [schema("KeySet")]),
+        Endpoint::Open(Open::Discovery) => {
+            answers("Where the keys are, and who issues tokens.", [schema("Discovery")])
+        }
+        Endpoint::Open(Open::ApiDocument) => answers("This document.", [json!({ "type": "object" })]),
+        Endpoint::Guarded(Guarded::SignOut) => answers("Ends the session.", [status("OK")]).with_tokens(),
+        Endpoint::Guarded(Guarded::CreateCode) => answers(
+            "Sends a code that completes the session's second factor.",
+            [
+                ok(json!({
+                    "deviceId": text(),
+                    "preAuthSessionId": text(),
+                    "flowType": { "enum": ["USER_INPUT_CODE", "MAGIC_LINK", "USER_INPUT_CODE_AND_MAGIC_LINK"] },
+                })),
+                status("RESTART_FLOW_ERROR"),
+                general_error(),
+            ],
+        )
+        .takes(tolerant(json!({ "phoneNumber": text(), "email": text() }), &[])),
+        Endpoint::Guarded(Guarded::ResendCode) => answers(
+            "Sends one more code.",
+            [status("OK"), status("RESTART_FLOW_ERROR"), general_error()],
+        )
+        .takes(tolerant(
+            json!({ "deviceId": text(), "preAuthSessionId": text() }),
+            &["deviceId", "preAuthSessionId"],
+        )),
+        Endpoint::Guarded(Guarded::ConsumeCode) => answers(
+            "Answers a code.",
+            [
+                ok(json!({ "createdNewRecipeUser": flag(), "user": schema("User") })),
+                ok(json!({ "createdNewUser": flag(), "user": schema("User") })),
+                counted("INCORRECT_USER_INPUT_CODE_ERROR"),
+                counted("EXPIRED_USER_INPUT_CODE_ERROR"),
+                status("RESTART_FLOW_ERROR"),
+                general_error(),
+            ],
+        )
+        .takes(tolerant(
+            json!({
+                "deviceId": text(),
+                "preAuthSessionId": text(),
+                "userInputCode": text(),
+                "linkCode": text(),
+            }),
+            &["preAuthSessionId"],
+        ))
+        .with_tokens(),
+        Endpoint::Guarded(Guarded::FactorInfo) => answers(
+            "The factors that are due, set up, and may be set up.",
+            [
+                ok(json!({
+                    "factors": closed(json!({
+                        "next": list(text()),
+                        "alreadySetup": list(text()),
+                        "allowedToSetup": list(text()),
+                    })),
+                    "emails": map(list(text())),
+                    "phoneNumbers": map(list(text())),
+                })),
+                general_error(),
+            ],
+        )
+        .with_tokens(),
+        Endpoint::Guarded(Guarded::Factors) => answers(
+            "The names of the user's own factors.",
+            [ok(json!({
+                "factors": list(schema("OwnFactor")),
+                "next": list(text()),
+                "complete": flag(),
+            }))],
+        ),
+        Endpoint::Guarded(Guarded::Sessions) => answers(
+            "The user's own living sessions, newest first.",
+            [ok(json!({ "sessions": list(schema("OwnSession")) }))],
+        ),
+        Endpoint::Guarded(Guarded::RevokeSession) => {
+            answers("Ends one of the user's own sessions.", [status("OK")])
+                .takes(closed(json!({ "sessionHandle": text() })))
+                .with_tokens()
+        }
+    }
+}
+
+/// The schemas that descriptions name.
+pub(crate) fn schemas() -> Value {
+    json!({
+        "Message": closed(json!({ "message": text() })),
+        "InvalidClaims": closed(json!({
+            "message": { "const": "invalid claim" },
+            "claimValidationErrors": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "properties": { "id": text(), "reason": {} },
+                    "required": ["id"],
+                    "additionalProperties": false,
+                },
+            },
+        })),
+        "User": { "oneOf": [schema("LinkedUser"), schema("FlatUser")] },
+        "LinkedUser": closed(json!({
+            "id": text(),
+            "isPrimaryUser": flag(),
+            "tenantIds": list(text()),
+            "emails": list(text()),
+            "phoneNumbers": list(text()),
+            "thirdParty": list(closed(json!({ "id": text(), "userId": text() }))),
+            "webauthn": closed(json!({ "credentialIds": list(text()) })),
+            "timeJoined": time(),
+            "loginMethods": list(optional(
+                json!({
+                    "recipeId": text(),
+                    "recipeUserId": text(),
+                    "tenantIds": list(text()),
+                    "timeJoined": time(),
+                    "verified": flag(),
+                }),
+                json!({ "email": text(), "phoneNumber": text() }),
+            )),
+        })),
+        "FlatUser": optional(
+            json!({ "id": text(), "timeJoined": time() }),
+            json!({ "email": text(), "phoneNumber": text() }),
+        ),
+        "OwnFactor": optional(
+            json!({ "id": text(), "role": { "enum": ["first", "second"] } }),
+            json!({ "contact": text(), "addedAt": time(), "completedAt": time() }),
+        ),
+        "OwnSession": closed(json!({
+            "sessionHandle": text(),
+            "current": flag(),
+            "createdAt": time(),
+            "refreshedAt": time(),
+            "expiresAt": time(),
+            "network": text(),
+            "userAgent": text(),
+            "factors": map(time()),
+        })),
+        "KeySet": closed(json!({
+            "keys": list(json!({
+                "type": "object",
+                "properties": { "kty": text(), "kid": text(), "use": { "const": "sig" }, "alg": text() },
+                "required": ["kty", "kid", "use", "alg"],
+            })),
+        })),
+        "Discovery": {
+            "type": "object",
+            "properties": { "issuer": text(), "jwks_uri": text() },
+            "required": ["issuer", "jwks_uri"],
+        },
+    })
+}
+
+fn answers<const N: usize>(summary: &'static str, answers: [Value; N]) -> Description {
+    Description {
+        summary,
+        query: None,
+        body: None,
+        answers: answers.into(),
+        tokens: false,
+        unauthorised: false,
+    }
+}
+
+impl Description {
+    fn takes(self, body: Value) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+
+    fn with_tokens(self) -> Self {
+        Self { tokens: true, ..self }
+    }
+
+    fn may_be_unauthorised(self) -> Self {
+        Self {
+            unauthorised: true,
+            ..self
+        }
+    }
+}
+
+fn exists(summary: &'static str, query: &'static str) -> Description {
+    Description {
+        query: Some(query),
+        ..answers(summary, [ok(json!({ "exists": flag() })), general_error()])
+    }
+}
+
+// Answers
+
+fn signed_in() -> Value {
+    ok(json!({ "user": schema("User") }))
+}
+
+fn general_error() -> Value {
+    outcome("GENERAL_ERROR", json!({ "message": text() }))
+}
+
+fn not_allowed(status: &str) -> Value {
+    outcome(status, json!({ "reason": text() }))
+}
+
+fn field_error() -> Value {
+    let field = closed(json!({ "id": text(), "error": text() }));
+    outcome("FIELD_ERROR", json!({ "formFields": list(field) }))
+}
+
+fn counted(status: &str) -> Value {
+    outcome(
+        status,
+        json!({
+            "failedCodeInputAttemptCount": { "type": "integer", "minimum": 0 },
+            "maximumCodeInputAttempts": { "type": "integer", "minimum": 1 },
+        }),
+    )
+}
+
+fn ok(more: Value) -> Value {
+    outcome("OK", more)
+}
+
+fn status(status: &str) -> Value {
+    outcome(status, json!({}))
+}
+
+fn outcome(status: &str, more: Value) -> Value {
+    let mut properties = json!({ "status": { "const": status } });
+    if let (Some(all), Value::Object(more)) = (properties.as_object_mut(), more) {
+        all.extend(more);
+    }
+    closed(properties)
+}
+
+// Bodies
+
+fn credentials() -> Value {
+    let field = json!({
+        "type": "object",
+        "properties": { "id": { "enum": ["email", "password"] }, "value": text() },
+        "required": ["id", "value"],
+    });
+    tolerant(json!({ "formFields": list(field) }), &["formFields"])
+}
+
+/// A body whose other fields are ignored, as those of the clients' endpoints are.
+fn tolerant(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required })
+}
+
+// Parts
+
+/// An object of exactly these properties.
+fn closed(properties: Value) -> Value {
+    optional(properties, json!({}))
+}
+
+/// An object of these properties, and perhaps of those.
+fn optional(required: Value, optional: Value) -> Value {
+    let names: Vec<String> = required
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect();
+    let mut properties = required;
+    if let (Some(all), Value::Object(more)) = (properties.as_object_mut(), optional) {
+        all.extend(more);
+    }
+    json!({ "type": "object", "properties": properties, "required": names, "additionalProperties": false })
+}
+
+fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
+/// Milliseconds since 1970.
+fn time() -> Value {
+    json!({ "type": "integer", "format": "int64" })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn map(values: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::ROUTES;
+    use crate::table::Body;
+
+    #[test]
+    fn a_body_is_described_where_one_is_read() {
+        for row in ROUTES {
+            assert_eq!(
+                describe(row.endpoint).body.is_some(),
+                row.body == Body::Json,
+                "{row:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_schema_that_is_named_exists() {
+        let schemas = schemas();
+        let mut text = schemas.to_string();
+        for row in ROUTES {
+            text.push_str(&format!("{:?}", describe(row.endpoint)).replace('\\', ""));
+        }
+        let named = text.split("#/components/schemas/").skip(1);
+        for name in named.map(|rest| rest.split('"').next().unwrap()) {
+            assert!(schemas.get(name).is_some(), "{name}");
+        }
+    }
+}
