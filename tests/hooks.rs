@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use stepup::axum::{Rejection, SignIn};
 use stepup::hook::{Api, Cx, Done, Hook, Outgoing, OutgoingContent, SessionDraft, Step, Stop};
-use stepup::{BooleanClaim, TenantId, UserId};
+use stepup::{BooleanClaim, External, TenantId, UserId};
 use stepup_core::error::Source;
 
 use kit::{Client, MODES, Mode, PASSWORD, PHONE, Response, Server, form, full, half, returning};
@@ -522,6 +523,68 @@ async fn a_kept_session_gets_what_was_put_and_no_new_one_is_opened() {
         );
         assert_eq!(sessions(&server).await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_of_the_applications_own_has_its_hooks_and_can_be_kept_out_of_a_new_session() {
+    fn app(site: demo_common::Site) -> axum::Router {
+        async fn log_in(sign_in: SignIn) -> Result<(), Rejection> {
+            sign_in.complete(&"own-1".into(), External::knowledge()).await?;
+            Ok(())
+        }
+        axum::Router::new()
+            .route("/login", axum::routing::post(log_in))
+            .merge(stepup::axum::routes(&site.wire))
+            .layer(stepup::axum::layer(&site.wire))
+    }
+    for mode in MODES {
+        let server = Server::start_app_adding(app, |builder| builder.hook(Drafts)).await;
+        let mut own = server.client(mode);
+        assert_eq!(own.call("POST", "/login", None, &[]).await.status, 200);
+        assert_eq!(
+            (own.user_id().as_str(), own.payload()["seen"]["v"].clone()),
+            ("own-1", json!(false))
+        );
+        let mut ann = server.client(mode);
+        ann.sign_up(ANN).await;
+        let before = ann.clone();
+        assert_eq!(ann.call("POST", "/login", None, &[]).await.status, 200);
+        assert_eq!((ann.handle(), ann.user_id()), (before.handle(), before.user_id()));
+        assert_eq!(ann.payload()["seen"]["v"], true);
+        assert_eq!(ann.refresh_token(), before.refresh_token());
+    }
+    let probe = Probe::default();
+    let hook = probe.clone();
+    let server = Server::start_app_adding(app, move |builder| builder.hook(hook.clone())).await;
+    let before = state(&server).await;
+    for place in ["before sign_in_external", "on_session"] {
+        for (act, status) in [(Act::Refuse, 403), (Act::Fail, 500)] {
+            probe.act(place, act);
+            let refused = server
+                .client(Mode::Cookie)
+                .call("POST", "/login", None, &[])
+                .await;
+            assert_eq!(refused.status, status, "{refused:?}");
+            assert!(refused.touches_no_token());
+        }
+    }
+    let (rows, counters, sent) = state(&server).await;
+    // The user's row is made when its session is prepared; no session is.
+    assert_eq!(
+        (rows.len() - before.0.len(), counters, sent),
+        (1, before.1, before.2)
+    );
+    assert_eq!(sessions(&server).await, 0);
+    probe.act("after sign_in_external", Act::Fail);
+    assert_eq!(
+        server
+            .client(Mode::Cookie)
+            .call("POST", "/login", None, &[])
+            .await
+            .status,
+        500
+    );
+    assert_eq!(sessions(&server).await, 0);
 }
 
 /// Asks stepup for more in the middle of a step.

@@ -72,6 +72,20 @@ impl Server {
         Self::in_folder(demo_axum::app, Arc::new(add), folder, |_| {}).await
     }
 
+    /// With both.
+    pub async fn start_app_adding(
+        make: fn(Site) -> Router,
+        add: impl Fn(Builder) -> Builder + Send + Sync + 'static,
+    ) -> Self {
+        Self::in_folder(
+            make,
+            Arc::new(add),
+            Arc::new(tempfile::tempdir().unwrap()),
+            |_| {},
+        )
+        .await
+    }
+
     /// With an application of the test's own in the place of the demo.
     pub async fn start_app(make: fn(Site) -> Router) -> Self {
         Self::in_folder(make, plain(), Arc::new(tempfile::tempdir().unwrap()), |_| {}).await

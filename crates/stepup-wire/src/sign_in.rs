@@ -8,7 +8,7 @@ use stepup_core::flow::{Caller, External, ExternalRefusal, SignInTry};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 
 use crate::csrf::Act;
-use crate::gate::Refused;
+use crate::gate::{self, Refused};
 use crate::refusal::Refusal;
 use crate::service::{Guard, Wire};
 use crate::tokens;
@@ -24,6 +24,7 @@ pub struct SignIn {
     guard: Guard,
     caller: Caller,
     mode: Mode,
+    session_mode: Option<Mode>,
     other_to_leave: Option<Mode>,
     attempt: Option<SignInTry>,
 }
@@ -56,11 +57,17 @@ impl Guard {
             .believe(parts, Act::Open, None)
             .map_err(|refusal| self.refuse(refusal))?;
         let mode = transfer::mode_for_own(self.wire.rules().allowed, &parts.headers);
+        // For hooks alone; what is wrong with it is no matter of a sign-in.
+        let session = match self.wire.stepup().has_hooks() {
+            true => gate::verify(&self.wire, parts, Act::Application, None).unwrap_or_default(),
+            false => None,
+        };
         Ok(SignIn {
+            session_mode: session.as_ref().map(|session| session.mode),
             caller: Caller {
                 tenant: TenantId::public(),
                 origin: self.wire.origin(parts),
-                session: None,
+                session: session.map(|session| session.claims),
             },
             other_to_leave: other_to_leave(&self.wire, parts, mode),
             guard: self.clone(),
@@ -114,10 +121,16 @@ impl SignIn {
             stepup.end_sign_in(attempt, true).await?;
         }
         let mut writes = TokenWrites::new();
-        if let Some(other) = self.other_to_leave {
-            writes.leave(other);
+        match (&signed_in.tokens.refresh, self.session_mode) {
+            // A session comes with a refresh token. Without one it is that of the call, which a hook kept.
+            (None, Some(mode)) => writes.then(tokens::hand_out(mode, signed_in.tokens)),
+            _ => {
+                if let Some(other) = self.other_to_leave {
+                    writes.leave(other);
+                }
+                writes.then(tokens::hand_out(self.mode, signed_in.tokens));
+            }
         }
-        writes.then(tokens::hand_out(self.mode, signed_in.tokens));
         self.guard.owe(writes);
         Ok(signed_in.session.handle)
     }
