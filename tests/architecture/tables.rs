@@ -115,7 +115,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("reference store",    &["storage/memory.rs"]),
     // Pure judgements of records; sessions and flows ask them.
     ("policy",             &["policy.rs", "rule.rs"]),
-    ("policy as types",    &["require.rs"]),
+    ("policy as types",    &["require.rs", "tenant.rs"]),
     ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/remembered.rs", "session/signature.rs"]),
     ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs", "session/verified.rs"]),
     ("access tokens",      &["session/access.rs"]),

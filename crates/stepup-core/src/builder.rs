@@ -22,7 +22,6 @@ use crate::id::FactorId;
 use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
-use crate::password::PasswordRule;
 use crate::policy::{Offered, Policy, SecondFactor};
 use crate::rule::ClaimRule;
 use crate::session::access::{AccessTokens, is_reserved};
@@ -31,6 +30,7 @@ use crate::session::keys::{SigningAlgorithm, SigningKeys};
 use crate::session::revocation::Revocations;
 use crate::stepup::Stepup;
 use crate::storage::Storage;
+use crate::tenant::{Tenant, TenantList, Tenants, is_tenant_id};
 use crate::time::{Clock, SystemClock};
 
 /// How often the background looks whether something is due.
@@ -45,6 +45,8 @@ pub struct Builder {
     secrets: Box<dyn Secrets>,
     config: Config,
     policy: Option<Policy>,
+    tenants: Vec<Tenant>,
+    tenant_source: Option<Arc<dyn Tenants>>,
     passwords: Vec<Password>,
     codes: Vec<Passwordless>,
     notices: Option<Arc<dyn Deliver>>,
@@ -109,6 +111,8 @@ impl Builder {
             secrets,
             config: Config::default(),
             policy: None,
+            tenants: Vec::new(),
+            tenant_source: None,
             passwords: Vec::new(),
             codes: Vec::new(),
             notices: None,
@@ -139,6 +143,19 @@ impl Builder {
     /// What the site demands. Without it: a second factor from whoever has one.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// The tenants beside the public one; `Tenant::new("public")` among them sets what that one takes and demands.
+    pub fn tenants(mut self, tenants: impl IntoIterator<Item = Tenant>) -> Self {
+        self.tenants.extend(tenants);
+        self
+    }
+
+    /// Asks a source of the application's own for tenants, the public one included. What it says cannot be checked here:
+    /// a tenant whose policy accepts only what no factor provides lets nobody in.
+    pub fn tenants_from(mut self, source: impl Tenants) -> Self {
+        self.tenant_source = Some(Arc::new(source));
         self
     }
 
@@ -260,6 +277,8 @@ impl Builder {
         let policy = self.policy.clone().unwrap_or_else(Policy::when_enrolled);
         let offered = self.offered();
         self.check_factors(&app, &policy, &offered, &mut problems);
+        check_policy("the policy", &policy, &offered, &mut problems);
+        self.check_tenants(&offered, &mut problems);
         let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {
             return Err(BuildError::Config(problems));
         };
@@ -306,14 +325,11 @@ impl Builder {
                         Arc::new(pool)
                     }
                 };
-                // A password that stands alone has to be longer (R-PWD-2).
-                let alone = policy.demanded().is_none();
-                let rule = factor.rule.unwrap_or(match alone {
-                    true => PasswordRule::sole_factor(),
-                    false => PasswordRule::with_second_factor(),
-                });
                 let hasher = PasswordHasher::new(factor.params, self.entropy.clone(), offload)?;
-                Some(PasswordFactor { rule, hasher })
+                Some(PasswordFactor {
+                    rule: factor.rule,
+                    hasher,
+                })
             }
         };
         if !self.codes.is_empty() {
@@ -324,10 +340,15 @@ impl Builder {
             countries: factor.countries.unwrap_or(Countries::All),
             deliver: factor.deliver,
         });
+        let tenants = match self.tenant_source {
+            Some(source) => source,
+            None => Arc::new(TenantList::new(&self.tenants)),
+        };
         let parts = Arc::new(Parts {
             app,
             config: self.config,
-            policy,
+            policy: Arc::new(policy),
+            tenants,
             store: self.store,
             keyring,
             keys,
@@ -419,17 +440,6 @@ impl Builder {
                 Some(_) => {}
             }
         }
-        if let Some(demanded) = policy.demanded() {
-            if demanded.is_empty() {
-                say("the policy demands a second factor and accepts none");
-            }
-            for factor in demanded
-                .iter()
-                .filter(|f| !offered.iter().any(|o| o.factor == **f))
-            {
-                say(&format!("the policy accepts {factor}, which no factor provides"));
-            }
-        }
         let second_factor = SecondFactor::of(policy, offered);
         let mut keys: Vec<&str> = Vec::new();
         for claim in &self.claims {
@@ -451,6 +461,51 @@ impl Builder {
         if !distinct || !filled {
             say("the names of the derived claims must be three different ones");
         }
+    }
+
+    fn check_tenants(&self, offered: &[Offered], problems: &mut Vec<String>) {
+        if self.tenant_source.is_some() && !self.tenants.is_empty() {
+            problems.push("tenants come from a list or from a source, not from both".to_owned());
+        }
+        for (at, tenant) in self.tenants.iter().enumerate() {
+            let id = tenant.id();
+            if !is_tenant_id(id.as_str()) {
+                problems.push(format!(
+                    "{:?} cannot be a tenant's id: 1 to 64 letters, digits and hyphens, and not a word that our paths begin with",
+                    id.as_str()
+                ));
+            }
+            if self.tenants.iter().take(at).any(|other| other.id() == id) {
+                problems.push(format!("the tenant {id} is there twice"));
+            }
+            for factor in tenant.own_first_factors().unwrap_or_default() {
+                let offered = *factor == FactorId::EMAIL_PASSWORD && !self.passwords.is_empty();
+                if factor.is_reserved() && !offered {
+                    problems.push(format!(
+                        "the tenant {id} takes {factor} as a first factor, which no factor provides"
+                    ));
+                }
+            }
+            if let Some(policy) = tenant.own_policy() {
+                check_policy(&format!("the policy of the tenant {id}"), policy, offered, problems);
+            }
+        }
+    }
+}
+
+/// Whether a demand can be met by what is on offer.
+fn check_policy(whose: &str, policy: &Policy, offered: &[Offered], problems: &mut Vec<String>) {
+    let Some(demanded) = policy.demanded() else {
+        return;
+    };
+    if demanded.is_empty() {
+        problems.push(format!("{whose} demands a second factor and accepts none"));
+    }
+    for factor in demanded
+        .iter()
+        .filter(|f| !offered.iter().any(|o| o.factor == **f))
+    {
+        problems.push(format!("{whose} accepts {factor}, which no factor provides"));
     }
 }
 

@@ -39,4 +39,11 @@ impl Caller {
             session: None,
         }
     }
+
+    /// Whether this call can act in a session of `tenant`. The public tenant needs no name, so that a call that names
+    /// it, or none, goes by the session; one that names another tenant than the session's finds nothing there
+    /// (threat A-TEN-01).
+    pub fn reaches(&self, tenant: &TenantId) -> bool {
+        self.tenant.is_public() || self.tenant == *tenant
+    }
 }

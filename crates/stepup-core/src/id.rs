@@ -89,6 +89,24 @@ impl TenantId {
     }
 }
 
+impl SessionHandle {
+    /// The handle of a session of `tenant`: `uuid`, or `uuid_tenant` where it is not the public one.
+    pub(crate) fn of(tenant: &TenantId, uuid: &str) -> Self {
+        if tenant.is_public() {
+            Self::from(uuid)
+        } else {
+            Self::new(format!("{uuid}_{tenant}"))
+        }
+    }
+
+    /// The tenant that it names.
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.as_str()
+            .split_once('_')
+            .map_or_else(TenantId::public, |(_, tenant)| TenantId::from(tenant))
+    }
+}
+
 /// A factor, by its protocol name: `emailpassword`, `otp-phone`, `totp`, or one of the application's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -130,10 +148,42 @@ impl FactorId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the name is one of ours, now or later: a factor of the application's own cannot bear it.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED_FACTORS.contains(&self.as_str())
+    }
 }
+
+const RESERVED_FACTORS: [&str; 10] = [
+    "emailpassword",
+    "thirdparty",
+    "otp-phone",
+    "otp-email",
+    "link-phone",
+    "link-email",
+    "totp",
+    "webauthn",
+    "recovery-code",
+    "trusted-device",
+];
 
 impl fmt::Display for FactorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_names_its_tenant() {
+        for (tenant, handle) in [("public", "0-1"), ("acme", "0-1_acme"), ("a_b", "0-1_a_b")] {
+            let tenant = TenantId::from(tenant);
+            assert_eq!(SessionHandle::of(&tenant, "0-1").as_str(), handle);
+            assert_eq!(SessionHandle::from(handle).tenant(), tenant);
+        }
     }
 }

@@ -35,6 +35,7 @@ pub mod secret_file;
 pub mod session;
 mod stepup;
 pub mod storage;
+pub mod tenant;
 pub mod time;
 
 pub use app::AppInfo;

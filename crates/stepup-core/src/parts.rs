@@ -14,7 +14,7 @@ use crate::evidence::Kind;
 use crate::factor::password::PasswordFactor;
 use crate::factor::passwordless::PasswordlessFactor;
 use crate::hook::Hooks;
-use crate::id::FactorId;
+use crate::id::{FactorId, TenantId};
 use crate::keyring::Keyring;
 use crate::policy::{Offered, Policy, SecondFactor};
 use crate::record::JsonMap;
@@ -24,6 +24,7 @@ use crate::session::claim::ClaimSource;
 use crate::session::keys::SigningKeys;
 use crate::session::revocation::Revocations;
 use crate::storage::Storage;
+use crate::tenant::Tenants;
 use crate::time::{Clock, Timestamp};
 
 /// Everything that was handed in, checked and put together by the builder.
@@ -31,7 +32,8 @@ use crate::time::{Clock, Timestamp};
 pub(crate) struct Parts {
     pub(crate) app: AppInfo,
     pub(crate) config: Config,
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) tenants: Arc<dyn Tenants>,
     pub(crate) store: StoreHandle,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) keys: Arc<SigningKeys>,
@@ -99,6 +101,53 @@ impl Parts {
 
     pub(crate) fn record(&self, event: &Event) {
         self.events.record(event);
+    }
+
+    /// Whether there is such a tenant.
+    pub(crate) fn knows(&self, tenant: &TenantId) -> bool {
+        self.tenants.tenant(tenant).is_some()
+    }
+
+    /// What is demanded in `tenant`. Where there is no such tenant, what nobody meets.
+    pub(crate) fn policy_of(&self, tenant: &TenantId) -> Arc<Policy> {
+        match self.tenants.tenant(tenant) {
+            Some(tenant) => tenant.own_policy().unwrap_or(&self.policy).clone(),
+            None => Arc::new(Policy::never()),
+        }
+    }
+
+    /// The first factors of ours that are on offer, in their order.
+    fn own_first_factors(&self) -> Vec<FactorId> {
+        self.password.iter().map(|_| FactorId::EMAIL_PASSWORD).collect()
+    }
+
+    /// What opens a session in `tenant`. Names that are not ours are factors of the application's own.
+    pub(crate) fn first_factors(&self, tenant: &TenantId) -> Vec<FactorId> {
+        let ours = self.own_first_factors();
+        match self.tenants.tenant(tenant) {
+            None => Vec::new(),
+            Some(tenant) => match tenant.own_first_factors() {
+                None => ours,
+                Some(own) => {
+                    let usable = |factor: &&FactorId| ours.contains(factor) || !factor.is_reserved();
+                    own.iter().filter(usable).cloned().collect()
+                }
+            },
+        }
+    }
+
+    /// Whether `factor`, of ours or the application's own, opens a session in `tenant`.
+    pub(crate) fn opens(&self, tenant: &TenantId, factor: &FactorId) -> bool {
+        self.tenants
+            .tenant(tenant)
+            .is_some_and(|tenant| tenant.own_first_factors().is_none_or(|own| own.contains(factor)))
+    }
+
+    /// The password factor, where it opens sessions of `tenant`.
+    pub(crate) fn password_in(&self, tenant: &TenantId) -> Option<&PasswordFactor> {
+        self.password
+            .as_ref()
+            .filter(|_| self.opens(tenant, &FactorId::EMAIL_PASSWORD))
     }
 
     /// The kind of a factor on offer.

@@ -13,6 +13,14 @@ use crate::time::Timestamp;
 pub struct Policy {
     accepted: Option<Vec<FactorId>>,
     enrollment: EnrollmentMode,
+    asked: Asked,
+}
+
+/// Where the second factor is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    AtSignIn,
+    OnRoutesOnly,
 }
 
 /// A list of factors any one of which will do.
@@ -30,6 +38,7 @@ impl Policy {
         Self {
             accepted: Some(any_of.0),
             enrollment: EnrollmentMode::default(),
+            asked: Asked::AtSignIn,
         }
     }
 
@@ -38,7 +47,30 @@ impl Policy {
         Self {
             accepted: None,
             enrollment: EnrollmentMode::default(),
+            asked: Asked::AtSignIn,
         }
+    }
+
+    /// Never satisfied: what holds where nobody can say what does.
+    pub(crate) fn never() -> Self {
+        Self::second_factor(any_of([]))
+    }
+
+    /// Asks for the second factor where a route demands it (`Require2fa`, `Fresh`), and not at sign-in: a session with a
+    /// first factor is complete for everything else.
+    ///
+    /// Whatever changes factors, contacts or sessions still wants the second factor of whoever has one (R-MFA-3): it is
+    /// held at `2fa-completed` then. A password is the only thing between a stranger and such a session, and has to be
+    /// longer.
+    #[must_use]
+    pub fn on_routes_only(mut self) -> Self {
+        self.asked = Asked::OnRoutesOnly;
+        self
+    }
+
+    /// Whether a session without a second factor may be complete: none is demanded, or not at sign-in.
+    pub fn lets_in_by_one_factor(&self) -> bool {
+        self.accepted.is_none() || self.asked == Asked::OnRoutesOnly
     }
 
     /// How the first second factor of an account comes about.
@@ -172,7 +204,11 @@ pub fn assess(policy: &Policy, offered: &[Offered], summary: &Summary, done: &Co
         }
     };
 
-    let satisfied = first.is_some() && unmet.is_empty() && !demanded_nothing_known;
+    let met = first.is_some() && unmet.is_empty() && !demanded_nothing_known;
+    let satisfied = match policy.asked {
+        Asked::AtSignIn => met,
+        Asked::OnRoutesOnly => first.is_some() && !demanded_nothing_known,
+    };
     let accepted = |factor: &FactorId| {
         let listed = [site, summary.required.as_slice()];
         listed.iter().all(|l| l.is_empty()) || listed.iter().any(|l| l.contains(factor))
@@ -181,7 +217,7 @@ pub fn assess(policy: &Policy, offered: &[Offered], summary: &Summary, done: &Co
         .iter()
         .filter(|(id, _)| accepted(id))
         .max_by_key(|(_, c)| c.at);
-    let second_factor = satisfied && newest.is_some();
+    let second_factor = met && newest.is_some();
     Standing {
         satisfied,
         second_factor,
@@ -192,7 +228,8 @@ pub fn assess(policy: &Policy, offered: &[Offered], summary: &Summary, done: &Co
         },
         newest: newest.map(|(id, _)| (*id).clone()),
         stuck: !satisfied && next.is_empty(),
-        next,
+        // What no route has asked for yet is not due.
+        next: if satisfied { Vec::new() } else { next },
     }
 }
 

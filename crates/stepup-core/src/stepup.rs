@@ -120,12 +120,18 @@ impl Stepup {
         self.parts.now()
     }
 
-    /// Whether `tenant` exists. Until tenants are configured there is one.
+    /// Whether there is such a tenant.
     pub fn knows_tenant(&self, tenant: &TenantId) -> bool {
-        tenant.is_public()
+        self.parts.knows(tenant)
     }
 
-    /// Whether e-mail and password sign in here.
+    /// What opens a session in `tenant`: those of our first factors that it takes, and factors of the application's own
+    /// that it lists. None for an unknown tenant.
+    pub fn first_factors(&self, tenant: &TenantId) -> Vec<FactorId> {
+        self.parts.first_factors(tenant)
+    }
+
+    /// Whether e-mail and password sign in here, in some tenant.
     pub fn offers_passwords(&self) -> bool {
         self.parts.password.is_some()
     }
@@ -218,6 +224,9 @@ impl Stepup {
         trust: Trust,
         judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure> + Send,
     ) -> Result<Option<Checked>, Denied> {
+        if !self.parts.knows(access.tenant_id()) {
+            return Err(Denied::Ended);
+        }
         let now = self.now();
         let known = self.parts.revocations.standing(access, now);
         match (known, trust) {

@@ -78,6 +78,12 @@ impl Guard {
 }
 
 impl SignIn {
+    /// Signs in to `tenant` instead of the public one. The application knows which: by host, path or form.
+    pub fn in_tenant(mut self, tenant: TenantId) -> Self {
+        self.caller.tenant = tenant;
+        self
+    }
+
     /// Counts the try, before anything is compared. `identifier` is what the account is called, in normal form.
     ///
     /// # Errors
@@ -149,7 +155,9 @@ impl From<SignInError> for Refused {
         Self::new(match error {
             SignInError::Throttled { retry_after } => Refusal::TooMany(retry_after),
             // Whoever reads it learns nothing that a wrong password would not tell.
-            SignInError::Refused(ExternalRefusal::Disabled | ExternalRefusal::Deleted) => Refusal::NotAllowed,
+            SignInError::Refused(
+                ExternalRefusal::Disabled | ExternalRefusal::Deleted | ExternalRefusal::NotOffered,
+            ) => Refusal::NotAllowed,
             SignInError::Refused(error @ ExternalRefusal::ReservedFactor) => {
                 tracing::error!(target: "stepup", %error, "a handler named a first factor like one of ours");
                 Refusal::Broken

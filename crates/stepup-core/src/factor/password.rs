@@ -1,5 +1,7 @@
 //! E-mail and password: a first factor.
 
+use std::borrow::Cow;
+
 use crate::contact::EmailAddress;
 use crate::digest::{HashParams, PasswordHasher};
 use crate::id::FactorId;
@@ -39,8 +41,19 @@ impl Password {
 /// The factor at work.
 #[derive(Debug)]
 pub(crate) struct PasswordFactor {
-    pub(crate) rule: PasswordRule,
+    pub(crate) rule: Option<PasswordRule>,
     pub(crate) hasher: PasswordHasher,
+}
+
+impl PasswordFactor {
+    /// The rule for a new password. One that stands alone has to be longer (R-PWD-2).
+    pub(crate) fn rule(&self, stands_alone: bool) -> Cow<'_, PasswordRule> {
+        match &self.rule {
+            Some(own) => Cow::Borrowed(own),
+            None if stands_alone => Cow::Owned(PasswordRule::sole_factor()),
+            None => Cow::Owned(PasswordRule::with_second_factor()),
+        }
+    }
 }
 
 /// Why a form was not accepted; one for each field.

@@ -28,7 +28,7 @@ pub enum SignUpOutcome {
     Fields(Vec<FieldFault>),
     /// Too many sign-ups from this network.
     Throttled(Duration),
-    /// Passwords are not among the first factors.
+    /// Passwords are not among the first factors of the tenant.
     NotOffered,
 }
 
@@ -43,7 +43,7 @@ pub enum SignInOutcome {
     Fields(Vec<FieldFault>),
     /// Too many tries. No hash was computed.
     Throttled(Duration),
-    /// Passwords are not among the first factors.
+    /// Passwords are not among the first factors of the tenant.
     NotOffered,
 }
 
@@ -87,10 +87,11 @@ pub(crate) async fn sign_up(
     email: &str,
     password: Password,
 ) -> Result<SignUpOutcome, Fault> {
-    let Some(factor) = &parts.password else {
+    let Some(factor) = parts.password_in(&caller.tenant) else {
         return Ok(SignUpOutcome::NotOffered);
     };
-    let address = match password::judge_form(&factor.rule, email, &password, parts.app.name()) {
+    let rule = factor.rule(parts.policy_of(&caller.tenant).lets_in_by_one_factor());
+    let address = match password::judge_form(&rule, email, &password, parts.app.name()) {
         Ok(address) => address,
         Err(faults) => return Ok(SignUpOutcome::Fields(faults)),
     };
@@ -203,7 +204,7 @@ pub(crate) async fn sign_in(
     email: &str,
     password: Password,
 ) -> Result<SignInOutcome, Fault> {
-    let Some(factor) = &parts.password else {
+    let Some(factor) = parts.password_in(&caller.tenant) else {
         return Ok(SignInOutcome::NotOffered);
     };
     let Ok(address) = EmailAddress::parse(email) else {
@@ -515,21 +516,10 @@ pub enum ExternalRefusal {
     /// The factor's name is one of ours, or none.
     #[error("the factor's name is reserved")]
     ReservedFactor,
+    /// There is no such tenant, or it lists its first factors and this is none of them.
+    #[error("the tenant takes no such first factor")]
+    NotOffered,
 }
-
-/// Names that an external factor must not take: ours, now or later.
-const RESERVED_FACTORS: [&str; 10] = [
-    "emailpassword",
-    "thirdparty",
-    "otp-phone",
-    "otp-email",
-    "link-phone",
-    "link-email",
-    "totp",
-    "webauthn",
-    "recovery-code",
-    "trusted-device",
-];
 
 /// Opens a session for a user of the application's own table. An unknown id makes a user row.
 pub(crate) async fn sign_in_external(
@@ -540,8 +530,11 @@ pub(crate) async fn sign_in_external(
 ) -> Result<Result<SignedIn, ExternalRefusal>, Fault> {
     let name = external.factor.as_str();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if RESERVED_FACTORS.contains(&name) || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+    if external.factor.is_reserved() || name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
         return Ok(Err(ExternalRefusal::ReservedFactor));
+    }
+    if !parts.opens(&caller.tenant, &external.factor) {
+        return Ok(Err(ExternalRefusal::NotOffered));
     }
     let now = parts.now();
     let method = MethodId::new(user_id.as_str());

@@ -225,7 +225,7 @@ async fn complete(
     let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
     let mut done = old.factors.clone();
     done.insert(FACTOR, completion.clone());
-    let after = session::standing(parts, summary, &done);
+    let after = session::standing(parts, &user.tenant, summary, &done);
 
     // A session that was complete before is only renewed; everything else is a rise in assurance: a new generation,
     // whose token is drawn, not derived, and which no older token leads to (design §3, A-SES-16).

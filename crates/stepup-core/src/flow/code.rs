@@ -153,7 +153,7 @@ pub(crate) fn enrollable(parts: &Parts, checked: &Checked, factor: &FactorId) ->
     let age = session_age(checked);
     let step_up = parts.config.sessions.step_up;
     policy::may_enroll(
-        &parts.policy,
+        &parts.policy_of(&checked.look.user.tenant),
         summary,
         &checked.standing,
         factor,
@@ -169,7 +169,11 @@ fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> C
     match refusal {
         EnrollRefusal::SignInAgain => CodeRefusal::General(General::SignInAgain),
         EnrollRefusal::Enrolled => CodeRefusal::General(General::ForeignContact),
-        EnrollRefusal::Gate => CodeRefusal::Claims(judge(&Rule::Site, &facts)),
+        EnrollRefusal::Gate => CodeRefusal::Claims(match judge(&Rule::Site, &facts) {
+            // Where only routes ask for the second factor, it is what is missing here.
+            met if met.is_empty() => judge(&Rule::SecondFactor, &facts),
+            failures => failures,
+        }),
         EnrollRefusal::StepUp => CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts)),
     }
 }

@@ -45,8 +45,8 @@ impl Opening {
 }
 
 /// Where a session stands, by the one function that decides it.
-pub(crate) fn standing(parts: &Parts, summary: &Summary, done: &Completed) -> Standing {
-    policy::assess(&parts.policy, &parts.offered, summary, done)
+pub(crate) fn standing(parts: &Parts, tenant: &TenantId, summary: &Summary, done: &Completed) -> Standing {
+    policy::assess(&parts.policy_of(tenant), &parts.offered, summary, done)
 }
 
 /// Prepares a session that `first` opens for `user`. Handle and tokens are always new (R-SES-1).
@@ -81,7 +81,7 @@ pub(crate) async fn prepare(
     crate::record::user::merge(&mut payload, &patch);
     parts.check_own(&payload)?;
     let factors = Completed::from([(factor.clone(), first)]);
-    let class = if standing(parts, &user.summary, &factors).satisfied {
+    let class = if standing(parts, &user.tenant, &user.summary, &factors).satisfied {
         Class::Full
     } else {
         Class::Half
@@ -90,12 +90,7 @@ pub(crate) async fn prepare(
         Class::Half => config.half,
         Class::Full => config.absolute,
     });
-    let uuid = parts.uuid()?;
-    let handle = SessionHandle::new(if user.tenant.is_public() {
-        uuid
-    } else {
-        format!("{uuid}_{}", user.tenant)
-    });
+    let handle = SessionHandle::of(&user.tenant, &parts.uuid()?);
     let refresh = RefreshToken::new(handle.clone(), 1, Secret::new(parts.random()?));
     let session = Session {
         handle,
@@ -236,7 +231,7 @@ fn sign(
     refresh_hash: &str,
     expires_at: Timestamp,
 ) -> Result<IssuedTokens, Fault> {
-    let standing = standing(parts, summary, done);
+    let standing = standing(parts, &session.tenant, summary, done);
     let derived = claim::derived(&parts.config, parts.second_factor, &standing, summary, done);
     let now = parts.now();
     let payload = parts.tokens.payload(&AccessParts {
@@ -336,6 +331,11 @@ pub(crate) async fn refresh(parts: &Parts, text: &str, caller: &Caller) -> Resul
     let Some(token) = RefreshToken::decode(&parts.keyring, text) else {
         return Ok(RefreshOutcome::Ended);
     };
+    // The handle is under the token's seal, and names the tenant.
+    let tenant = token.handle.tenant();
+    if !caller.reaches(&tenant) || !parts.knows(&tenant) {
+        return Ok(RefreshOutcome::Ended);
+    }
     let now = parts.now();
     let config = &parts.config.sessions;
     let salt = parts.random()?;
@@ -515,9 +515,9 @@ pub(crate) async fn check(
     let look = parts.store.look(access.handle(), challenge).await?;
     let now = parts.now();
     Ok(match look {
-        Some(look) if lives(&look, access, now) => {
+        Some(look) if lives(&look, access, now) && parts.knows(&look.user.tenant) => {
             let done = vouched(&look.session.factors, access.mfa());
-            let standing = standing(parts, &look.user.summary, &done);
+            let standing = standing(parts, &look.user.tenant, &look.user.summary, &done);
             Ok(Checked { look, standing, done })
         }
         _ => Err(SessionEnded),

@@ -32,7 +32,7 @@ pub(super) async fn sign_up(call: &Call<'_>) -> Result<Reply, Refusal> {
         SignUpOutcome::Created(signed_in) => Ok(signed_in_reply(call, *signed_in)),
         SignUpOutcome::Fields(faults) => Ok(faulty(&faults)),
         SignUpOutcome::Throttled(after) => Ok(throttled(after)),
-        SignUpOutcome::NotOffered => Err(Refusal::NotFound),
+        SignUpOutcome::NotOffered => Err(Refusal::NoSession),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn sign_in(call: &Call<'_>) -> Result<Reply, Refusal> {
         SignInOutcome::WrongCredentials => Ok(Reply::status("WRONG_CREDENTIALS_ERROR")),
         SignInOutcome::Fields(faults) => Ok(faulty(&faults)),
         SignInOutcome::Throttled(after) => Ok(throttled(after)),
-        SignInOutcome::NotOffered => Err(Refusal::NotFound),
+        SignInOutcome::NotOffered => Err(Refusal::NoSession),
     }
 }
 

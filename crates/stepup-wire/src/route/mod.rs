@@ -6,6 +6,7 @@ mod emailpassword;
 mod factor;
 mod jwt;
 mod multifactorauth;
+mod multitenancy;
 mod passwordless;
 mod session;
 mod user;
@@ -31,7 +32,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
     row(
         Method::POST,
         "/session/refresh",
-        false,
+        true,
         Access::HalfLogin,
         Body::Ignored,
         Endpoint::Open(Open::Refresh),
@@ -39,7 +40,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
     row(
         Method::POST,
         "/signout",
-        false,
+        true,
         Access::HalfLogin,
         Body::Ignored,
         Endpoint::Guarded(Guarded::SignOut),
@@ -125,6 +126,14 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         PHONE_EXISTS,
     ),
     row(
+        Method::GET,
+        "/loginmethods",
+        true,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::LoginMethods),
+    ),
+    row(
         Method::PUT,
         "/mfa/info",
         true,
@@ -159,7 +168,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
     row(
         Method::GET,
         "/jwt/jwks.json",
-        false,
+        true,
         Access::Open,
         Body::Ignored,
         Endpoint::Open(Open::Keys),
@@ -167,7 +176,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
     row(
         Method::GET,
         "/.well-known/openid-configuration",
-        false,
+        true,
         Access::Open,
         Body::Ignored,
         Endpoint::Open(Open::Discovery),
@@ -221,6 +230,7 @@ pub enum Open {
     SignIn,
     EmailExists,
     PhoneExists,
+    LoginMethods,
     Keys,
     Discovery,
     ApiDocument,
@@ -320,6 +330,7 @@ async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>)
             Open::SignIn => emailpassword::sign_in(call).await,
             Open::EmailExists => emailpassword::exists(call).await,
             Open::PhoneExists => passwordless::exists(call).await,
+            Open::LoginMethods => Ok(multitenancy::login_methods(call)),
             Open::Keys => Ok(jwt::keys(call)),
             Open::Discovery => Ok(jwt::discovery(call)),
             Open::ApiDocument => document::show(call),
@@ -347,6 +358,10 @@ async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>)
 async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
     let session = gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body()))?
         .ok_or(Refusal::NoSession)?;
+    // Whatever the path says, a session acts in its own tenant; in the name of another one it acts nowhere.
+    if !call.caller.reaches(session.claims.tenant_id()) {
+        return Err(Refusal::NotFound);
+    }
     let stepup = call.stepup();
     match access {
         Access::Open | Access::HalfLogin => {}
@@ -361,6 +376,8 @@ async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use stepup_core::tenant::is_tenant_id;
+
     use super::*;
 
     #[test]
@@ -375,6 +392,24 @@ mod tests {
         for row in ROUTES {
             assert!(row.path.starts_with('/') && !row.path.ends_with('/'), "{row:?}");
             assert!(!row.path.contains("//") && !row.path.contains('%'), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn no_path_of_ours_can_be_a_tenant() {
+        for row in ROUTES {
+            let first = row.path.split('/').nth(1).unwrap();
+            assert!(!is_tenant_id(first), "{row:?}: the first word can name a tenant");
+        }
+    }
+
+    #[test]
+    fn the_paths_of_the_protocol_are_served_in_every_tenant() {
+        // session.md §1.3; endpoints of our own go by the session, and need no name.
+        const OURS: [&str; 6] = ["factor", "recovery", "session", "device", "password", "contact"];
+        for row in ROUTES {
+            let ours = OURS.contains(&row.path.split('/').nth(1).unwrap()) && row.path != "/session/refresh";
+            assert!(row.tenant || ours, "{row:?}");
         }
     }
 
