@@ -30,3 +30,5 @@ mod resources;
 mod second_factor;
 #[path = "attacks/sessions.rs"]
 mod sessions;
+#[path = "attacks/tenants.rs"]
+mod tenants;

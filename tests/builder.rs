@@ -16,6 +16,7 @@ use stepup_core::policy::{Policy, any_of};
 use stepup_core::record::user::User;
 use stepup_core::session::claim::ClaimSource;
 use stepup_core::storage::memory::MemoryStore;
+use stepup_core::tenant::Tenant;
 use stepup_core::{AppInfo, BuildError, Stepup};
 use stepup_delivery::{BackgroundThread, Console, Outbox};
 
@@ -191,4 +192,44 @@ fn the_compiler_names_what_a_session_can_be_asked_for() {
         said.contains("use `AnySession`, `SitePolicy`, `Require2fa`"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn every_problem_of_every_tenant_is_named_at_once() {
+    let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+    let error = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+        .factor(Passwordless::sms(Outbox::new()))
+        .notices(Outbox::new())
+        .background(BackgroundThread::start().unwrap())
+        .tenants([
+            Tenant::new("signin"),
+            Tenant::new("a_b"),
+            Tenant::new("acme").policy(Policy::second_factor(any_of([]))),
+            Tenant::new("acme").policy(Policy::second_factor(any_of([FactorId::from_static("totp")]))),
+            Tenant::new("globex").first_factors([
+                FactorId::EMAIL_PASSWORD,
+                FactorId::from_static("webauthn"),
+                FactorId::from_static("smartcard"),
+            ]),
+        ])
+        .build()
+        .await
+        .unwrap_err();
+    let problems = problems(error);
+    let expected = [
+        "\"signin\" cannot be a tenant's id",
+        "\"a_b\" cannot be a tenant's id",
+        "acme is there twice",
+        "tenant acme demands a second factor and accepts none",
+        "tenant acme accepts totp",
+        "tenant globex takes emailpassword",
+        "tenant globex takes webauthn",
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:?}");
+    for text in expected {
+        assert!(
+            problems.iter().any(|p| p.contains(text)),
+            "{text} is missing in {problems:?}"
+        );
+    }
 }

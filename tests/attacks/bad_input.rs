@@ -467,7 +467,7 @@ async fn a_path_is_read_in_one_way_only() {
         "/auth/",
         "/authx/signin",
         "/auth/public/public/signin",
-        "/auth/public/session/refresh",
+        "/auth/public/public/session/refresh",
         "/auth/\u{ff0f}signin",
     ] {
         let response = server.raw(&request("POST", path, &[JSON], body.as_bytes())).await;

@@ -152,8 +152,9 @@ impl Builder {
         self
     }
 
-    /// Asks a source of the application's own for tenants, the public one included. What it says cannot be checked here:
-    /// a tenant whose policy accepts only what no factor provides lets nobody in.
+    /// Asks a source of the application's own for tenants, the public one included, which is closed if the source does not
+    /// know it. What it says cannot be checked here: a tenant whose policy accepts only what no factor provides lets
+    /// nobody in.
     pub fn tenants_from(mut self, source: impl Tenants) -> Self {
         self.tenant_source = Some(Arc::new(source));
         self
@@ -487,7 +488,12 @@ impl Builder {
                 }
             }
             if let Some(policy) = tenant.own_policy() {
-                check_policy(&format!("the policy of the tenant {id}"), policy, offered, problems);
+                check_policy(
+                    &format!("the policy of the tenant {id}"),
+                    policy,
+                    offered,
+                    problems,
+                );
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::session::claim::ClaimSource;
 use crate::session::keys::SigningKeys;
 use crate::session::revocation::Revocations;
 use crate::storage::Storage;
-use crate::tenant::Tenants;
+use crate::tenant::{Tenant, Tenants};
 use crate::time::{Clock, Timestamp};
 
 /// Everything that was handed in, checked and put together by the builder.
@@ -103,14 +103,22 @@ impl Parts {
         self.events.record(event);
     }
 
+    /// The tenant of that id. The public one is always there, since clients name no tenant where they refresh and sign
+    /// out; a source that says nothing of it closes it to new sign-ins.
+    fn tenant(&self, id: &TenantId) -> Option<Arc<Tenant>> {
+        let closed = || Arc::new(Tenant::new(TenantId::public()).first_factors([]));
+        let known = self.tenants.tenant(id);
+        known.or_else(|| id.is_public().then(closed))
+    }
+
     /// Whether there is such a tenant.
     pub(crate) fn knows(&self, tenant: &TenantId) -> bool {
-        self.tenants.tenant(tenant).is_some()
+        tenant.is_public() || self.tenants.tenant(tenant).is_some()
     }
 
     /// What is demanded in `tenant`. Where there is no such tenant, what nobody meets.
     pub(crate) fn policy_of(&self, tenant: &TenantId) -> Arc<Policy> {
-        match self.tenants.tenant(tenant) {
+        match self.tenant(tenant) {
             Some(tenant) => tenant.own_policy().unwrap_or(&self.policy).clone(),
             None => Arc::new(Policy::never()),
         }
@@ -124,7 +132,7 @@ impl Parts {
     /// What opens a session in `tenant`. Names that are not ours are factors of the application's own.
     pub(crate) fn first_factors(&self, tenant: &TenantId) -> Vec<FactorId> {
         let ours = self.own_first_factors();
-        match self.tenants.tenant(tenant) {
+        match self.tenant(tenant) {
             None => Vec::new(),
             Some(tenant) => match tenant.own_first_factors() {
                 None => ours,
@@ -138,8 +146,7 @@ impl Parts {
 
     /// Whether `factor`, of ours or the application's own, opens a session in `tenant`.
     pub(crate) fn opens(&self, tenant: &TenantId, factor: &FactorId) -> bool {
-        self.tenants
-            .tenant(tenant)
+        self.tenant(tenant)
             .is_some_and(|tenant| tenant.own_first_factors().is_none_or(|own| own.contains(factor)))
     }
 

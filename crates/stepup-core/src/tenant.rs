@@ -76,7 +76,9 @@ impl Tenant {
 /// It is asked in every request, and while tokens are made: it answers from memory. A source that reads a table of the
 /// application's keeps what it read, and reads again beside requests.
 ///
-/// A tenant that it no longer knows is closed at once: its paths are unknown, and its sessions are over.
+/// A tenant that it no longer knows is closed at once: its paths are unknown, and its sessions are over. The public one
+/// cannot go, since paths without a tenant are its; where the source knows none of that name, nothing opens a session
+/// there.
 pub trait Tenants: Debug + Send + Sync + 'static {
     /// The tenant of that id; none if there is no such tenant, or it cannot be told.
     fn tenant(&self, id: &TenantId) -> Option<Arc<Tenant>>;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub website_domain: Option<String>,
     /// Any one of these is demanded as the second factor.
     pub second_factors: Vec<FactorId>,
+    /// Tenants beside the public one.
+    pub tenants: Vec<String>,
     /// Key material; made at the first start if none.
     pub secret: Option<String>,
     /// `Domain` of the session cookies.
@@ -101,9 +103,6 @@ impl Settings {
         if var("STEPUP_PROFILE").is_some_and(|profile| profile != "default") {
             problems.push("STEPUP_PROFILE: only default is built yet".to_owned());
         }
-        if list("STEPUP_TENANTS").iter().any(|tenant| tenant != "public") {
-            problems.push("STEPUP_TENANTS: not built yet".to_owned());
-        }
         let signing = match var("STEPUP_SIGNING").as_deref() {
             None | Some("es256") => SigningAlgorithm::Es256,
             Some("rs256") => SigningAlgorithm::Rs256,
@@ -129,6 +128,7 @@ impl Settings {
             api_domain: var("STEPUP_API_DOMAIN"),
             website_domain: var("STEPUP_WEBSITE_DOMAIN"),
             second_factors,
+            tenants: list("STEPUP_TENANTS"),
             secret: var("STEPUP_SECRET"),
             cookie_domain: var("STEPUP_COOKIE_DOMAIN"),
             cookie_domain_older: var("STEPUP_COOKIE_DOMAIN_OLDER"),
@@ -194,12 +194,11 @@ mod tests {
             ("STEPUP_DATABASE_URL", "postgres://x"),
             ("STEPUP_REDIS_URL", "redis://x"),
             ("STEPUP_PROFILE", "strict"),
-            ("STEPUP_TENANTS", "acme"),
             ("STEPUP_SIGNING", "hs256"),
             ("STEPUP_LISTEN", "localhost"),
             ("STEPUP_DEMO_THROTTLE_SCALE", "0"),
         ])
         .unwrap_err();
-        assert_eq!(problems.len(), 9, "{problems:?}");
+        assert_eq!(problems.len(), 8, "{problems:?}");
     }
 }

@@ -16,7 +16,7 @@ use stepup::wire::core::error::Fault;
 use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
 use stepup::{
-    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, any_of,
+    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, Tenant, any_of,
 };
 
 use crate::clock::DemoClock;
@@ -89,6 +89,7 @@ impl Site {
             .factor(Password::new())
             .factor(Passwordless::sms(delivery.clone()).countries(countries))
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
+            .tenants(settings.tenants.iter().map(|id| Tenant::new(id.as_str())))
             .notices(delivery)
             .claim(Role {
                 admins: settings.admins.clone(),

@@ -496,7 +496,7 @@ pub struct Checked {
 /// The same for whoever has no token at hand: the session as the row has it.
 pub(crate) fn checked_by_row(parts: &Parts, look: Look) -> Checked {
     let done = look.session.factors.clone();
-    let standing = standing(parts, &look.user.summary, &done);
+    let standing = standing(parts, &look.user.tenant, &look.user.summary, &done);
     Checked { look, standing, done }
 }
 
