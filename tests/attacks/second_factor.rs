@@ -128,6 +128,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                                 | Open::SignIn
                                 | Open::EmailExists
                                 | Open::PhoneExists
+                                | Open::LoginMethods
                                 | Open::Keys
                                 | Open::Discovery
                                 | Open::ApiDocument
