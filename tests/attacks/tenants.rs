@@ -208,7 +208,7 @@ async fn a_ten_01_failures_in_one_tenant_do_not_count_in_another() {
     let user = UserId::from("u-1");
     let mut clients = Vec::new();
     for tenant in ["acme", "globex"] {
-        let caller = Caller::internal().in_tenant(TenantId::from(tenant));
+        let caller = Caller::within(&TenantId::from(tenant));
         let signed_in = site
             .stepup
             .sign_in_external(&caller, &user, External::knowledge())
@@ -245,7 +245,7 @@ async fn a_ten_01_what_is_done_to_a_user_of_one_tenant_spares_its_namesake() {
     let (acme, globex) = (TenantId::from("acme"), TenantId::from("globex"));
     let mut clients = Vec::new();
     for tenant in [&acme, &globex] {
-        let caller = Caller::internal().in_tenant(tenant.clone());
+        let caller = Caller::within(tenant);
         let signed_in = site
             .stepup
             .sign_in_external(&caller, &user, External::knowledge())
@@ -327,7 +327,7 @@ async fn each_tenant_has_its_own_first_factors_and_policy() {
         ("public", false),
         ("initech", false),
     ] {
-        let caller = Caller::internal().in_tenant(TenantId::from(tenant));
+        let caller = Caller::within(&TenantId::from(tenant));
         let user = UserId::from("u-1");
         let signed_in = site
             .stepup
@@ -392,7 +392,7 @@ async fn a_tenant_that_is_gone_is_closed_at_once() {
             .status,
         404
     );
-    let caller = Caller::internal().in_tenant(TenantId::from("acme"));
+    let caller = Caller::within(&TenantId::from("acme"));
     let password = Password::parse(PASSWORD).unwrap();
     let outcome = site.stepup.sign_in(&caller, ALICE, password).await.unwrap();
     assert!(

@@ -24,7 +24,7 @@ use crate::flow::own::{self, OwnFactors};
 use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
 use crate::flow::{IssuedTokens, SignedIn, upkeep};
 use crate::hook::Step;
-use crate::id::{SessionHandle, TenantId, UserId};
+use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::Secrets;
 use crate::parts::Parts;
 use crate::password::Password;

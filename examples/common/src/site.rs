@@ -16,7 +16,8 @@ use stepup::wire::core::error::Fault;
 use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
 use stepup::{
-    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, Tenant, any_of,
+    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, Tenant,
+    any_of,
 };
 
 use crate::clock::DemoClock;

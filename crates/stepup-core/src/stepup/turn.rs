@@ -194,6 +194,7 @@ impl Told for Result<SignedIn, ExternalRefusal> {
             Err(ExternalRefusal::Disabled) => Done::Refused("disabled"),
             Err(ExternalRefusal::Deleted) => Done::Refused("deleted"),
             Err(ExternalRefusal::ReservedFactor) => Done::Refused("reserved_factor"),
+            Err(ExternalRefusal::NotOffered) => Done::Refused("not_offered"),
         }
     }
 }
