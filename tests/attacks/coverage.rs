@@ -256,7 +256,9 @@ fn every_test_that_is_named_after_a_row_has_one() {
 
 #[test]
 fn the_rows_are_unique_and_in_order() {
-    let order = ["SES", "COO", "CSR", "CLM", "MFA", "LEG", "OTP"];
+    let order = [
+        "SES", "COO", "CSR", "CLM", "MFA", "LEG", "OTP", "ENU", "CLK", "TEN",
+    ];
     let keys: Vec<_> = rows()
         .iter()
         .map(|row| {

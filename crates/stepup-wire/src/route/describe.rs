@@ -50,6 +50,16 @@ pub(crate) fn describe(endpoint: Endpoint) -> Description {
         .may_be_unauthorised(),
         Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", "email"),
         Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", "phoneNumber"),
+        Endpoint::Open(Open::LoginMethods) => answers(
+            "What opens a session in the tenant.",
+            [ok(json!({
+                "emailPassword": enabled(json!({})),
+                "passwordless": enabled(json!({})),
+                "webauthn": enabled(json!({})),
+                "thirdParty": enabled(json!({ "providers": list(json!({ "type": "object" })) })),
+                "firstFactors": list(text()),
+            }))],
+        ),
         Endpoint::Open(Open::Keys) => answers("The public keys of access tokens.", [schema("KeySet")]),
         Endpoint::Open(Open::Discovery) => {
             answers("Where the keys are, and who issues tokens.", [schema("Discovery")])
@@ -255,6 +265,14 @@ fn general_error() -> Value {
 
 fn not_allowed(status: &str) -> Value {
     outcome(status, json!({ "reason": text() }))
+}
+
+fn enabled(more: Value) -> Value {
+    let mut properties = json!({ "enabled": flag() });
+    if let (Some(all), Value::Object(more)) = (properties.as_object_mut(), more) {
+        all.extend(more);
+    }
+    closed(properties)
 }
 
 fn field_error() -> Value {
