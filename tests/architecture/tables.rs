@@ -34,6 +34,7 @@ pub(crate) const CRATES: &[Row] = &[
     of("stepup-redis",    &["stepup-core"],               Not(&[HTTP, FRAMEWORKS])).but_of_core(STORAGE),
     of("stepup-delivery", &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES])).but_of_core(DELIVERY),
     of("stepup-wire",     &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
+    of("stepup-verify",   &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES])),
     of("stepup-ui",       &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
     of("stepup-axum",     &["stepup-wire"],               Only(&["axum", "bytes", "http", "http-body", "tower", "tower-layer", "tower-service"])),
     of("stepup-actix",    &["stepup-wire"],               Only(&["actix-web", "bytes", "futures-util", "http"])),
@@ -47,7 +48,7 @@ pub(crate) const CRATES: &[Row] = &[
 #[rustfmt::skip]
 const FACADE: &[&str] = &[
     "stepup-actix", "stepup-axum", "stepup-core", "stepup-delivery", "stepup-oauth", "stepup-redis", "stepup-rocket", "stepup-sqlx",
-    "stepup-ui", "stepup-webauthn", "stepup-wire",
+    "stepup-ui", "stepup-verify", "stepup-webauthn", "stepup-wire",
 ];
 
 /// What a store may know of core: the traits it implements, and the records these speak of.
@@ -118,7 +119,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("policy as types",    &["require.rs", "tenant.rs"]),
     ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/remembered.rs", "session/signature.rs"]),
     ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs", "session/verified.rs"]),
-    ("access tokens",      &["session/access.rs"]),
+    ("access tokens",      &["session/access.rs", "session/key_set.rs"]),
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
     /* and sessions */       "session/mod.rs", "session/claim.rs", "session/refresh.rs", "session/revocation.rs",
     /* and devices */        "device.rs", "email.rs"]),
@@ -130,6 +131,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/user.rs"]),
     ("flow of answers",    &["flow/answer.rs", "flow/info.rs"]),
     ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs", "stepup/turn.rs", "stepup/users.rs"]),
+    ("verifying elsewhere", &["verifier.rs"]),
     ("front door",         &["lib.rs"]),
 ];
 

@@ -96,7 +96,7 @@ impl AppInfo {
     ///
     /// # Errors
     /// A sentence for each thing that is wrong.
-    pub(crate) fn checked(mut self) -> Result<Self, Vec<String>> {
+    pub fn checked(mut self) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         if self.name.trim().is_empty() || self.name.chars().any(char::is_control) || self.name.len() > 64 {
             problems.push("the application's name must have 1 to 64 printable characters".to_owned());

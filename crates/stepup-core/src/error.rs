@@ -35,6 +35,9 @@ pub enum Fault {
     /// A key is missing, or what it sealed does not open.
     #[error("key failed: {0}")]
     Key(&'static str),
+    /// A service that verifies elsewhere has no keys that are fresh enough.
+    #[error("no fresh keys to verify by")]
+    NoKeys,
     /// The pool that hashes passwords is full (threat A-RES-03).
     #[error("too busy")]
     Busy,

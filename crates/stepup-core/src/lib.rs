@@ -37,6 +37,7 @@ mod stepup;
 pub mod storage;
 pub mod tenant;
 pub mod time;
+pub mod verifier;
 
 pub use app::AppInfo;
 pub use builder::{BuildError, Builder};

@@ -1,6 +1,7 @@
 //! Time: one clock, handed in, and one unit, milliseconds since 1970 in UTC.
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,34 @@ pub(crate) fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Lets something happen no more often than once in a while, however many ask at once.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    every: Duration,
+    last: AtomicI64,
+}
+
+impl Pace {
+    pub(crate) const fn every(every: Duration) -> Self {
+        Self {
+            every,
+            last: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Whether it may happen now; then it counts as having happened. A clock that went back holds nothing up.
+    pub(crate) fn take(&self, now: Timestamp) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        let ready =
+            last == i64::MIN || now.as_ms() < last || now >= Timestamp::from_ms(last).plus(self.every);
+        ready
+            && self
+                .last
+                .compare_exchange(last, now.as_ms(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
 /// Where the time comes from. Everything that judges an expiry is handed a [`Timestamp`] from here.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The present moment.
@@ -87,6 +116,17 @@ mod tests {
         let first = Timestamp::from_ms(i64::MIN);
         assert_eq!(first.minus(Duration::MAX), first);
         assert_eq!(first.since(last), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pace_is_kept_whoever_asks_and_however_the_clock_goes() {
+        let pace = Pace::every(Duration::from_secs(10));
+        let at = |secs: i64| pace.take(Timestamp::from_ms(secs * 1000));
+        assert!(at(100));
+        assert!(!at(100) && !at(109));
+        assert!(at(110));
+        assert!(at(50), "a clock that went back");
+        assert!(!at(59));
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl Refusal {
         }
         tracing::error!(target: "stepup", error = %Chain(fault), "request denied by a fault");
         match fault {
-            Fault::Store(StoreError::Unavailable(_)) | Fault::Busy | Fault::Entropy(_) => Self::Unavailable,
+            Fault::Store(StoreError::Unavailable(_)) | Fault::Busy | Fault::NoKeys | Fault::Entropy(_) => {
+                Self::Unavailable
+            }
             Fault::Store(_) | Fault::Key(_) | Fault::Part(_) | Fault::Vetoed(_) | Fault::NeedsSession => {
                 Self::Broken
             }
@@ -278,6 +280,7 @@ mod tests {
                 Refusal::Unavailable,
             ),
             (Fault::Busy, Refusal::Unavailable),
+            (Fault::NoKeys, Refusal::Unavailable),
             (Fault::Store(StoreError::Malformed("x")), Refusal::Broken),
             (Fault::Key("x"), Refusal::Broken),
             (Fault::Part(gone()), Refusal::Broken),

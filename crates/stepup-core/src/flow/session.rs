@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::caller::Caller;
+use crate::config::ClaimNames;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completed, Completion};
@@ -532,24 +534,38 @@ fn lives(look: &Look, access: &AccessClaims, now: Timestamp) -> bool {
 
 /// What a rule may look at, from a verified token.
 pub(crate) fn facts<'a>(parts: &'a Parts, access: &'a AccessClaims, now: Timestamp) -> Facts<'a> {
-    Facts {
-        satisfied: access.mfa().map(|mfa| mfa.satisfied),
-        second_factor: access.second_factor().map(|claim| claim.completed),
-        second_factor_at: access.second_factor().map(|claim| claim.at),
-        second_factor_id: behind(parts, access).map(FactorId::as_str),
-        payload: access.into(),
+    token_facts(
+        access,
+        &parts.config.claims,
+        &parts.claim_ages,
+        &parts.offered,
         now,
-        names: &parts.config.claims,
-        default_ages: &parts.claim_ages,
-    }
+    )
 }
 
-fn behind<'a>(parts: &Parts, access: &'a AccessClaims) -> Option<&'a FactorId> {
-    completed_at(
-        &access.mfa()?.completed,
-        access.second_factor()?.at,
-        &parts.offered,
-    )
+/// The same for whoever has no parts. `offered` are the factors that the site offers, as far as they are known.
+pub(crate) fn token_facts<'a>(
+    access: &'a AccessClaims,
+    names: &'a ClaimNames,
+    default_ages: &'a [(String, Duration)],
+    offered: &[Offered],
+    now: Timestamp,
+) -> Facts<'a> {
+    let second = access.second_factor();
+    let behind = access
+        .mfa()
+        .zip(second)
+        .and_then(|(mfa, second)| completed_at(&mfa.completed, second.at, offered));
+    Facts {
+        satisfied: access.mfa().map(|mfa| mfa.satisfied),
+        second_factor: second.map(|claim| claim.completed),
+        second_factor_at: second.map(|claim| claim.at),
+        second_factor_id: behind.map(FactorId::as_str),
+        payload: access.into(),
+        now,
+        names,
+        default_ages,
+    }
 }
 
 /// The factor whose completion the boolean claim's time is. `st-mfa.c` counts in seconds, so it is met to the second; of

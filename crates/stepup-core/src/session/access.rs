@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
-use super::keys::{SignedToken, SigningKeys, is_kid};
+use super::keys::{Keys, SignedToken, SigningKeys, Verifies, is_kid};
 use super::remembered::Remembered;
 use super::verified::{Accepted, Said};
 use crate::config::{ClaimNames, SessionConfig};
@@ -45,17 +45,11 @@ pub const MAX_PAYLOAD: usize = 2600;
 /// so that no user is locked out by a factor that outgrows the cookie.
 pub const MAX_OWN_PAYLOAD: usize = 1800;
 
-/// Writes and reads access tokens, and remembers those that it verified. What it remembers was accepted under its own
-/// settings, so these never change.
+/// Writes and reads access tokens.
 #[derive(Debug)]
 pub struct AccessTokens {
     keys: Arc<SigningKeys>,
-    issuer: String,
-    audience: Option<String>,
-    names: ClaimNames,
-    leeway: Duration,
-    second_factor: SecondFactor,
-    remembered: Remembered<AccessClaims>,
+    reader: AccessReader,
 }
 
 impl AccessTokens {
@@ -73,12 +67,14 @@ impl AccessTokens {
     ) -> Result<Self, EntropyError> {
         Ok(Self {
             keys,
-            issuer: issuer.into(),
-            audience,
-            names,
-            leeway: config.leeway.min(MAX_LEEWAY),
-            second_factor: SecondFactor::BuiltIn,
-            remembered: Remembered::new(config.remembered_bytes, entropy)?,
+            reader: AccessReader::new(
+                issuer.into(),
+                audience,
+                names,
+                config.leeway,
+                config.remembered_bytes,
+                entropy,
+            )?,
         })
     }
 
@@ -86,7 +82,7 @@ impl AccessTokens {
     /// and proves nothing to us.
     #[must_use]
     pub fn with_second_factor(mut self, second_factor: SecondFactor) -> Self {
-        self.second_factor = second_factor;
+        self.reader = self.reader.with_second_factor(second_factor);
         self
     }
 
@@ -111,8 +107,8 @@ impl AccessTokens {
         put(HANDLE, parts.handle.as_str().into());
         put(REFRESH_HASH, parts.refresh_hash.into());
         put(ANTI_CSRF, Value::Null);
-        put(ISS, self.issuer.as_str().into());
-        if let Some(audience) = &self.audience {
+        put(ISS, self.reader.issuer.as_str().into());
+        if let Some(audience) = &self.reader.audience {
             put(AUD, audience.as_str().into());
         }
         for (key, value) in parts.derived.iter().chain(parts.own) {
@@ -153,7 +149,7 @@ impl AccessTokens {
 
     /// Whether an application may not write `key` here.
     pub fn is_reserved(&self, key: &str) -> bool {
-        is_reserved(key, &self.names, self.second_factor)
+        is_reserved(key, &self.reader.names, self.reader.second_factor)
     }
 
     /// Signs a payload made by [`AccessTokens::payload`].
@@ -172,13 +168,74 @@ impl AccessTokens {
     /// # Errors
     /// [`AccessRefusal`]. After [`TokenFlaw::UnknownKey`] the caller asks [`SigningKeys::wants_early_poll`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<AccessClaims>, AccessRefusal> {
+        self.reader.verify(&*self.keys, token, now)
+    }
+}
+
+/// Judges access tokens by whatever keys it is handed, here and elsewhere, and remembers those that it verified. What it
+/// remembers was accepted under its own settings and by the same keys, so neither is ever exchanged.
+#[derive(Debug)]
+pub(crate) struct AccessReader {
+    issuer: String,
+    audience: Option<String>,
+    names: ClaimNames,
+    leeway: Duration,
+    second_factor: SecondFactor,
+    remembered: Remembered<AccessClaims>,
+}
+
+impl AccessReader {
+    /// For tokens of `issuer`, and for `audience`, if one is named. `leeway` is at most a minute (R-TOK-2); so many bytes
+    /// of verified tokens are remembered.
+    ///
+    /// # Errors
+    /// Randomness failed.
+    pub(crate) fn new(
+        issuer: String,
+        audience: Option<String>,
+        names: ClaimNames,
+        leeway: Duration,
+        remembered_bytes: usize,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, EntropyError> {
+        Ok(Self {
+            issuer,
+            audience,
+            names,
+            leeway: leeway.min(MAX_LEEWAY),
+            second_factor: SecondFactor::BuiltIn,
+            remembered: Remembered::new(remembered_bytes, entropy)?,
+        })
+    }
+
+    /// The same for a site that may have no second factor of ours.
+    pub(crate) fn with_second_factor(mut self, second_factor: SecondFactor) -> Self {
+        self.second_factor = second_factor;
+        self
+    }
+
+    /// What the derived claims are called.
+    pub(crate) fn names(&self) -> &ClaimNames {
+        &self.names
+    }
+
+    /// Verifies a token.
+    ///
+    /// # Errors
+    /// [`AccessRefusal`].
+    pub(crate) fn verify(
+        &self,
+        keys: &impl Keys,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<AccessClaims>, AccessRefusal> {
         if let Some(claims) = self.remembered.find(token)
-            && self.still_accepts(&claims, now)
+            && still_accepts(keys, &claims, now)
         {
             return Ok(claims);
         }
-        let claims = self.judge(token, now).map_err(|flaw| {
-            if flaw == TokenFlaw::Oversize || self.is_ours(token) {
+        let claims = self.judge(keys, token, now).map_err(|flaw| {
+            if flaw == TokenFlaw::Oversize || is_ours(keys, token) {
                 AccessRefusal::TryRefresh(flaw)
             } else {
                 AccessRefusal::NotOurs
@@ -189,34 +246,15 @@ impl AccessTokens {
         Ok(claims)
     }
 
-    /// Whether a token that was accepted once is accepted now. Its bytes are the same and our settings are; the time is
-    /// another one, and the key may have gone.
-    fn still_accepts(&self, claims: &AccessClaims, now: Timestamp) -> bool {
-        let accepted = claims.accepted();
-        if !accepted.covers(now) {
-            return false;
-        }
-        // Before the look, so that a key that goes meanwhile is looked for again with the next request.
-        let version = self.keys.version();
-        if accepted.keys.load(Ordering::Relaxed) == version {
-            return true;
-        }
-        let known = self.keys.has_number(accepted.key);
-        if known {
-            accepted.keys.store(version, Ordering::Relaxed);
-        }
-        known
-    }
-
-    fn judge(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenFlaw> {
+    fn judge(&self, keys: &impl Keys, token: &str, now: Timestamp) -> Result<AccessClaims, TokenFlaw> {
         if token.len() > MAX_TOKEN {
             return Err(TokenFlaw::Oversize);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenFlaw::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenFlaw::Malformed)?;
-        let version = self.keys.version();
-        let Some(key) = self.keys.by_header(header, now) else {
-            return Err(self.header_flaw(token, header, now));
+        let version = keys.version();
+        let Some(key) = keys.by_header(header, now) else {
+            return Err(header_flaw(keys, token, header, now));
         };
         let json = URL_SAFE_NO_PAD
             .decode(payload)
@@ -231,7 +269,7 @@ impl AccessTokens {
         }
         let claims = json::read_object(&json).map_err(|_| TokenFlaw::Malformed)?;
         let (said, starts) = self.read(&claims, now)?;
-        let (from, until) = self.keys.verifies_within(&key);
+        let (from, until) = keys.verifies_within(&key);
         let accepted = Accepted {
             from: from.max(starts.minus(self.leeway)),
             until: until.min(said.expires_at.plus(self.leeway)),
@@ -291,45 +329,64 @@ impl AccessTokens {
     fn is_past(&self, exp: i64, now: Timestamp) -> bool {
         now > at(exp).plus(self.leeway)
     }
+}
 
-    /// Why a header belongs to no key: for the event, and for whoever may poll.
-    fn header_flaw(&self, token: &str, header: &str, now: Timestamp) -> TokenFlaw {
-        if self.keys.issued(token) {
-            return TokenFlaw::RetiredKey;
-        }
-        let Some(members) = URL_SAFE_NO_PAD
-            .decode(header)
-            .ok()
-            .and_then(|bytes| json::read_object(&bytes).ok())
-        else {
-            return TokenFlaw::Header;
-        };
-        let is = |key: &str, value: &str| members.get(key).and_then(Value::as_str) == Some(value);
-        let kid = members.get("kid").and_then(Value::as_str).unwrap_or_default();
-        let ours = members.len() == 4
-            && is("typ", "JWT")
-            && is("version", "5")
-            && is("alg", self.keys.algorithm().name())
-            && is_kid(kid)
-            && !self.keys.knows(kid, now);
-        if ours {
-            TokenFlaw::UnknownKey
-        } else {
-            TokenFlaw::Header
-        }
+/// Whether a token that was accepted once is accepted now. Its bytes are the same and our settings are; the time is
+/// another one, and the key may have gone.
+fn still_accepts(keys: &impl Keys, claims: &AccessClaims, now: Timestamp) -> bool {
+    let accepted = claims.accepted();
+    if !accepted.covers(now) {
+        return false;
     }
+    // Before the look, so that a key that goes meanwhile is looked for again with the next request.
+    let version = keys.version();
+    if accepted.keys.load(Ordering::Relaxed) == version {
+        return true;
+    }
+    let known = keys.has_number(accepted.key);
+    if known {
+        accepted.keys.store(version, Ordering::Relaxed);
+    }
+    known
+}
 
-    /// Whether a refused token was meant to be one of ours, so that its bearer should refresh. One that was not counts
-    /// as absent, and a cookie beside it is used instead. It may be mangled: parts are decoded as far as they can be.
-    fn is_ours(&self, token: &str) -> bool {
-        self.keys.issued(token)
-            || token.split('.').take(4).any(|part| {
-                let decoded = decode_leniently(part);
-                decoded
-                    .windows(MARK.len())
-                    .any(|window| window == MARK.as_bytes())
-            })
+/// Why a header belongs to no key: for the event, and for whoever may poll.
+fn header_flaw(keys: &impl Keys, token: &str, header: &str, now: Timestamp) -> TokenFlaw {
+    if keys.issued(token) {
+        return TokenFlaw::RetiredKey;
     }
+    let Some(members) = URL_SAFE_NO_PAD
+        .decode(header)
+        .ok()
+        .and_then(|bytes| json::read_object(&bytes).ok())
+    else {
+        return TokenFlaw::Header;
+    };
+    let is = |key: &str, value: &str| members.get(key).and_then(Value::as_str) == Some(value);
+    let kid = members.get("kid").and_then(Value::as_str).unwrap_or_default();
+    let ours = members.len() == 4
+        && is("typ", "JWT")
+        && is("version", "5")
+        && is("alg", keys.algorithm().name())
+        && is_kid(kid)
+        && !keys.knows(kid, now);
+    if ours {
+        TokenFlaw::UnknownKey
+    } else {
+        TokenFlaw::Header
+    }
+}
+
+/// Whether a refused token was meant to be one of ours, so that its bearer should refresh. One that was not counts as
+/// absent, and a cookie beside it is used instead. It may be mangled: parts are decoded as far as they can be.
+fn is_ours(keys: &impl Keys, token: &str) -> bool {
+    keys.issued(token)
+        || token.split('.').take(4).any(|part| {
+            let decoded = decode_leniently(part);
+            decoded
+                .windows(MARK.len())
+                .any(|window| window == MARK.as_bytes())
+        })
 }
 
 /// What a token is made of.

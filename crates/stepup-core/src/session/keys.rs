@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::signature::{KeyPair, MAX_SIGNATURE};
+use super::signature::KeyPair;
 use crate::config::SessionConfig;
 use crate::entropy::Entropy;
 use crate::error::{Fault, StoreError};
@@ -27,7 +27,7 @@ use crate::keyring::Keyring;
 use crate::record::key::SigningKeyRecord;
 use crate::secret::Secret;
 use crate::storage::KeyStore;
-use crate::time::{Timestamp, millis};
+use crate::time::{Pace, Timestamp, millis};
 
 pub use super::signature::SigningAlgorithm;
 
@@ -50,7 +50,7 @@ pub struct SigningKeys {
     version: AtomicU64,
     tickets: AtomicU64,
     polled_at: AtomicI64,
-    early_at: AtomicI64,
+    early: Pace,
 }
 
 impl SigningKeys {
@@ -80,7 +80,7 @@ impl SigningKeys {
             version: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             polled_at: AtomicI64::new(i64::MIN),
-            early_at: AtomicI64::new(i64::MIN),
+            early: Pace::every(EARLY_POLL_EVERY),
         };
         let polled = keys.poll(now).await?;
         if polled.unreadable > 0 {
@@ -135,14 +135,7 @@ impl SigningKeys {
     /// Whether a token with an unknown key id is a reason to poll at once: yes, once in [`EARLY_POLL_EVERY`]. The
     /// caller of verification asks, and hands the poll to the background: a flood of invented ids costs nothing more.
     pub fn wants_early_poll(&self, now: Timestamp) -> bool {
-        let last = self.early_at.load(Ordering::Relaxed);
-        let ready =
-            last == i64::MIN || now.as_ms() < last || now >= Timestamp::from_ms(last).plus(EARLY_POLL_EVERY);
-        ready
-            && self
-                .early_at
-                .compare_exchange(last, now.as_ms(), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+        self.early.take(now)
     }
 
     /// The public keys that verify at `now`, newest first.
@@ -196,49 +189,6 @@ impl SigningKeys {
         self.schedule.algorithm
     }
 
-    /// The key whose header `encoded` is, if it verifies at `now`. Headers are compared as a whole with those that we
-    /// issue, so that one with any other member, order or spelling belongs to no key.
-    pub(super) fn by_header(&self, encoded: &str, now: Timestamp) -> Option<Arc<SigningKey>> {
-        self.with_known(|known| {
-            known
-                .keys
-                .iter()
-                .find(|key| key.header == encoded && self.schedule.verifies(key, now))
-                .cloned()
-        })
-    }
-
-    /// Counts the changes of the set of keys, so that who remembers verified tokens sees with one load that no key came
-    /// or went. Keys that retire by the time alone are not counted: see [`SigningKeys::verifies_within`].
-    pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
-
-    /// Whether the key of that [number](SigningKey::number) is in the set.
-    pub(super) fn has_number(&self, number: u64) -> bool {
-        self.with_known(|known| known.keys.iter().any(|key| key.number == number))
-    }
-
-    /// The first and the last moment at which a key verifies.
-    pub(super) fn verifies_within(&self, key: &SigningKey) -> (Timestamp, Timestamp) {
-        self.schedule.span(key.signs_until, key.verifies_until)
-    }
-
-    /// Whether a key of that id verifies at `now`.
-    pub(super) fn knows(&self, kid: &str, now: Timestamp) -> bool {
-        self.with_known(|known| {
-            known
-                .keys
-                .iter()
-                .any(|key| key.id.as_str() == kid && self.schedule.verifies(key, now))
-        })
-    }
-
-    /// Whether `token` begins with a header that we issued, under a key that may be retired by now.
-    pub(super) fn issued(&self, token: &str) -> bool {
-        self.with_known(|known| known.keys.iter().any(|key| token.starts_with(&key.header)))
-    }
-
     /// The signature of the present key over any text: what no caller may ask for outside of tests.
     #[cfg(test)]
     pub(super) fn sign_anything(&self, message: &str, now: Timestamp) -> String {
@@ -286,6 +236,85 @@ impl SigningKeys {
         }
         keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         (keys, unreadable)
+    }
+}
+
+/// The keys that a token may be signed by, as its reader knows them.
+pub(crate) trait Keys {
+    /// One of them.
+    type Key: Verifies;
+
+    /// The algorithm of all of them.
+    fn algorithm(&self) -> SigningAlgorithm;
+    /// The key whose header `encoded` is, if it verifies at `now`. Headers are compared as a whole with those that are
+    /// issued, so that one with any other member, order or spelling belongs to no key.
+    fn by_header(&self, encoded: &str, now: Timestamp) -> Option<Self::Key>;
+    /// Whether a key of that id verifies at `now`.
+    fn knows(&self, kid: &str, now: Timestamp) -> bool;
+    /// Whether `token` begins with the header of one of them, which may be retired by now.
+    fn issued(&self, token: &str) -> bool;
+    /// Counts the changes of the set of keys, so that who remembers verified tokens sees with one load that no key came
+    /// or went. Keys that retire by the time alone are not counted: see [`Keys::verifies_within`].
+    fn version(&self) -> u64;
+    /// Whether the key of that [number](Verifies::number) is in the set.
+    fn has_number(&self, number: u64) -> bool;
+    /// The first and the last moment at which a key verifies.
+    fn verifies_within(&self, key: &Self::Key) -> (Timestamp, Timestamp);
+}
+
+/// A public key.
+pub(crate) trait Verifies {
+    /// Whether `signature`, in base64url, is this key's over `message`.
+    fn verify(&self, signature: &str, message: &[u8]) -> bool;
+    /// Tells it from every other key that this process has opened, the same record opened again included.
+    fn number(&self) -> u64;
+}
+
+/// A number that no key of this process has.
+pub(super) fn next_number() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Keys for SigningKeys {
+    type Key = Arc<SigningKey>;
+
+    fn algorithm(&self) -> SigningAlgorithm {
+        self.schedule.algorithm
+    }
+
+    fn by_header(&self, encoded: &str, now: Timestamp) -> Option<Arc<SigningKey>> {
+        self.with_known(|known| {
+            known
+                .keys
+                .iter()
+                .find(|key| key.header == encoded && self.schedule.verifies(key, now))
+                .cloned()
+        })
+    }
+
+    fn knows(&self, kid: &str, now: Timestamp) -> bool {
+        self.with_known(|known| {
+            known
+                .keys
+                .iter()
+                .any(|key| key.id.as_str() == kid && self.schedule.verifies(key, now))
+        })
+    }
+
+    fn issued(&self, token: &str) -> bool {
+        self.with_known(|known| known.keys.iter().any(|key| token.starts_with(&key.header)))
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    fn has_number(&self, number: u64) -> bool {
+        self.with_known(|known| known.keys.iter().any(|key| key.number == number))
+    }
+
+    fn verifies_within(&self, key: &Arc<SigningKey>) -> (Timestamp, Timestamp) {
+        self.schedule.span(key.signs_until, key.verifies_until)
     }
 }
 
@@ -426,7 +455,7 @@ impl Schedule {
 }
 
 /// A signing key, opened.
-pub(super) struct SigningKey {
+pub(crate) struct SigningKey {
     /// Its number in this process: another one for each key that was ever opened.
     number: u64,
     id: KeyId,
@@ -455,16 +484,14 @@ impl SigningKey {
         let pair = KeyPair::parse(algorithm, &pkcs8).ok_or(Fault::Key("a signing key does not parse"))?;
         let (kid, alg) = (&record.id, algorithm.name());
         let key = Self {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            number: next_number(),
             id: kid.clone(),
             algorithm,
             sealed: record.sealed.clone(),
             created_at: record.created_at,
             signs_until: record.signs_until,
             verifies_until: record.verifies_until,
-            header: URL_SAFE_NO_PAD.encode(format!(
-                r#"{{"kid":"{kid}","typ":"JWT","version":"5","alg":"{alg}"}}"#
-            )),
+            header: header_of(kid.as_str(), algorithm),
             jwk: format!(
                 r#"{{"kty":"{}","kid":"{kid}",{},"alg":"{alg}","use":"sig"}}"#,
                 pair.key_type(),
@@ -474,15 +501,10 @@ impl SigningKey {
         };
         // A key pair whose halves do not match would issue tokens that nobody accepts.
         let probe = key.sign(b"probe")?;
-        if !key.pair.verify(&probe, b"probe") {
+        if !key.pair.public().verify(&probe, b"probe") {
             return Err(Fault::Key("a signing key does not verify what it signed"));
         }
         Ok(key)
-    }
-
-    /// Tells it from every other key that this process has opened, the same record opened again included.
-    pub(super) fn number(&self) -> u64 {
-        self.number
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -490,17 +512,15 @@ impl SigningKey {
             .sign(message)
             .ok_or(Fault::Key("a signature could not be made"))
     }
+}
 
-    /// Whether `signature`, in base64url, is this key's over `message`.
-    pub(super) fn verify(&self, signature: &str, message: &[u8]) -> bool {
-        // Only the one spelling that we issue: no padding, no other alphabet, no trailing bits (threat A-TOK-08).
-        let mut bytes = [0; MAX_SIGNATURE];
-        let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes);
-        length
-            .ok()
-            .filter(|length| *length == self.algorithm.signature_bytes())
-            .and_then(|length| bytes.get(..length))
-            .is_some_and(|signature| self.pair.verify(signature, message))
+impl Verifies for Arc<SigningKey> {
+    fn verify(&self, signature: &str, message: &[u8]) -> bool {
+        self.pair.public().verify_text(signature, message)
+    }
+
+    fn number(&self) -> u64 {
+        self.number
     }
 }
 
@@ -536,6 +556,14 @@ impl Place<'_> {
             slot,
         ]
     }
+}
+
+/// The header of the tokens of a key, encoded.
+pub(super) fn header_of(kid: &str, algorithm: SigningAlgorithm) -> String {
+    let alg = algorithm.name();
+    URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"kid":"{kid}","typ":"JWT","version":"5","alg":"{alg}"}}"#
+    ))
 }
 
 /// Whether `kid` is of the form of our key ids: `d-` and up to 16 digits.

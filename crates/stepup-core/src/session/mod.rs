@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod claim;
+pub mod key_set;
 pub mod keys;
 pub mod refresh;
 mod remembered;

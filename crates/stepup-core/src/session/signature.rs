@@ -9,6 +9,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
     KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -62,7 +63,7 @@ impl SigningAlgorithm {
 /// A key pair, parsed.
 pub(super) struct KeyPair {
     private: Private,
-    public: ParsedPublicKey,
+    public: PublicKey,
     /// The members of its JWK that are its public part.
     members: String,
 }
@@ -109,7 +110,7 @@ impl KeyPair {
                 // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
                 let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
                 Some(Self {
-                    public: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?,
+                    public: PublicKey::es256(point)?,
                     members: format!(r#""crv":"P-256","x":"{}","y":"{}""#, text(x), text(y)),
                     private: Private::Es256(pair),
                 })
@@ -118,7 +119,7 @@ impl KeyPair {
                 let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
                 let point = pair.public_key().as_ref();
                 Some(Self {
-                    public: ParsedPublicKey::new(&ED25519, point).ok()?,
+                    public: PublicKey::ed25519(point)?,
                     members: format!(r#""crv":"Ed25519","x":"{}""#, text(point)),
                     private: Private::EdDsa(pair),
                 })
@@ -132,7 +133,7 @@ impl KeyPair {
                     e.big_endian_without_leading_zero(),
                 );
                 Some(Self {
-                    public: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).ok()?,
+                    public: PublicKey::rs256(public.as_ref())?,
                     members: format!(r#""n":"{}","e":"{}""#, text(n), text(e)),
                     private: Private::Rs256(pair),
                 })
@@ -175,11 +176,90 @@ impl KeyPair {
         Some(Zeroizing::new(signature))
     }
 
-    /// Whether `signature` is this pair's over `message`.
-    pub(super) fn verify(&self, signature: &[u8], message: &[u8]) -> bool {
-        self.public.verify_sig(message, signature).is_ok()
+    /// Its public half.
+    pub(super) const fn public(&self) -> &PublicKey {
+        &self.public
     }
 }
+
+/// A public key, parsed.
+pub(super) struct PublicKey {
+    algorithm: SigningAlgorithm,
+    key: ParsedPublicKey,
+}
+
+impl PublicKey {
+    /// Reads the members of a JWK that are its public part: `member` yields the bytes of one. None if they are no key of
+    /// `algorithm`, or not one of the size that we make.
+    ///
+    /// # Source
+    /// RFC 7518 §6.2 and §6.3; RFC 8037 §2.
+    pub(super) fn of_members(
+        algorithm: SigningAlgorithm,
+        member: impl Fn(&str) -> Option<Vec<u8>>,
+    ) -> Option<Self> {
+        match algorithm {
+            SigningAlgorithm::Es256 => {
+                let (x, y) = (member("x")?, member("y")?);
+                let whole = x.len() == 32 && y.len() == 32;
+                whole
+                    .then(|| [&[4], &*x, &*y].concat())
+                    .and_then(|point| Self::es256(&point))
+            }
+            SigningAlgorithm::EdDsa => Self::ed25519(&member("x").filter(|x| x.len() == 32)?),
+            SigningAlgorithm::Rs256 => {
+                let (n, e) = (member("n")?, member("e")?);
+                let bits = n.len() == algorithm.signature_bytes() && n.first() >= Some(&0x80);
+                let parts = RsaPublicKeyComponents { n, e };
+                (bits && parts.e == RSA_EXPONENT)
+                    .then(|| parts.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).ok())
+                    .flatten()
+                    .map(|key| Self { algorithm, key })
+            }
+        }
+    }
+
+    fn es256(point: &[u8]) -> Option<Self> {
+        Self::parse(SigningAlgorithm::Es256, &ECDSA_P256_SHA256_FIXED, point)
+    }
+
+    fn ed25519(point: &[u8]) -> Option<Self> {
+        Self::parse(SigningAlgorithm::EdDsa, &ED25519, point)
+    }
+
+    fn rs256(document: &[u8]) -> Option<Self> {
+        Self::parse(SigningAlgorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256, document)
+    }
+
+    fn parse(
+        algorithm: SigningAlgorithm,
+        by: &'static dyn VerificationAlgorithm,
+        key: &[u8],
+    ) -> Option<Self> {
+        let key = ParsedPublicKey::new(by, key).ok()?;
+        Some(Self { algorithm, key })
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub(super) fn verify(&self, signature: &[u8], message: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+
+    /// The same for a signature in base64url.
+    pub(super) fn verify_text(&self, signature: &str, message: &[u8]) -> bool {
+        // Only the one spelling that we issue: no padding, no other alphabet, no trailing bits (threat A-TOK-08).
+        let mut bytes = [0; MAX_SIGNATURE];
+        let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes);
+        length
+            .ok()
+            .filter(|length| *length == self.algorithm.signature_bytes())
+            .and_then(|length| bytes.get(..length))
+            .is_some_and(|signature| self.verify(signature, message))
+    }
+}
+
+/// 65537, the exponent of the keys that we make.
+const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 
 #[cfg(test)]
 mod tests {
@@ -204,11 +284,11 @@ mod tests {
             let signature = ours.sign(b"message").unwrap();
             assert_eq!(signature.len(), algorithm.signature_bytes());
             assert!(signature.len() <= MAX_SIGNATURE);
-            assert!(ours.verify(&signature, b"message"));
-            assert!(!ours.verify(&signature, b"massage"));
-            assert!(!ours.verify(&signature[1..], b"message"));
-            assert!(!ours.verify(b"", b"message"));
-            assert!(!theirs.verify(&signature, b"message"));
+            assert!(ours.public().verify(&signature, b"message"));
+            assert!(!ours.public().verify(&signature, b"massage"));
+            assert!(!ours.public().verify(&signature[1..], b"message"));
+            assert!(!ours.public().verify(b"", b"message"));
+            assert!(!theirs.public().verify(&signature, b"message"));
         }
     }
 

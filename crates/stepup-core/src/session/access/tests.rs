@@ -71,7 +71,7 @@ impl Site {
     /// The same keys under other settings: a second deployment that shares them.
     fn sibling(&self, issuer: &str, audience: Option<&str>) -> AccessTokens {
         let audience = audience.map(str::to_owned);
-        let (keys, names) = (self.tokens.keys.clone(), self.tokens.names.clone());
+        let (keys, names) = (self.tokens.keys.clone(), self.tokens.reader.names.clone());
         tokens(keys, issuer, audience, names, &SessionConfig::default())
     }
 
@@ -257,7 +257,7 @@ async fn the_payload_is_written_once_in_the_order_of_the_contract() {
 #[tokio::test]
 async fn a_configured_audience_is_written_and_other_names_are_used() {
     let mut site = Site::with(SigningAlgorithm::Es256, Some("acme")).await;
-    site.tokens.names = other_names();
+    site.tokens.reader.names = other_names();
     let mut sample = Sample::new("ann");
     sample.derived = object(json!({"mfa": {"c": {}, "v": false}, "second": {"v": false, "t": 5}})).unwrap();
     let text = site.tokens.payload(&sample.parts()).unwrap();

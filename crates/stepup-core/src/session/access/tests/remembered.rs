@@ -8,7 +8,7 @@ fn forgetful(site: &Site) -> AccessTokens {
         remembered_bytes: 0,
         ..SessionConfig::default()
     };
-    let (keys, names) = (site.tokens.keys.clone(), site.tokens.names.clone());
+    let (keys, names) = (site.tokens.keys.clone(), site.tokens.reader.names.clone());
     tokens(keys, ISSUER, None, names, &config)
 }
 
@@ -46,7 +46,7 @@ async fn nothing_that_was_refused_is_remembered() {
     parts[1] = parts[0];
     for refused in [&parts.join("."), &old, "", &token[1..], &format!("{token}x")] {
         assert!(site.verify(refused).is_err());
-        assert!(site.tokens.remembered.find(refused).is_none(), "{refused}");
+        assert!(site.tokens.reader.remembered.find(refused).is_none(), "{refused}");
     }
 }
 
@@ -133,7 +133,7 @@ proptest! {
         let to = (from + cut).min(token.len());
         let edited = format!("{}{insert}{}", &token[..from], &token[to..]);
         prop_assume!(edited != *token);
-        prop_assert!(site.tokens.remembered.find(&edited).is_none());
+        prop_assert!(site.tokens.reader.remembered.find(&edited).is_none());
         prop_assert!(site.verify(&edited).is_err(), "{}", edited);
     }
 
