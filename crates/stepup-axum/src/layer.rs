@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::ConnectInfo;
 use http::{Request, Response};
-use stepup_wire::{Answer, MaybeOurs, Peer, SessionLayer, SessionService, Wire};
+use stepup_wire::{Answer, Gate, MaybeOurs, Peer, SessionLayer, SessionService};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -14,8 +14,8 @@ use tower_service::Service;
 pub struct StepupLayer(SessionLayer);
 
 impl StepupLayer {
-    pub(crate) fn new(wire: Wire) -> Self {
-        Self(SessionLayer::new(wire))
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self(SessionLayer::new(gate))
     }
 }
 

@@ -25,7 +25,7 @@ mod session;
 
 use axum::Router;
 use axum::routing::any_service;
-use stepup_wire::{RequireLayer, WireService};
+use stepup_wire::{Gate, RequireLayer, WireService};
 
 pub use layer::{StepupLayer, StepupService};
 pub use session::{OptionalSession, Rejection, Session, SignIn};
@@ -44,7 +44,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>(site: impl Into<Wire>) -> Router
 }
 
 /// What every guard needs: it belongs around all routes, the protocol's too, as the last layer added.
-pub fn layer(site: impl Into<Wire>) -> StepupLayer {
+///
+/// Beside a site it takes whatever else can admit: a verifier of a service that has no store.
+pub fn layer(site: impl Into<Gate>) -> StepupLayer {
     StepupLayer::new(site.into())
 }
 

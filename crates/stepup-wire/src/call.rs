@@ -73,7 +73,7 @@ impl<'a> Call<'a> {
         }
         let mode = transfer::mode_for_new(self.wire.rules().allowed, &self.parts.headers);
         let mut writes = TokenWrites::new();
-        if let Some(other) = other_to_leave(self.wire, self.parts, mode) {
+        if let Some(other) = other_to_leave(self.wire.gate(), self.parts, mode) {
             writes.leave(other);
         }
         writes.then(tokens::hand_out(mode, issued));

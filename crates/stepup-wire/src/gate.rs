@@ -16,9 +16,10 @@ use stepup_core::session::access::AccessClaims;
 use stepup_core::{Denied, Trust};
 
 use crate::csrf::Act;
+use crate::keeper::Gate;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::service::{Guard, Wire};
+use crate::service::Guard;
 use crate::session::Session;
 use crate::tokens;
 use crate::transfer::{self, Access, Mode, Presented, Unclear};
@@ -34,14 +35,14 @@ pub(crate) struct Verified {
 ///
 /// `act` is what the request is about to do with it, and `body` whether it has one, where that is known.
 pub(crate) fn verify(
-    wire: &Wire,
+    gate: &Gate,
     parts: &Parts,
     act: impl FnOnce(Mode) -> Act,
     body: Option<bool>,
 ) -> Result<Option<Verified>, Refusal> {
-    let rules = wire.rules();
+    let rules = gate.rules();
     let presented = Presented::read(&parts.headers, rules.cookies.names);
-    let read = |token: &str| match wire.stepup().verify(token) {
+    let read = |token: &str| match gate.read(token) {
         Ok(claims) => Some(Ok(claims)),
         Err(Denied::NotOurs) => None,
         Err(denied) => Some(Err(denied)),
@@ -50,12 +51,12 @@ pub(crate) fn verify(
         Access::None => Ok(None),
         Access::Unclear(why) => {
             if why == Unclear::Duplicate {
-                wire.note(EventKind::CookieDuplicate, Outcome::Refused, "access", parts);
+                gate.note(EventKind::CookieDuplicate, Outcome::Refused, "access", parts);
             }
             Err(Refusal::TryRefresh)
         }
         Access::Found(claims, mode) => {
-            wire.believe(parts, act(mode), body)?;
+            gate.believe(parts, act(mode), body)?;
             Ok(Some(Verified {
                 claims: claims?,
                 mode,
@@ -111,16 +112,15 @@ impl Guard {
         trust: Trust,
     ) -> Result<Option<Session<R>>, Refusal> {
         self.outbox.note_read();
-        let Some(mut verified) = verify(&self.wire, parts, Act::Application, None)? else {
+        let Some(mut verified) = verify(&self.gate, parts, Act::Application, None)? else {
             return Ok(None);
         };
-        let stepup = self.wire.stepup();
-        if let Some(renewed) = stepup.fetch_due_claims(&verified.claims, rule).await? {
+        if let Some(renewed) = self.gate.fetch_due_claims(&verified.claims, rule).await? {
             // Before the rule is judged: a refusal carries the new token too.
             self.owe(tokens::hand_out(verified.mode, renewed.tokens));
             verified.claims = renewed.claims;
         }
-        stepup.admit_route(&verified.claims, rule, trust).await?;
+        self.gate.admit_route(&verified.claims, rule, trust).await?;
         Ok(Some(Session::new(verified, self.clone())))
     }
 

@@ -15,8 +15,9 @@ use tower_service::Service;
 
 use crate::cors::Cors;
 use crate::gate::Refused;
+use crate::keeper::Gate;
 use crate::outbox::Outbox;
-use crate::service::{Guard, Peer, Wire};
+use crate::service::{Guard, Peer};
 
 /// The body of a response that may be ours.
 pub type MaybeOurs<B> = Either<Full<Bytes>, B>;
@@ -24,12 +25,13 @@ pub type MaybeOurs<B> = Either<Full<Bytes>, B>;
 /// Carries stepup to the guards inside, pays what they owe to the response, and adds CORS, on every status. It
 /// belongs outermost, around the endpoints too.
 #[derive(Clone, Debug)]
-pub struct SessionLayer(Wire);
+pub struct SessionLayer(Gate);
 
 impl SessionLayer {
-    /// For the site of `wire`, which may be a [`Stepup`](stepup_core::Stepup).
-    pub fn new(wire: impl Into<Wire>) -> Self {
-        Self(wire.into())
+    /// For a site, of which a [`Stepup`](stepup_core::Stepup) or a [`Wire`](crate::Wire) will do, or for a service that
+    /// only verifies.
+    pub fn new(gate: impl Into<Gate>) -> Self {
+        Self(gate.into())
     }
 }
 
@@ -38,7 +40,7 @@ impl<S> Layer<S> for SessionLayer {
 
     fn layer(&self, inner: S) -> SessionService<S> {
         SessionService {
-            wire: self.0.clone(),
+            gate: self.0.clone(),
             inner,
         }
     }
@@ -47,7 +49,7 @@ impl<S> Layer<S> for SessionLayer {
 /// What [`SessionLayer`] makes of a service.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
-    wire: Wire,
+    gate: Gate,
     inner: S,
 }
 
@@ -74,7 +76,7 @@ impl<S> SessionService<S> {
     where
         S: Service<Request<B>, Response = Response<C>>,
     {
-        match Guard::begin(&self.wire, request.method(), request.headers()) {
+        match Guard::begin(&self.gate, request.method(), request.headers()) {
             Begun::Preflight(response) => Answer {
                 state: State::Preflight {
                     response: Some(response),
@@ -145,12 +147,12 @@ where
 impl Guard {
     /// Begins with a request: answers a preflight, or makes what its guards need. For adapters of frameworks that are
     /// no tower services.
-    pub fn begin(wire: &Wire, method: &http::Method, headers: &http::HeaderMap) -> Begun {
-        let cors = wire.rules().cors.as_ref();
+    pub fn begin(gate: &Gate, method: &http::Method, headers: &http::HeaderMap) -> Begun {
+        let cors = gate.rules().cors.as_ref();
         match cors.and_then(|cors| cors.preflight(method, headers)) {
             Some(preflight) => Begun::Preflight(preflight),
             None => Begun::Guard(Self {
-                wire: wire.clone(),
+                gate: gate.clone(),
                 outbox: Outbox::new(),
                 peer: None,
             }),
@@ -160,9 +162,8 @@ impl Guard {
     /// Ends with its response: pays what the guards owe, and adds CORS for the admitted `origin`
     /// ([`Guard::origin_of`]).
     pub fn finish(&self, origin: Option<&HeaderValue>, headers: &mut http::HeaderMap) {
-        let rules = self.wire.rules();
-        self.outbox
-            .commit(&rules.cookies, || self.wire.stepup().now(), headers);
+        let rules = self.gate.rules();
+        self.outbox.commit(&rules.cookies, || self.gate.now(), headers);
         if rules.cors.is_some() {
             Cors::apply(origin, headers);
         }
@@ -170,7 +171,7 @@ impl Guard {
 
     /// The origin of a request, if its pages may read the answer.
     pub fn origin_of<'a>(&self, headers: &'a http::HeaderMap) -> Option<&'a HeaderValue> {
-        self.wire.rules().cors.as_ref()?.admits(headers)
+        self.gate.rules().cors.as_ref()?.admits(headers)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod fdi;
 mod gate;
 mod header;
 pub mod json;
+mod keeper;
 mod layer;
 pub mod openapi;
 mod outbox;
@@ -37,6 +38,7 @@ mod transport;
 pub mod writes;
 
 pub use gate::Refused;
+pub use keeper::Gate;
 pub use layer::{Answer, Begun, MaybeOurs, RequireLayer, RequireService, SessionLayer, SessionService};
 pub use service::{Guard, Peer, TransportError, Wire, WireService};
 pub use session::{Session, SessionError};

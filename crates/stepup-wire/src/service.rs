@@ -4,22 +4,18 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use stepup_core::Stepup;
-use stepup_core::event::{Event, EventKind, Outcome};
 use stepup_core::flow::Caller;
 use stepup_core::id::TenantId;
-use stepup_core::network::{Network, client_address};
-use stepup_core::record::session::Origin;
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -27,7 +23,8 @@ use crate::body::{self, BodyError, MAX_BUFFERED, MAX_PARSED};
 use crate::call::Call;
 use crate::content::{self, Content};
 use crate::cors::Cors;
-use crate::csrf::{self, Act, Forgery, Source};
+use crate::csrf::Act;
+use crate::keeper::{Gate, Keeper};
 use crate::openapi;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
@@ -43,10 +40,8 @@ pub struct Wire(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stepup: Stepup,
-    rules: Rules,
+    gate: Gate,
     document: OnceLock<Bytes>,
-    missed_peer: AtomicBool,
-    saw_untrusted_proxy: AtomicBool,
 }
 
 /// What is wrong with a [`Transport`] for its application; a sentence each.
@@ -75,12 +70,11 @@ impl Wire {
 
     fn with(stepup: Stepup, transport: &Transport) -> Self {
         let rules = Rules::new(stepup.app(), transport);
+        let gate = Gate::new(Keeper::Site(stepup.clone()), rules);
         Self(Arc::new(Inner {
             stepup,
-            rules,
+            gate,
             document: OnceLock::new(),
-            missed_peer: AtomicBool::new(false),
-            saw_untrusted_proxy: AtomicBool::new(false),
         }))
     }
 
@@ -91,7 +85,12 @@ impl Wire {
 
     /// What every request is judged by.
     pub fn rules(&self) -> &Rules {
-        &self.0.rules
+        self.gate().rules()
+    }
+
+    /// What guards of the same site need.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     /// The OpenAPI document, put together once.
@@ -155,7 +154,7 @@ impl Wire {
             return Err(Refusal::NotFound);
         }
         let has_body = body.as_ref().map_or(true, |body| !body.is_empty());
-        self.believe(parts, Act::Open, Some(has_body))?;
+        self.gate().believe(parts, Act::Open, Some(has_body))?;
         let body = match body {
             Ok(body) if body.len() > MAX_PARSED => return Err(Refusal::TooLarge),
             Ok(body) => body,
@@ -167,7 +166,7 @@ impl Wire {
         }
         let caller = Caller {
             tenant,
-            origin: self.origin(parts),
+            origin: self.gate().origin(parts),
             session: None,
         };
         // No id, no address: the span names the endpoint and the tenant alone.
@@ -182,65 +181,6 @@ impl Wire {
         span.record("status", reply.code());
         Ok(reply)
     }
-
-    /// Judges where a request comes from.
-    pub(crate) fn believe(&self, parts: &Parts, act: Act, body: Option<bool>) -> Result<(), Refusal> {
-        csrf::judge(&self.rules().csrf, &Source::of(parts, body), act).map_err(|forgery| {
-            let reason = match forgery {
-                Forgery::ForeignOrigin => "foreign_origin",
-                Forgery::CrossSite => "cross_site",
-                Forgery::NoCustomHeader => "no_custom_header",
-                Forgery::FormBody => "form_body",
-            };
-            self.note(EventKind::OriginRefused, Outcome::Refused, reason, parts);
-            Refusal::Forged(forgery)
-        })
-    }
-
-    /// Records an event of this layer.
-    pub(crate) fn note(&self, kind: EventKind, outcome: Outcome, reason: &'static str, parts: &Parts) {
-        let event = Event::new(kind, outcome, self.stepup().now()).because(reason);
-        self.stepup()
-            .record(&event.from_network(&self.origin(parts).network));
-    }
-
-    /// Who sends a request, as far as throttles and sessions are concerned.
-    pub(crate) fn origin(&self, parts: &Parts) -> Origin {
-        Origin {
-            network: self.network(parts),
-            agent: agent(&parts.headers),
-        }
-    }
-
-    /// The client's network, empty if it cannot be told. All such clients share the budget of one network.
-    fn network(&self, parts: &Parts) -> String {
-        let told = || parts.extensions.get::<Guard>()?.peer;
-        let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied().or_else(told) else {
-            if !self.0.missed_peer.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    target: "stepup",
-                    "requests carry no peer address: all clients share one budget; see the adapter's documentation"
-                );
-            }
-            return String::new();
-        };
-        let trusted = &self.rules().trusted_proxies;
-        let is_proxy = trusted.iter().any(|proxy| proxy.contains(peer));
-        if !is_proxy && FORWARDING.iter().any(|name| parts.headers.contains_key(name)) {
-            // Either a proxy that was not configured, and then `peer` is no client, or a client that plays one.
-            if !self.0.saw_untrusted_proxy.swap(true, Ordering::Relaxed) {
-                tracing::error!(
-                    target: "stepup",
-                    "a forwarding header came from a peer that is no trusted proxy: such clients share one budget"
-                );
-            }
-            return String::new();
-        }
-        let lines = parts.headers.get_all(&X_FORWARDED_FOR).iter();
-        let hops: Vec<&str> = lines.map(|line| line.to_str().unwrap_or_default()).collect();
-        client_address(Some(peer), &hops, trusted)
-            .map_or_else(String::new, |client| Network::of(client).to_string())
-    }
 }
 
 impl From<&Stepup> for Wire {
@@ -251,6 +191,25 @@ impl From<&Stepup> for Wire {
             tracing::error!(target: "stepup", problem, "the transport cannot work here");
         }
         Self::with(stepup.clone(), &transport)
+    }
+}
+
+impl From<&Stepup> for Gate {
+    /// As for [`Wire`].
+    fn from(stepup: &Stepup) -> Self {
+        Wire::from(stepup).gate().clone()
+    }
+}
+
+impl From<&Wire> for Gate {
+    fn from(wire: &Wire) -> Self {
+        wire.gate().clone()
+    }
+}
+
+impl From<Wire> for Gate {
+    fn from(wire: Wire) -> Self {
+        wire.gate().clone()
     }
 }
 
@@ -287,7 +246,7 @@ where
 /// What a guard needs, carried in the request's extensions by the layer: the site, and the outbox of the response.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    pub(crate) wire: Wire,
+    pub(crate) gate: Gate,
     pub(crate) outbox: Outbox,
     pub(crate) peer: Option<Peer>,
 }
@@ -299,21 +258,3 @@ fn options(methods: &[&Method]) -> Reply {
         Err(_) => reply,
     }
 }
-
-/// The user agent, at most 200 bytes of it.
-fn agent(headers: &HeaderMap) -> String {
-    let bytes = headers.get(USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
-    let start = bytes.get(..bytes.len().min(MAX_AGENT)).unwrap_or_default();
-    start.utf8_chunks().map(|chunk| chunk.valid()).collect()
-}
-
-const MAX_AGENT: usize = 200;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// Headers by which proxies tell whom they speak for. Only the first is read.
-const FORWARDING: [HeaderName; 3] = [
-    X_FORWARDED_FOR,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-real-ip"),
-];

@@ -13,6 +13,7 @@ use stepup_core::rule::{ClaimFailure, ClaimRule, Rule};
 use stepup_core::session::access::{AccessClaims, PayloadError};
 use stepup_core::session::claim::{self, Claim};
 use stepup_core::time::Timestamp;
+use stepup_core::verifier::OnlyVerifies;
 use stepup_core::{Denied, Trust};
 
 use crate::gate::{Refused, Verified};
@@ -41,6 +42,9 @@ pub enum SessionError {
     /// These claims fail.
     #[error("the session lacks what is asked of it")]
     Claims(Vec<ClaimFailure>),
+    /// This service has the site's public keys alone. Only the site can change the session.
+    #[error(transparent)]
+    OnlyVerifies(#[from] OnlyVerifies),
     /// The store, or a key, failed.
     #[error("the session could not be changed")]
     Fault(#[from] Fault),
@@ -111,7 +115,7 @@ impl<R> Session<R> {
     /// # Errors
     /// [`SessionError`]; nothing was changed.
     pub async fn merge_payload(&mut self, patch: &JsonMap) -> Result<(), SessionError> {
-        let stepup = self.guard.wire.stepup();
+        let stepup = self.guard.gate.stepup()?;
         match stepup.merge_own_payload(&self.verified.claims, patch).await? {
             Ok(issued) => {
                 // Our own token, signed a moment ago. Should it not verify, the old claims stay, which say less.
@@ -131,7 +135,7 @@ impl<R> Session<R> {
     /// # Errors
     /// As [`Session::merge_payload`].
     pub async fn set_claim<C: Claim>(&mut self, claim: &C, value: C::Value) -> Result<(), SessionError> {
-        let patch = self.guard.wire.stepup().claim_patch(claim, &value)?;
+        let patch = self.guard.gate.stepup()?.claim_patch(claim, &value)?;
         self.merge_payload(&patch).await
     }
 
@@ -140,7 +144,7 @@ impl<R> Session<R> {
     /// # Errors
     /// As [`Session::merge_payload`]; [`SessionError::Fault`] if the source failed.
     pub async fn fetch_claim<C: Claim>(&mut self, claim: &C) -> Result<(), SessionError> {
-        let stepup = self.guard.wire.stepup();
+        let stepup = self.guard.gate.stepup()?;
         match stepup.fetched_claim_patch(self.handle(), claim).await? {
             Ok(patch) if patch.is_empty() => Ok(()),
             Ok(patch) => self.merge_payload(&patch).await,
@@ -169,15 +173,16 @@ impl<R> Session<R> {
         // What the site asks everywhere was asked when the request came in.
         let named = claims.into_iter().map(Rule::Claim);
         let rule = Rule::All(std::iter::once(Rule::Valid).chain(named).collect());
-        let stepup = self.guard.wire.stepup();
-        let due = stepup.fetch_due_claims(&self.verified.claims, &rule).await;
+        let gate = &self.guard.gate;
+        let due = gate.fetch_due_claims(&self.verified.claims, &rule).await;
         if let Some(renewed) = due.map_err(|denied| self.denied(denied))? {
             self.guard
                 .owe(tokens::hand_out(self.verified.mode, renewed.tokens));
             self.verified.claims = renewed.claims;
         }
-        let admitted = stepup.admit(&self.verified.claims, &rule, Trust::Token).await;
-        admitted.map(drop).map_err(|denied| self.denied(denied))
+        let gate = &self.guard.gate;
+        let admitted = gate.admit_route(&self.verified.claims, &rule, Trust::Token).await;
+        admitted.map_err(|denied| self.denied(denied))
     }
 
     fn denied(&self, denied: Denied) -> SessionError {
@@ -197,12 +202,14 @@ impl<R> Session<R> {
     /// Ends the session and tells the client.
     ///
     /// # Errors
-    /// [`Fault`]; this process refuses its tokens all the same, and the client is told.
+    /// [`Fault`]; this process refuses its tokens all the same, and the client is told. A service that only verifies
+    /// ([`OnlyVerifies`], as the source) has done nothing.
     pub async fn revoke(self) -> Result<(), Fault> {
+        let stepup = self.guard.gate.stepup()?;
         let mut writes = TokenWrites::new();
         writes.end(self.verified.mode);
         self.guard.owe(writes);
-        self.guard.wire.stepup().revoke(self.handle()).await.map(drop)
+        stepup.revoke(self.handle()).await.map(drop)
     }
 }
 
@@ -232,6 +239,7 @@ impl From<SessionError> for Refused {
                 Refusal::Broken
             }
             SessionError::Claims(failures) => Refusal::InvalidClaims(failures),
+            SessionError::OnlyVerifies(error) => Fault::from(error).into(),
             SessionError::Fault(fault) => Refusal::of_route(&fault),
         })
     }

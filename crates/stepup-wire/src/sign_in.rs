@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use http::request::Parts;
+use stepup_core::Stepup;
 use stepup_core::error::Fault;
 use stepup_core::flow::{Caller, External, ExternalRefusal, SignInTry};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 
 use crate::csrf::Act;
 use crate::gate::{self, Refused};
+use crate::keeper::Gate;
 use crate::refusal::Refusal;
-use crate::service::{Guard, Wire};
+use crate::service::Guard;
 use crate::tokens;
 use crate::transfer::{self, Mode, Presented};
 use crate::writes::TokenWrites;
@@ -22,6 +24,7 @@ use crate::writes::TokenWrites;
 #[must_use = "a sign-in that is not completed opens no session"]
 pub struct SignIn {
     guard: Guard,
+    stepup: Stepup,
     caller: Caller,
     mode: Mode,
     session_mode: Option<Mode>,
@@ -53,24 +56,30 @@ impl Guard {
     /// [`Refused`]: a page of another origin sent the request.
     pub fn sign_in(&self, parts: &Parts) -> Result<SignIn, Refused> {
         self.outbox.note_read();
-        self.wire
+        // Asked before anything is counted or compared.
+        let stepup = match self.gate.stepup() {
+            Ok(stepup) => stepup.clone(),
+            Err(error) => return Err(self.refuse(Fault::from(error).into())),
+        };
+        self.gate
             .believe(parts, Act::Open, None)
             .map_err(|refusal| self.refuse(refusal))?;
-        let mode = transfer::mode_for_own(self.wire.rules().allowed, &parts.headers);
+        let mode = transfer::mode_for_own(self.gate.rules().allowed, &parts.headers);
         // For hooks alone; what is wrong with it is no matter of a sign-in.
-        let session = match self.wire.stepup().has_hooks() {
-            true => gate::verify(&self.wire, parts, Act::Application, None).unwrap_or_default(),
+        let session = match stepup.has_hooks() {
+            true => gate::verify(&self.gate, parts, Act::Application, None).unwrap_or_default(),
             false => None,
         };
         Ok(SignIn {
             session_mode: session.as_ref().map(|session| session.mode),
             caller: Caller {
                 tenant: TenantId::public(),
-                origin: self.wire.origin(parts),
+                origin: self.gate.origin(parts),
                 session: session.map(|session| session.claims),
             },
-            other_to_leave: other_to_leave(&self.wire, parts, mode),
+            other_to_leave: other_to_leave(&self.gate, parts, mode),
             guard: self.clone(),
+            stepup,
             mode,
             attempt: None,
         })
@@ -89,13 +98,7 @@ impl SignIn {
     /// # Errors
     /// [`SignInError::Throttled`]: do not check the password. [`SignInError::Fault`].
     pub async fn throttle(&mut self, identifier: &str) -> Result<(), SignInError> {
-        match self
-            .guard
-            .wire
-            .stepup()
-            .begin_sign_in(&self.caller, identifier)
-            .await?
-        {
+        match self.stepup.begin_sign_in(&self.caller, identifier).await? {
             Ok(attempt) => {
                 self.attempt = Some(attempt);
                 Ok(())
@@ -110,7 +113,7 @@ impl SignIn {
     /// [`SignInError::Fault`].
     pub async fn failed(self) -> Result<(), SignInError> {
         match self.attempt {
-            Some(attempt) => Ok(self.guard.wire.stepup().end_sign_in(attempt, false).await?),
+            Some(attempt) => Ok(self.stepup.end_sign_in(attempt, false).await?),
             None => Ok(()),
         }
     }
@@ -121,7 +124,7 @@ impl SignIn {
     /// # Errors
     /// [`SignInError::Refused`], [`SignInError::Fault`]; no session was opened then.
     pub async fn complete(self, user: &UserId, external: External) -> Result<SessionHandle, SignInError> {
-        let stepup = self.guard.wire.stepup();
+        let stepup = &self.stepup;
         let signed_in = stepup.sign_in_external(&self.caller, user, external).await??;
         if let Some(attempt) = self.attempt {
             stepup.end_sign_in(attempt, true).await?;
@@ -143,8 +146,8 @@ impl SignIn {
 }
 
 /// The mode that a request's old access token came in, if a session of `mode` is about to take its place.
-pub(crate) fn other_to_leave(wire: &Wire, parts: &Parts, mode: Mode) -> Option<Mode> {
-    let presented = Presented::read(&parts.headers, wire.rules().cookies.names);
+pub(crate) fn other_to_leave(gate: &Gate, parts: &Parts, mode: Mode) -> Option<Mode> {
+    let presented = Presented::read(&parts.headers, gate.rules().cookies.names);
     let other = mode.other();
     presented.carries(other).then_some(other)
 }

@@ -201,6 +201,28 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Those of a service that no page calls: nothing is served under a base path, tokens come in headers alone, and no
+    /// origin is admitted. Cookie names and proxies are as `transport` says.
+    pub fn without_pages(transport: &Transport) -> Self {
+        Self {
+            base: String::new(),
+            allowed: Allowed::Header,
+            cookies: CookieRules {
+                names: transport.names,
+                ..CookieRules::new(SameSite::Strict, true, String::new())
+            },
+            csrf: CsrfRules {
+                origins: Vec::new(),
+                same_site: SameSite::None,
+            },
+            cors: None,
+            document: false,
+            trusted_proxies: transport.trusted_proxies.clone(),
+        }
+    }
+}
+
 /// A cookie domain as it is written: lower case, without scheme, port and path; a leading dot is kept.
 fn normal_domain(domain: &str) -> String {
     let lower = domain.trim().to_ascii_lowercase();

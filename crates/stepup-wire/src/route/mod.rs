@@ -264,7 +264,7 @@ pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply
     let (session, unusable) = match row.endpoint {
         Endpoint::Guarded(_) => (Some(admit(&call, row.access).await?), None),
         Endpoint::Open(_) => {
-            match gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body())) {
+            match gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body())) {
                 Ok(session) => (session, None),
                 Err(refusal) => (None, Some(refusal)),
             }
@@ -356,7 +356,7 @@ async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>)
 /// A half-login is judged by its token here; the flows that change anything ask the store themselves, with the lock
 /// that they need. What asks for more is always asked of the store (R-SES-5).
 async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
-    let session = gate::verify(call.wire, call.parts, Act::Endpoint, Some(call.has_body()))?
+    let session = gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))?
         .ok_or(Refusal::NoSession)?;
     // Whatever the path says, a session acts in its own tenant; in the name of another one it acts nowhere.
     if !call.caller.reaches(session.claims.tenant_id()) {

@@ -31,6 +31,7 @@ pub(super) async fn refresh(call: &Call<'_>) -> Result<Reply, Refusal> {
     if chosen.mode == Mode::Cookie && !chosen.tokens.is_empty() {
         let act = Act::Endpoint(Mode::Cookie);
         call.wire
+            .gate()
             .believe(call.parts, act, Some(call.has_body()))
             .map_err(|refusal| match refusal {
                 Refusal::Forged(Forgery::NoCustomHeader) => Refusal::Unusable,
@@ -43,6 +44,7 @@ pub(super) async fn refresh(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     if chosen.duplicates {
         call.wire
+            .gate()
             .note(EventKind::CookieDuplicate, Outcome::Noted, "refresh", call.parts);
         leftovers.clear_duplicates();
     }
