@@ -32,3 +32,5 @@ mod second_factor;
 mod sessions;
 #[path = "attacks/tenants.rs"]
 mod tenants;
+#[path = "attacks/tokens.rs"]
+mod tokens;

@@ -1,6 +1,7 @@
 //! Rows A-SES: planted, copied, replayed, raced and outlived session tokens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -693,6 +694,49 @@ async fn copied(server: &Server, mode: Mode, email: &str, phone: &str) -> (Clien
     (warm, cold, retired)
 }
 
+/// Whether the server knows the client's access token without verifying it: it hands out what it has.
+fn is_remembered(server: &Server, client: &Client) -> bool {
+    let verify = || server.site.stepup.verify(client.access_token().unwrap()).unwrap();
+    Arc::ptr_eq(&verify(), &verify())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ses_18_no_request_begun_after_the_answer_to_a_sign_out_is_admitted() {
+    for mode in MODES {
+        let server = Server::start().await;
+        let ann = full(&server, mode, ANN, PHONE).await;
+        let over = Arc::new(AtomicBool::new(false));
+        let load: Vec<_> = (0..8)
+            .map(|_| {
+                let (ann, over) = (ann.clone(), Arc::clone(&over));
+                tokio::spawn(async move {
+                    let (mut admitted, mut refused) = (0, 0);
+                    while refused < 5 {
+                        let begun_after = over.load(Ordering::SeqCst);
+                        let answer = secret(&ann).await;
+                        match answer.status {
+                            200 if !begun_after => admitted += 1,
+                            200 => panic!("admitted after the answer"),
+                            _ => {
+                                e401(&answer);
+                                refused += 1;
+                            }
+                        }
+                    }
+                    admitted
+                })
+            })
+            .collect();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(is_remembered(&server, &ann));
+        assert_eq!(ann.clone().sign_out().await.status_field(), "OK");
+        over.store(true, Ordering::SeqCst);
+        for task in load {
+            assert!(task.await.unwrap() > 0);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ses_18_a_revocation_holds_for_the_very_next_request() {
     for mode in MODES {
@@ -700,7 +744,9 @@ async fn a_ses_18_a_revocation_holds_for_the_very_next_request() {
             let server = Server::start().await;
             let (warm, cold, retired) = copied(&server, mode, ANN, PHONE).await;
             let mut bob = full(&server, mode, BOB, OTHER_PHONE).await;
+            assert!(is_remembered(&server, &warm));
             end.happen(&server, &cold, &retired).await;
+            assert!(is_remembered(&server, &warm), "it was forgotten by chance");
             for client in [&warm, &cold] {
                 e401(&secret(client).await);
                 e401(&client.peek("GET", "/layered/secret", None, &[]).await);

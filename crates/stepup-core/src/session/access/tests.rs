@@ -13,6 +13,7 @@ use crate::storage::KeyStore;
 use crate::storage::memory::MemoryStore;
 
 mod remembered;
+mod rotation;
 
 type Verified = Result<Arc<AccessClaims>, AccessRefusal>;
 
