@@ -22,8 +22,17 @@ pub(crate) struct Description {
     pub(crate) unauthorised: bool,
 }
 
-/// Describes `endpoint`.
+/// Describes `endpoint`. A hook of the application may refuse each of them in words, but for a refresh.
 pub(crate) fn describe(endpoint: Endpoint) -> Description {
+    let mut description = described(endpoint);
+    let in_words = general_error();
+    if endpoint != Endpoint::Open(Open::Refresh) && !description.answers.contains(&in_words) {
+        description.answers.push(in_words);
+    }
+    description
+}
+
+fn described(endpoint: Endpoint) -> Description {
     match endpoint {
         Endpoint::Open(Open::Refresh) => answers("New tokens for a refresh token.", [json!({ "const": {} })])
             .with_tokens()
