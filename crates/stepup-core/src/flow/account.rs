@@ -319,6 +319,17 @@ async fn open(
     completion: Completion,
 ) -> Result<Option<SignedIn>, Fault> {
     let opening = session::prepare(parts, &user, method, factor, completion, caller).await?;
+    enter(parts, caller, user, factor, opening).await
+}
+
+/// Opens a session that is prepared. None if its user was disabled or changed meanwhile.
+async fn enter(
+    parts: &Parts,
+    caller: &Caller,
+    user: User,
+    factor: &FactorId,
+    opening: session::Opening,
+) -> Result<Option<SignedIn>, Fault> {
     if let Some(session) = opening.session()
         && !parts.store.open_session(session).await?
     {
@@ -556,11 +567,28 @@ pub(crate) async fn sign_in_external(
         metadata: JsonMap::new(),
         created_at: now,
     };
-    let user = parts.store.ensure_user(&fresh).await?;
+    // A hook that refuses leaves nothing behind: with hooks, the row of a new user is written after they were asked.
+    let hooked = !parts.hooks.is_empty();
+    let user = match hooked {
+        true => parts.store.user(&caller.tenant, user_id).await?,
+        false => None,
+    };
+    let user = match user {
+        None if hooked => fresh.clone(),
+        None => parts.store.ensure_user(&fresh).await?,
+        Some(user) => user,
+    };
     let state = user.state;
     let completion = first(now, external.kind, None, false);
+    let factor = &external.factor;
     let opened = match state {
-        UserState::Live => open(parts, caller, user, &method, &external.factor, completion).await?,
+        UserState::Live => {
+            let opening = session::prepare(parts, &user, &method, factor, completion, caller).await?;
+            if hooked {
+                parts.store.ensure_user(&fresh).await?;
+            }
+            enter(parts, caller, user, factor, opening).await?
+        }
         UserState::Disabled | UserState::Deleted => None,
     };
     Ok(opened.ok_or_else(|| {
