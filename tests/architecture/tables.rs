@@ -119,7 +119,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("policy as types",    &["require.rs", "tenant.rs"]),
     ("tools",              &["digest.rs", "json.rs", "keyring.rs", "session/remembered.rs", "session/signature.rs"]),
     ("throttles, keys",    &["limit.rs", "secret_file.rs", "session/keys.rs", "session/verified.rs"]),
-    ("access tokens",      &["session/access.rs", "session/key_set.rs"]),
+    ("access tokens",      &["session/access.rs", "session/key_set.rs", "session/watch.rs"]),
     ("factors",            &["factor/mod.rs", "factor/password.rs", "factor/passwordless.rs", "factor/recovery.rs", "factor/totp.rs",
     /* and sessions */       "session/mod.rs", "session/claim.rs", "session/refresh.rs", "session/revocation.rs",
     /* and devices */        "device.rs", "email.rs"]),
@@ -130,7 +130,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/user.rs"]),
     ("flow of answers",    &["flow/answer.rs", "flow/info.rs"]),
-    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs", "stepup/turn.rs", "stepup/users.rs"]),
+    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs", "stepup/ended.rs", "stepup/turn.rs", "stepup/users.rs"]),
     ("verifying elsewhere", &["verifier.rs"]),
     ("front door",         &["lib.rs"]),
 ];

@@ -382,6 +382,16 @@ impl Builder {
                 Some(job)
             }),
         );
+        // Beside the rest, which may take its time.
+        let weak = Arc::downgrade(&parts);
+        parts.background.every(
+            TICK,
+            Arc::new(move || {
+                let parts = weak.upgrade()?;
+                let job: Job = Box::pin(async move { parts.revocations.watchers().call_due(parts.now()) });
+                Some(job)
+            }),
+        );
         Ok(Stepup::from_parts(parts))
     }
 

@@ -41,4 +41,4 @@ pub mod verifier;
 
 pub use app::AppInfo;
 pub use builder::{BuildError, Builder};
-pub use stepup::{Denied, Stepup, Trust};
+pub use stepup::{Denied, Ending, Stepup, Trust};

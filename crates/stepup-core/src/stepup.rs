@@ -1,6 +1,7 @@
 //! [`Stepup`]: what an application holds; one method for each thing it can ask.
 
 mod claims;
+mod ended;
 mod turn;
 mod users;
 
@@ -38,6 +39,8 @@ use crate::session::refresh::RefreshToken;
 use crate::session::revocation::Known;
 use crate::storage::Storage;
 use crate::time::Timestamp;
+
+pub use ended::Ending;
 
 /// Sessions and second factors of one application. Cheap to clone; build one and share it.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
-//! What tests of stepup stand on: a clock in hand, a store that fails on demand, and suites that prove a part from
-//! outside.
+//! What tests stand on. For applications: stepup in memory and requests of people who signed in ([`app`]). For stepup
+//! itself: a clock in hand, a store that fails on demand, and suites that prove a part from outside.
 
+pub mod app;
 pub mod clock;
 pub mod faults;
+pub mod mailbox;
 pub mod suite;

@@ -8,13 +8,13 @@ use stepup_core::error::Fault;
 use stepup_core::flow::{MergeError, SessionEnded};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 use stepup_core::record::JsonMap;
-use stepup_core::require::SitePolicy;
+use stepup_core::require::{Requirement, SitePolicy, rule_of};
 use stepup_core::rule::{ClaimFailure, ClaimRule, Rule};
 use stepup_core::session::access::{AccessClaims, PayloadError};
 use stepup_core::session::claim::{self, Claim};
 use stepup_core::time::Timestamp;
 use stepup_core::verifier::OnlyVerifies;
-use stepup_core::{Denied, Trust};
+use stepup_core::{Denied, Ending, Trust};
 
 use crate::gate::{Refused, Verified};
 use crate::refusal::Refusal;
@@ -48,6 +48,25 @@ pub enum SessionError {
     /// The store, or a key, failed.
     #[error("the session could not be changed")]
     Fault(#[from] Fault),
+}
+
+impl<R: Requirement> Session<R> {
+    /// Waits until this session would not be admitted to this route any more: its access token has expired, it was
+    /// revoked, or it does not meet `R` any longer. For answers that last, such as WebSockets and event streams: a guard
+    /// judges only how they begin. The client comes back with a fresh token.
+    ///
+    /// The future borrows nothing; hand it to the task that goes on. A service that only verifies cannot tell when a session
+    /// ends: there it resolves at once, as [`Ending::Fault`].
+    pub fn until_ended(&self) -> impl Future<Output = Ending> + Send + 'static + use<R> {
+        let stepup = self.guard.gate.stepup().cloned();
+        let access = self.verified.claims.clone();
+        async move {
+            match stepup {
+                Ok(stepup) => stepup.until_ended(access, rule_of::<R>()).await,
+                Err(OnlyVerifies) => Ending::Fault,
+            }
+        }
+    }
 }
 
 impl<R> Session<R> {

@@ -448,6 +448,8 @@ pub(crate) async fn end(parts: &Parts, handle: &SessionHandle) -> Result<bool, F
     // Memory first: should the store fail, the token fails all the same.
     parts.revocations.revoke_handle(handle, parts.now());
     let row = parts.store.revoke_session(handle).await?;
+    // Who had to ask the store in between asks again.
+    parts.revocations.watchers().call_session(handle);
     if let Some(session) = &row {
         let event = parts.event(EventKind::SessionEnded, Outcome::Noted);
         parts.record(&event.of(&session.tenant, &session.user).in_session(handle));

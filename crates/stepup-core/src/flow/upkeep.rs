@@ -69,6 +69,7 @@ pub(crate) fn wake(parts: &Parts) {
 /// Does what is due. Errors are events: the next tick tries again.
 pub(crate) async fn tick(parts: &Parts) {
     let now = parts.now();
+    parts.revocations.watchers().call_due(now);
     let (notices, keys, sweep) = parts.upkeep.with(|due| {
         let did = (
             is_due(due.notices, NOTICES_EVERY, now),

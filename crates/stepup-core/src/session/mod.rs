@@ -10,3 +10,4 @@ mod remembered;
 pub mod revocation;
 mod signature;
 mod verified;
+pub(crate) mod watch;

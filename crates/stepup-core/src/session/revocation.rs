@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::access::AccessClaims;
+use super::watch::Watchers;
 use crate::config::SessionConfig;
 use crate::id::{SessionHandle, TenantId, UserId};
 use crate::time::Timestamp;
@@ -27,6 +28,7 @@ pub struct Revocations {
     version: AtomicU64,
     /// The version as long as nothing was revoked.
     first: u64,
+    watchers: Arc<Watchers>,
 }
 
 impl Revocations {
@@ -45,6 +47,7 @@ impl Revocations {
             skew: config.leeway,
             version: AtomicU64::new(first),
             first,
+            watchers: Arc::default(),
         }
     }
 
@@ -60,6 +63,7 @@ impl Revocations {
             }
             true
         });
+        self.watchers.call_session(handle);
     }
 
     /// Remembers that all sessions of the user ended at `now`, but `except`: the one whose request did it, if it was
@@ -92,6 +96,12 @@ impl Revocations {
             }
             true
         });
+        self.watchers.call_user(tenant, user);
+    }
+
+    /// Who waits for the end of a session.
+    pub(crate) fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
     /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here; a token of which
