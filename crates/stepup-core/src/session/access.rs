@@ -24,7 +24,7 @@ use crate::config::{ClaimNames, SessionConfig};
 use crate::entropy::{Entropy, EntropyError};
 use crate::error::Fault;
 use crate::id::{FactorId, MethodId, SessionHandle, TenantId, UserId};
-use crate::json;
+use crate::json::{self, Glance, Members};
 use crate::policy::SecondFactor;
 use crate::record::JsonMap;
 use crate::time::Timestamp;
@@ -267,7 +267,7 @@ impl AccessReader {
         if !key.verify(signature, message.as_bytes()) {
             return Err(TokenFlaw::Signature);
         }
-        let claims = json::read_object(&json).map_err(|_| TokenFlaw::Malformed)?;
+        let claims = json::read_members(&json).map_err(|_| TokenFlaw::Malformed)?;
         let (said, starts) = self.read(&claims, now)?;
         let (from, until) = keys.verifies_within(&key);
         let accepted = Accepted {
@@ -280,7 +280,7 @@ impl AccessReader {
     }
 
     /// Reads the claims of a token whose signature is right; and from when on it may be used, by its `iat` and `nbf`.
-    fn read(&self, payload: &JsonMap, now: Timestamp) -> Result<(Said, Timestamp), TokenFlaw> {
+    fn read(&self, payload: &Members<'_>, now: Timestamp) -> Result<(Said, Timestamp), TokenFlaw> {
         let iat = seconds(payload, IAT)?.ok_or(TokenFlaw::Claim(IAT))?;
         let exp = seconds(payload, EXP)?.ok_or(TokenFlaw::Claim(EXP))?;
         let said = Said {
@@ -303,13 +303,13 @@ impl AccessReader {
         // RFC 7519 §4.1.3: who is not named is not meant; so a token for somebody is not for a site without a name.
         match (&self.audience, payload.get(AUD)) {
             (None, None) => {}
-            (Some(ours), Some(Value::String(theirs))) if ours == theirs => {}
+            (Some(ours), Some(Glance::Text(theirs))) if ours == theirs => {}
             _ => return Err(TokenFlaw::Claim(AUD)),
         }
-        if payload.get(STT).is_some_and(|kind| kind.as_u64() != Some(0)) {
+        if payload.get(STT).is_some_and(|kind| kind.as_i64() != Some(0)) {
             return Err(TokenFlaw::Claim(STT));
         }
-        if payload.get(ANTI_CSRF).is_some_and(|value| !value.is_null()) {
+        if payload.get(ANTI_CSRF).is_some_and(|value| *value != Glance::Null) {
             return Err(TokenFlaw::Claim(ANTI_CSRF));
         }
         let lifetime = exp.checked_sub(iat);
@@ -506,15 +506,15 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// A claim that must be there, as text that is not empty.
-fn text<'a>(claims: &'a JsonMap, key: &'static str) -> Result<&'a str, TokenFlaw> {
+fn text<'a>(claims: &'a Members<'_>, key: &'static str) -> Result<&'a str, TokenFlaw> {
     match claims.get(key) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
+        Some(Glance::Text(text)) if !text.is_empty() => Ok(text),
         _ => Err(TokenFlaw::Claim(key)),
     }
 }
 
 /// A claim in whole seconds since 1970. A value of another type is an error, never an absence (CVE-2026-25537).
-fn seconds(claims: &JsonMap, key: &'static str) -> Result<Option<i64>, TokenFlaw> {
+fn seconds(claims: &Members<'_>, key: &'static str) -> Result<Option<i64>, TokenFlaw> {
     claims
         .get(key)
         .map(|value| whole(value).ok_or(TokenFlaw::Claim(key)))
@@ -522,11 +522,11 @@ fn seconds(claims: &JsonMap, key: &'static str) -> Result<Option<i64>, TokenFlaw
 }
 
 /// An integer that is not negative: no float, no exponent, no text.
-fn whole(value: &Value) -> Option<i64> {
+fn whole(value: &Glance<'_>) -> Option<i64> {
     value.as_i64().filter(|number| *number >= 0)
 }
 
-fn mfa(value: Option<&Value>) -> Result<Option<MfaClaim>, TokenFlaw> {
+fn mfa(value: Option<&Glance<'_>>) -> Result<Option<MfaClaim>, TokenFlaw> {
     let Some(value) = value else { return Ok(None) };
     let read = || {
         let members = value.as_object().filter(|members| members.len() == 2)?;
@@ -542,7 +542,7 @@ fn mfa(value: Option<&Value>) -> Result<Option<MfaClaim>, TokenFlaw> {
     read().map(Some).ok_or(TokenFlaw::Claim("mfa"))
 }
 
-fn second_factor(value: Option<&Value>) -> Result<Option<SecondFactorClaim>, TokenFlaw> {
+fn second_factor(value: Option<&Glance<'_>>) -> Result<Option<SecondFactorClaim>, TokenFlaw> {
     let Some(value) = value else { return Ok(None) };
     let read = || {
         let members = value.as_object().filter(|members| members.len() == 2)?;
