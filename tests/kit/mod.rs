@@ -434,8 +434,13 @@ impl Client {
 
     /// The same client, talking to another process of the deployment.
     pub fn moved_to(&self, server: &Server) -> Self {
+        self.talking_to(server.address)
+    }
+
+    /// The same client, talking to another service.
+    pub fn talking_to(&self, address: SocketAddr) -> Self {
         Self {
-            address: server.address,
+            address,
             ..self.clone()
         }
     }

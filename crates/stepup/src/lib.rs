@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `axum` | [`axum`]: extractors, routes and the layer for Axum |
 //! | `sqlite` | [`sqlite`]: storage in an SQLite file |
+//! | `verify` | [`verify`]: the same guards in services beside the site, without a database |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
 
@@ -11,6 +12,8 @@
 pub use stepup_axum as axum;
 #[cfg(feature = "sqlite")]
 pub use stepup_sqlx as sqlite;
+#[cfg(feature = "verify")]
+pub use stepup_verify as verify;
 
 pub use stepup_core::delivery::{Channel, Deliver, UserDirectory};
 pub use stepup_core::factor::password::Password;
