@@ -198,14 +198,7 @@ pub(crate) async fn create(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let refuse = |refusal: CodeRefusal, reason| {
-        let user = &checked.look.user;
-        let event = parts
-            .event(EventKind::CodeRefused, Outcome::Refused)
-            .of(&user.tenant, &user.id);
-        let event = event
-            .in_session(&checked.look.session.handle)
-            .with_factor(&FACTOR);
-        parts.record(&event.because(reason).from_network(&caller.origin.network));
+        note_refused(parts, caller, &checked, reason);
         Ok(Err(refusal))
     };
     let stored = contact(&checked);
@@ -290,6 +283,17 @@ pub(crate) async fn create(
         device,
         challenge: id,
     }))
+}
+
+fn note_refused(parts: &Parts, caller: &Caller, checked: &Checked, reason: &'static str) {
+    let user = &checked.look.user;
+    let event = parts
+        .event(EventKind::CodeRefused, Outcome::Refused)
+        .of(&user.tenant, &user.id);
+    let event = event
+        .in_session(&checked.look.session.handle)
+        .with_factor(&FACTOR);
+    parts.record(&event.because(reason).from_network(&caller.origin.network));
 }
 
 fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
@@ -457,22 +461,31 @@ pub(crate) async fn resend(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let binding = binding(&checked);
+    let refuse = |refusal: CodeRefusal, reason| {
+        note_refused(parts, caller, &checked, reason);
+        Ok(Err(refusal))
+    };
     let challenge = match own_challenge(&checked, &binding) {
         Ok(challenge) => challenge,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(refusal) => return refuse(refusal, "no_such_challenge"),
     };
     let now = parts.now();
     if challenge.closed || challenge.failed >= challenge.max_failures || now >= challenge.ends_at {
-        return Ok(Err(CodeRefusal::Restart));
+        return refuse(CodeRefusal::Restart, "used_up");
     }
-    let early = |at: crate::time::Timestamp| Ok(Err(CodeRefusal::General(General::Throttled(at.since(now)))));
+    let early = |at: crate::time::Timestamp| {
+        refuse(
+            CodeRefusal::General(General::Throttled(at.since(now))),
+            "too_early",
+        )
+    };
     // A look before the budget is charged: an impatient user should not pay for a message that is not sent.
     if now < challenge.next_send_at {
         return early(challenge.next_send_at);
     }
     let verified = matches!(contact(&checked), Contact::Enrolled(_));
     if let Err(general) = budget(parts, caller, &checked, &challenge.destination, verified).await? {
-        return Ok(Err(CodeRefusal::General(general)));
+        return refuse(CodeRefusal::General(general), "budget");
     }
     announce(parts, caller, &checked, &challenge.destination).await?;
     let codes = &parts.config.codes;
@@ -500,7 +513,7 @@ pub(crate) async fn resend(
         })
         .await?;
     match resent {
-        Resent::Gone => Ok(Err(CodeRefusal::Restart)),
+        Resent::Gone => refuse(CodeRefusal::Restart, "gone"),
         Resent::TooEarly { at } => early(at),
         Resent::Added { sends } => {
             let message = Challenge {
@@ -508,7 +521,7 @@ pub(crate) async fn resend(
                 ..challenge.clone()
             };
             if send(parts, factor, &message, code.text).is_err() {
-                return Ok(Err(CodeRefusal::General(General::Busy)));
+                return refuse(CodeRefusal::General(General::Busy), "queue_full");
             }
             note_sent(parts, caller, &checked);
             Ok(Ok(()))
