@@ -4,7 +4,8 @@
 //! whole. What is found was verified once; whether it is still accepted is for whoever asks. Only what was verified is
 //! ever put in, so a flood of invented tokens finds nothing and displaces nothing.
 //!
-//! It is bounded by bytes, those included that a value takes up later ([`Charge`]), and by entries. What is new is on
+//! It is bounded by bytes, those included that a value takes up later ([`Charge`]), and by entries. Values that are in use
+//! and not remembered are not its own. What is new is on
 //! probation: a tenth of the memory, first in, first out. Only what is asked for again while it is there, or soon after, gets a
 //! place in the rest, so that a flood of tokens that are used once leaves those alone that are used all the time.
 //!
@@ -15,7 +16,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::{self, Debug};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use siphasher::sip::SipHasher13;
@@ -27,8 +28,8 @@ pub(super) trait Remember {
     /// The whole token.
     fn token(&self) -> &str;
 
-    /// The bytes that it takes up now, all included.
-    fn bytes(&self) -> usize;
+    /// What it takes up.
+    fn charge(&self) -> &Charge;
 }
 
 /// Remembers verified tokens, each with what it says.
@@ -93,19 +94,17 @@ impl<T: Remember> Remembered<T> {
         self.trim(&mut shard);
     }
 
-    /// An entry in this memory's books, to be kept with a value for as long as it lives.
+    /// What a value takes up that this memory may come to remember; it is kept with the value.
     pub(super) fn charge(&self, bytes: usize) -> Charge {
         Charge::new(self.used.clone(), bytes)
     }
 
-    /// Drops what is too much. A value that a request still holds frees its bytes later, so not the books are watched
-    /// here but what was dropped.
+    /// Drops what is too much.
     fn trim(&self, shard: &mut Shard<T>) {
-        let excess = self.used.bytes().saturating_sub(self.budget);
-        let mut freed = 0;
-        while freed < excess || shard.is_overcrowded() {
-            let Some(bytes) = shard.evict() else { break };
-            freed += bytes;
+        while self.used.bytes() > self.budget || shard.is_overcrowded() {
+            if !shard.evict() {
+                break;
+            }
         }
     }
 
@@ -131,48 +130,67 @@ impl<T> Debug for Remembered<T> {
     }
 }
 
-/// The bytes of all values of one memory that live, remembered or only in use.
+/// The bytes of all values that one memory remembers. It may be below zero for a moment, while a value that grows is
+/// dropped.
 #[derive(Clone, Default)]
-struct Ledger(Arc<AtomicUsize>);
+struct Ledger(Arc<AtomicIsize>);
 
 impl Ledger {
     fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        usize::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes.cast_signed(), Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: usize) {
+        self.0.fetch_sub(bytes.cast_signed(), Ordering::Relaxed);
     }
 }
 
-/// What a value takes up, in the books of a memory until it is dropped.
+/// What a value takes up: in the books of a memory for as long as it is remembered there. A value that only a request
+/// still holds, and be it a stream that lasts for hours, is not the memory's.
 #[derive(Default)]
 pub(super) struct Charge {
     ledger: Ledger,
-    bytes: AtomicUsize,
+    /// The bytes, and [`BOOKED`]: one number, so that what is added while a value is dropped is counted or not, but not
+    /// by half.
+    state: AtomicUsize,
 }
 
 impl Charge {
     fn new(ledger: Ledger, bytes: usize) -> Self {
-        let charge = Self {
+        Self {
             ledger,
-            bytes: AtomicUsize::new(0),
-        };
-        charge.add(bytes + ENTRY_BYTES);
-        charge
+            state: AtomicUsize::new(bytes + ENTRY_BYTES),
+        }
     }
 
     /// The value takes up more than before.
     pub(super) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.ledger.0.fetch_add(bytes, Ordering::Relaxed);
+        if self.state.fetch_add(bytes, Ordering::Relaxed) & BOOKED != 0 {
+            self.ledger.add(bytes);
+        }
     }
 
-    /// All that was charged.
+    /// All that it takes up.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed) & !BOOKED
     }
-}
 
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.ledger.0.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+    fn book(&self) {
+        let before = self.state.fetch_or(BOOKED, Ordering::Relaxed);
+        if before & BOOKED == 0 {
+            self.ledger.add(before);
+        }
+    }
+
+    fn strike(&self) {
+        let before = self.state.fetch_and(!BOOKED, Ordering::Relaxed);
+        if before & BOOKED != 0 {
+            self.ledger.subtract(before & !BOOKED);
+        }
     }
 }
 
@@ -235,7 +253,10 @@ impl<T: Remember> Shard<T> {
     fn add(&mut self, hash: u64, value: &Arc<T>) {
         match self.slots.entry(hash) {
             // Verified again: by two requests at once, or because its key had gone and came back.
-            Entry::Occupied(mut occupied) => occupied.get_mut().value = Arc::clone(value),
+            Entry::Occupied(mut occupied) => {
+                let former = std::mem::replace(&mut occupied.get_mut().value, Arc::clone(value));
+                former.charge().strike();
+            }
             Entry::Vacant(vacant) => {
                 vacant.insert(Slot::new(value));
                 if self.missed_set.remove(&hash) {
@@ -245,14 +266,15 @@ impl<T: Remember> Shard<T> {
                 }
             }
         }
+        value.charge().book();
     }
 
     fn is_overcrowded(&self) -> bool {
         self.slots.len() > self.most
     }
 
-    /// Drops one value: the bytes that it took up. None if there is nothing left.
-    fn evict(&mut self) -> Option<usize> {
+    /// Drops one value. Whether there was one.
+    fn evict(&mut self) -> bool {
         loop {
             let on_probation =
                 self.probation.len() * PROBATION_SHARE >= self.slots.len() || self.tenured.is_empty();
@@ -260,7 +282,9 @@ impl<T: Remember> Shard<T> {
                 true => &mut self.probation,
                 false => &mut self.tenured,
             };
-            let hash = queue.pop_front()?;
+            let Some(hash) = queue.pop_front() else {
+                return false;
+            };
             let Entry::Occupied(mut slot) = self.slots.entry(hash) else {
                 continue;
             };
@@ -275,7 +299,8 @@ impl<T: Remember> Shard<T> {
             if on_probation {
                 self.miss(hash);
             }
-            return Some(value.bytes());
+            value.charge().strike();
+            return true;
         }
     }
 
@@ -310,6 +335,8 @@ impl Hasher for AsItIs {
     }
 }
 
+/// In [`Charge::state`]: the value is in the books.
+const BOOKED: usize = 1 << (usize::BITS - 1);
 /// As many bytes of a token's end are hashed: 192 bits of its signature.
 const TAIL: usize = 32;
 const MAX_SHARDS: usize = 64;

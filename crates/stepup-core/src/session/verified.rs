@@ -145,7 +145,7 @@ impl AccessClaims {
     /// The bytes that it takes up now, by its own account.
     #[cfg(test)]
     pub(super) fn accounted(&self) -> usize {
-        self.bytes()
+        self.charge.bytes()
     }
 
     /// Claims that nobody signed.
@@ -183,8 +183,8 @@ impl Remember for AccessClaims {
         &self.token
     }
 
-    fn bytes(&self) -> usize {
-        self.charge.bytes()
+    fn charge(&self) -> &Charge {
+        &self.charge
     }
 }
 
