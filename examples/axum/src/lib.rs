@@ -208,3 +208,8 @@ pub struct Claims;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/hooks.md")]
 pub struct Hooks;
+
+/// The code of the chapter on testing, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/testing.md")]
+pub struct Testing;
