@@ -15,12 +15,14 @@ pub use stepup_sqlx as sqlite;
 #[cfg(feature = "verify")]
 pub use stepup_verify as verify;
 
-pub use stepup_core::delivery::{Channel, Deliver, UserDirectory};
+pub use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message, UserDirectory};
+pub use stepup_core::digest::HashParams;
 pub use stepup_core::factor::password::Password;
 pub use stepup_core::factor::passwordless::{Countries, Passwordless};
 pub use stepup_core::flow::{Changed, External};
 pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};
+pub use stepup_core::password::PasswordRule;
 pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
 pub use stepup_core::record::user::User;
 pub use stepup_core::require::{
