@@ -181,7 +181,8 @@ pub struct LimitConfig {
     pub sms_country: Window,
     /// Messages to unverified contacts of the whole site.
     pub sms_site: Window,
-    /// The breaker of a country opens when this many were sent within its window ..
+    /// The breaker of a country opens when more than this many were sent within the window of
+    /// [`LimitConfig::sms_country`] ..
     pub breaker_sent: u32,
     /// .. and less than this share of them, in percent, was answered rightly.
     pub breaker_percent: u32,

@@ -30,7 +30,7 @@ impl Password {
         self
     }
 
-    /// Replaces the cost of hashing. Less than the floor is refused by `build()`.
+    /// Replaces the cost of hashing. [`HashParams`] takes no value below the floor.
     #[must_use]
     pub fn with_hash_params(mut self, params: HashParams) -> Self {
         self.params = params;
