@@ -1,10 +1,32 @@
 //! Sign-in with a real second factor for Rust web applications: the one crate to depend on.
 //!
+//! ```ignore
+//! let stepup = Stepup::builder(AppInfo::new("Acme", api_origin, website_origin), store, secrets)
+//!     .factor(Password::new())
+//!     .factor(Passwordless::sms(carrier).countries(Countries::only(["CH", "DE"])))
+//!     .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
+//!     .notices(mail)
+//!     .background(BackgroundThread::start()?)
+//!     .build()
+//!     .await?;
+//! let app = Router::new()
+//!     .route("/secret", get(secret))
+//!     .merge(stepup::axum::routes(&stepup)) // everything under /auth
+//!     .layer(stepup::axum::layer(&stepup)); // cookies, headers and CORS, on every status
+//!
+//! async fn secret(session: Session<Require2fa>) -> String {
+//!     format!("hello {}", session.user_id()) // nobody gets here with a password alone
+//! }
+//! ```
+//!
+//! Begin at [`Stepup::builder`]; what can be given is on [`Builder`], the numbers are in [`config`]. The repository's quick
+//! start has the whole program.
+//!
 //! | feature | brings |
 //! |---|---|
-//! | `axum` | [`axum`]: extractors, routes and the layer for Axum |
-//! | `sqlite` | [`sqlite`]: storage in an SQLite file |
-//! | `verify` | [`verify`]: the same guards in services beside the site, without a database |
+//! | `axum` | the module `axum`: extractors, routes and the layer for Axum |
+//! | `sqlite` | the module `sqlite`: storage in an SQLite file |
+//! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
 
