@@ -7,6 +7,7 @@
 
 use std::env;
 use std::error::Error;
+use std::net::SocketAddr;
 
 use stepup::verify::Verifier;
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3100".to_owned());
     let listener = TcpListener::bind(listen).await?;
-    axum::serve(listener, verify_elsewhere::app(&verifier)).await?;
+    // With the peer's address, so that events name the network.
+    let app = verify_elsewhere::app(&verifier).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).await?;
     Ok(())
 }
