@@ -24,6 +24,8 @@ mod expect;
 mod legacy;
 #[path = "attacks/own.rs"]
 mod own;
+#[path = "attacks/passwordless.rs"]
+mod passwordless;
 #[path = "attacks/resources.rs"]
 mod resources;
 #[path = "attacks/second_factor.rs"]

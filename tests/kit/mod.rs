@@ -156,6 +156,12 @@ impl Server {
         again
     }
 
+    /// The same with other settings.
+    pub async fn changed(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self.restart().await
+    }
+
     /// A second process's worth of the same deployment: the same origins, the same file, nothing else in common. Its
     /// clock shows the same time; who moves one moves the other.
     pub async fn second(&self) -> Self {

@@ -10,6 +10,7 @@ pub struct AppInfo {
     api: String,
     website: String,
     base_path: String,
+    website_path: String,
     trusted: Vec<String>,
 }
 
@@ -26,6 +27,7 @@ impl AppInfo {
             api: api_domain.into(),
             website: website_domain.into(),
             base_path: "/auth".to_owned(),
+            website_path: "/auth".to_owned(),
             trusted: Vec::new(),
         }
     }
@@ -34,6 +36,13 @@ impl AppInfo {
     #[must_use]
     pub fn with_base_path(mut self, path: impl Into<String>) -> Self {
         self.base_path = path.into();
+        self
+    }
+
+    /// The website's pages of sign-in live under another path than `/auth`: links lead to `/verify` below it.
+    #[must_use]
+    pub fn with_website_base_path(mut self, path: impl Into<String>) -> Self {
+        self.website_path = path.into();
         self
     }
 
@@ -62,6 +71,11 @@ impl AppInfo {
     /// Where the protocol is served: `/auth`.
     pub fn base_path(&self) -> &str {
         &self.base_path
+    }
+
+    /// Where the website's pages of sign-in live: `/auth`; empty for its root.
+    pub fn website_base_path(&self) -> &str {
+        &self.website_path
     }
 
     /// The origins that may call with credentials: website, API, and the trusted ones.
@@ -116,12 +130,20 @@ impl AppInfo {
                 )),
             }
         }
+        let is_path = |path: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+            path.starts_with('/') && !path.contains("//") && !path.contains("..") && path.chars().all(plain)
+        };
         let path = self.base_path.trim_end_matches('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
-        if !path.starts_with('/') || path.contains("//") || path.contains("..") || !path.chars().all(plain) {
+        if !is_path(path) {
             problems.push("the base path must be like /auth".to_owned());
         }
         self.base_path = path.to_owned();
+        let path = self.website_path.trim_end_matches('/');
+        if !path.is_empty() && !is_path(path) {
+            problems.push("the website's base path must be like /auth".to_owned());
+        }
+        self.website_path = path.to_owned();
         if problems.is_empty() {
             Ok(self)
         } else {

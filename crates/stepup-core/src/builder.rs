@@ -337,9 +337,22 @@ impl Builder {
             // The first request should not wait for the numbering plans to be read.
             crate::contact::PhoneNumber::prepare();
         }
-        let passwordless = self.codes.into_iter().next().map(|factor| PasswordlessFactor {
-            countries: factor.countries.unwrap_or(Countries::All),
-            deliver: factor.deliver,
+        let passwordless = (!self.codes.is_empty()).then(|| {
+            let mut factor = PasswordlessFactor {
+                sms: None,
+                email: None,
+                countries: Countries::All,
+            };
+            for part in self.codes {
+                match part.channel {
+                    Channel::Sms => {
+                        factor.sms = Some(part.way);
+                        factor.countries = part.countries.unwrap_or(Countries::All);
+                    }
+                    Channel::Email => factor.email = Some(part.way),
+                }
+            }
+            factor
         });
         let tenants = match self.tenant_source {
             Some(source) => source,
@@ -398,6 +411,7 @@ impl Builder {
     fn offered(&self) -> Vec<Offered> {
         self.codes
             .iter()
+            .filter(|codes| codes.way.role.is_second() && codes.channel == Channel::Sms)
             .map(|_| Offered {
                 factor: FactorId::OTP_PHONE,
                 kind: Kind::Possession,
@@ -410,13 +424,14 @@ impl Builder {
         if self.background.is_none() {
             say("no background: call .background(..), for example with the thread of stepup-delivery");
         }
-        if self.passwords.len() > 1 || self.codes.len() > 1 {
+        let twice = |channel| self.codes.iter().filter(|c| c.channel == channel).count() > 1;
+        if self.passwords.len() > 1 || twice(Channel::Sms) || twice(Channel::Email) {
             say("a factor was added twice");
         }
         let shows = self
             .codes
             .iter()
-            .map(|c| &c.deliver)
+            .map(|c| &c.way.deliver)
             .chain(&self.notices)
             .any(|d| d.reveals_codes());
         if shows && !app.is_loopback() && !self.print_codes {
@@ -431,11 +446,17 @@ impl Builder {
             say("an origin is plain http and not loopback: use https, or call danger_plain_http()");
         }
         for factor in &self.codes {
-            if !factor.deliver.carries(Channel::Sms) {
-                say("the delivery of Passwordless::sms carries no text messages");
+            let carries = factor.way.deliver.carries(factor.channel);
+            match factor.channel {
+                Channel::Sms if !carries => say("the delivery of Passwordless::sms carries no text messages"),
+                Channel::Email if !carries => say("the delivery of Passwordless::email carries no e-mail"),
+                Channel::Email if factor.way.role.is_second() => {
+                    say("codes by e-mail are a first factor only: call .only_first_factor()");
+                }
+                _ => {}
             }
             match &factor.countries {
-                None if !factor.deliver.reveals_codes() => {
+                None if factor.channel == Channel::Sms && !factor.way.deliver.reveals_codes() => {
                     say("Passwordless::sms needs .countries(..): each country costs money");
                 }
                 Some(Countries::Only(codes)) if codes.is_empty() => say("the list of countries is empty"),
@@ -490,7 +511,9 @@ impl Builder {
                 problems.push(format!("the tenant {id} is there twice"));
             }
             for factor in tenant.own_first_factors().unwrap_or_default() {
-                let offered = *factor == FactorId::EMAIL_PASSWORD && !self.passwords.is_empty();
+                let by_code = |codes: &Passwordless| codes.first_factors().contains(factor);
+                let offered = (*factor == FactorId::EMAIL_PASSWORD && !self.passwords.is_empty())
+                    || self.codes.iter().any(by_code);
                 if factor.is_reserved() && !offered {
                     problems.push(format!(
                         "the tenant {id} takes {factor} as a first factor, which no factor provides"

@@ -90,6 +90,8 @@ pub struct CodeConfig {
     pub digits: usize,
     /// Life of a code that is a second factor: 5 min, at most 10 (ASVS v5.0.0-6.5.5).
     pub lifetime: Duration,
+    /// Life of a code or link that signs in: 10 min, at most 10 (NIST SP 800-63B-4 §3.1.3.2; ASVS v5.0.0-6.5.5).
+    pub first_lifetime: Duration,
     /// Answers that end a challenge: 5, at most 10.
     pub attempts: u32,
     /// Codes of one challenge that live at once, the newest ones: 3, or fewer.
@@ -107,6 +109,7 @@ impl Default for CodeConfig {
         Self {
             digits: 6,
             lifetime: 5 * MINUTE,
+            first_lifetime: 10 * MINUTE,
             attempts: 5,
             live: 3,
             resend_base: Duration::from_secs(15),
@@ -254,7 +257,7 @@ impl Config {
     pub(crate) fn problems(&self) -> Vec<String> {
         let s = &self.sessions;
         let c = &self.codes;
-        let rules: [(bool, &str); 19] = [
+        let rules: [(bool, &str); 20] = [
             (
                 s.access >= MINUTE && s.access <= HOUR,
                 "sessions.access must lie between 1 and 60 min",
@@ -293,6 +296,10 @@ impl Config {
             (
                 c.lifetime >= MINUTE && c.lifetime <= 10 * MINUTE,
                 "codes.lifetime must lie between 1 and 10 min",
+            ),
+            (
+                c.first_lifetime >= MINUTE && c.first_lifetime <= 10 * MINUTE,
+                "codes.first_lifetime must lie between 1 and 10 min",
             ),
             (
                 (1..=10).contains(&c.attempts),

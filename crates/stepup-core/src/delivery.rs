@@ -78,6 +78,15 @@ pub enum Content {
         /// Whether it is asked for after a first factor was right.
         second_factor: bool,
     },
+    /// A link that signs in, with or without a code that does the same.
+    Link {
+        /// Where it leads: a page of the website that asks. Its secret is the fragment, which reaches no server.
+        url: Secret<String>,
+        /// The code, for another device.
+        code: Option<Secret<String>>,
+        /// How long both work.
+        lifetime: Duration,
+    },
     /// A notice about the account's security.
     Notice(NoticeKind),
 }

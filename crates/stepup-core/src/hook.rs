@@ -166,6 +166,11 @@ pub enum Step {
         /// The user.
         user: UserId,
     },
+    /// Signs in, or up, by a contact that the application proved.
+    SignInUp {
+        /// The contact, in normal form. To change it changes nothing.
+        contact: String,
+    },
     /// Sends a code.
     CreateCode {
         /// Where to, as it was typed.
@@ -252,6 +257,7 @@ impl Step {
             Self::SignUp { .. } => "sign_up",
             Self::SignIn { .. } => "sign_in",
             Self::SignInExternal { .. } => "sign_in_external",
+            Self::SignInUp { .. } => "sign_in_up",
             Self::CreateCode { .. } => "create_code",
             Self::ResendCode { .. } => "resend_code",
             Self::ConsumeCode { .. } => "consume_code",

@@ -117,6 +117,12 @@ impl FactorId {
     pub const EMAIL_PASSWORD: Self = Self::from_static("emailpassword");
     /// A one-time code to a phone.
     pub const OTP_PHONE: Self = Self::from_static("otp-phone");
+    /// A one-time code to a mailbox.
+    pub const OTP_EMAIL: Self = Self::from_static("otp-email");
+    /// A link in a text message.
+    pub const LINK_PHONE: Self = Self::from_static("link-phone");
+    /// A link in an e-mail.
+    pub const LINK_EMAIL: Self = Self::from_static("link-email");
 
     /// A factor known at compile time.
     pub const fn from_static(id: &'static str) -> Self {
@@ -130,7 +136,13 @@ impl FactorId {
 
     /// A factor named in a token: one of ours shares its name with all others of it.
     pub(crate) fn of_token(id: &str) -> Self {
-        let ours = [Self::EMAIL_PASSWORD, Self::OTP_PHONE];
+        let ours = [
+            Self::EMAIL_PASSWORD,
+            Self::OTP_PHONE,
+            Self::OTP_EMAIL,
+            Self::LINK_PHONE,
+            Self::LINK_EMAIL,
+        ];
         ours.into_iter()
             .find(|factor| factor.as_str() == id)
             .unwrap_or_else(|| Self::new(id))

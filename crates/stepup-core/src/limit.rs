@@ -229,6 +229,24 @@ impl Limits<'_> {
         asks
     }
 
+    /// A message that is to sign somebody in, to a contact that anybody may name. Phones have the budgets of unverified
+    /// contacts, their country's first, as in [`Limits::code_to_unverified`]; mailboxes cost nothing but patience.
+    pub(crate) fn first_code(&self, destination: &str, country: Option<&str>, network: &str) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        if let Some(country) = country {
+            asks = vec![
+                self.breaker(country).look(),
+                self.verified(country).look(),
+                self.window("sms-cc", &[country], self.config.sms_country),
+                self.window("sms-all", &[], self.config.sms_site),
+            ];
+        }
+        asks.extend(self.windows("to", &[destination], &self.config.destination));
+        let label = if country.is_some() { "sms-net" } else { "mail-net" };
+        asks.extend(self.near_all(label, network, &self.config.sms_network));
+        asks
+    }
+
     /// Where [`Limits::code_to_unverified`] asks for the country's right answers, its messages, and the site's.
     pub(crate) const VERIFIED: usize = 1;
     pub(crate) const SENT: usize = 2;

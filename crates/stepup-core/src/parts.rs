@@ -126,7 +126,13 @@ impl Parts {
 
     /// The first factors of ours that are on offer, in their order.
     fn own_first_factors(&self) -> Vec<FactorId> {
-        self.password.iter().map(|_| FactorId::EMAIL_PASSWORD).collect()
+        let mut factors: Vec<FactorId> = self.password.iter().map(|_| FactorId::EMAIL_PASSWORD).collect();
+        factors.extend(
+            self.passwordless
+                .iter()
+                .flat_map(PasswordlessFactor::first_factors),
+        );
+        factors
     }
 
     /// What opens a session in `tenant`. Names that are not ours are factors of the application's own.

@@ -2,6 +2,7 @@
 
 mod claims;
 mod ended;
+mod first;
 mod turn;
 mod users;
 

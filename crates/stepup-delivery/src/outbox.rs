@@ -84,10 +84,12 @@ impl Deliver for Outbox {
 
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
         let text = text(message);
-        let code = match &message.content {
-            Content::Code { code, .. } => Some(code.expose().clone()),
-            _ => None,
+        let (code, link) = match &message.content {
+            Content::Code { code, .. } => (Some(code), None),
+            Content::Link { url, code, .. } => (code.as_ref(), Some(url)),
+            _ => (None, None),
         };
+        let shown = |secret: &stepup_core::secret::Secret<String>| secret.expose().clone();
         let mut sent = self.lock();
         if sent.len() == KEEP {
             sent.pop_front();
@@ -97,8 +99,8 @@ impl Deliver for Outbox {
             channel: message.channel,
             to: message.to.clone(),
             kind: text.kind,
-            code,
-            link: None,
+            code: code.map(shown),
+            link: link.map(shown),
             body: text.body,
             sent_at: message.at.as_ms(),
         });

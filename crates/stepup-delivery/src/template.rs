@@ -37,6 +37,25 @@ pub fn text(message: &Message) -> Text {
                 body,
             }
         }
+        Content::Link { url, code, lifetime } => {
+            let minutes = lifetime.as_secs().div_ceil(60);
+            let url = url.expose();
+            let mut body = format!("Sign in to {app}: {url}\nThe link works for {minutes} minutes.");
+            if let Some(code) = code {
+                let code = code.expose();
+                body = format!(
+                    "{code} is your {app} code, good for {minutes} minutes. Never give it to anybody. Or sign in by {url}"
+                );
+                if message.channel == Channel::Sms {
+                    body = format!("{body}\n\n@{} #{code}", message.website_host);
+                }
+            }
+            Text {
+                kind: "link",
+                subject: format!("Sign in to {app}"),
+                body,
+            }
+        }
         Content::Notice(NoticeKind::FactorAdded { contact, .. }) => {
             let which = contact
                 .as_deref()

@@ -108,6 +108,23 @@ const RESEND: &str = "UPDATE stepup_challenge SET
         AND closed = 0 AND failed < max_failures AND ends_at > ?11 AND next_send_at <= ?11
      RETURNING sends";
 
+const ONE: &str = concat!(
+    "SELECT ",
+    challenge_columns!(""),
+    " FROM stepup_challenge WHERE tenant = ?1 AND id = ?2"
+);
+
+const TO: &str = concat!(
+    "SELECT ",
+    challenge_columns!(""),
+    " FROM stepup_challenge WHERE tenant = ?1 AND destination = ?2 AND purpose = ?3 ORDER BY created_at DESC, id DESC"
+);
+
+const DROP: &str = "DELETE FROM stepup_challenge WHERE tenant = ?1 AND id = ?2 RETURNING 1";
+
+const DROP_TO: &str =
+    "DELETE FROM stepup_challenge WHERE tenant = ?1 AND destination = ?2 AND purpose = ?3 RETURNING 1";
+
 const NEXT_SEND: &str = "SELECT next_send_at FROM stepup_challenge
      WHERE tenant = ?1 AND id = ?2 AND purpose = ?3 AND user_id = ?4 AND session = ?5
         AND closed = 0 AND failed < max_failures AND ends_at > ?6";
@@ -153,6 +170,32 @@ impl ChallengeStore for SqliteStore {
         rows.first().map_or(Ok(Answer::Gone), verdict)
     }
 
+    async fn challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<Option<Challenge>> {
+        let statement = sqlx::query(ONE).bind(tenant.as_str()).bind(id.as_str());
+        let rows = self.read(statement).await?;
+        rows.first().map(|row| read(&mut Columns::of(row))).transpose()
+    }
+
+    async fn challenges_to(
+        &self,
+        tenant: &TenantId,
+        purpose: &str,
+        destination: &str,
+    ) -> Stored<Vec<Challenge>> {
+        let rows = self.read(to(TO, tenant, purpose, destination)).await?;
+        rows.iter().map(|row| read(&mut Columns::of(row))).collect()
+    }
+
+    async fn drop_challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<bool> {
+        let statement = sqlx::query(DROP).bind(tenant.as_str()).bind(id.as_str());
+        Ok(!self.write(statement).await?.is_empty())
+    }
+
+    async fn drop_challenges_to(&self, tenant: &TenantId, purpose: &str, destination: &str) -> Stored<u64> {
+        let dropped = self.write(to(DROP_TO, tenant, purpose, destination)).await?;
+        Ok(dropped.len() as u64)
+    }
+
     async fn resend(&self, resend: &Resend) -> Stored<Resent> {
         let keep = i64::try_from(resend.keep.clamp(1, SLOTS)).map_err(|_| malformed())?;
         let statement = bound(RESEND, &resend.tenant, &resend.id, &resend.binding)
@@ -189,6 +232,14 @@ fn verdict(row: &SqliteRow) -> Stored<Answer> {
         (false, true) => Answer::Expired { failed },
         (false, false) => Answer::Wrong { failed },
     })
+}
+
+/// A statement about the challenges of a purpose that went to a destination.
+fn to(sql: &'static str, tenant: &TenantId, purpose: &str, destination: &str) -> Statement {
+    sqlx::query(sql)
+        .bind(tenant.as_str())
+        .bind(destination.to_owned())
+        .bind(purpose.to_owned())
 }
 
 /// A statement about one challenge under its binding: the first five values.

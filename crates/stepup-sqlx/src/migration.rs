@@ -23,11 +23,18 @@ pub struct MigrationFile {
 }
 
 /// All files for SQLite, in order. Published files never change.
-pub const MIGRATIONS: &[MigrationFile] = &[MigrationFile {
-    version: 1,
-    description: "base",
-    sql: include_str!("../migrations/sqlite/0001_base.sql"),
-}];
+pub const MIGRATIONS: &[MigrationFile] = &[
+    MigrationFile {
+        version: 1,
+        description: "base",
+        sql: include_str!("../migrations/sqlite/0001_base.sql"),
+    },
+    MigrationFile {
+        version: 2,
+        description: "challenges by destination",
+        sql: include_str!("../migrations/sqlite/0002_challenge_destination.sql"),
+    },
+];
 
 const VERSION: &str = "SELECT max(version) FROM stepup_schema";
 

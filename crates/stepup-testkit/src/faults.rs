@@ -133,6 +133,10 @@ macro_rules! delegate {
     (@ChallengeStore $generics:tt $subject:tt) => { crate::faults::delegate! { @verbs ChallengeStore $generics $subject;
         fn put_challenge(challenge: &Challenge) -> ();
         fn answer(tenant: &TenantId, id: &ChallengeId, to: &Binding, macs: &[Mac], now: Timestamp) -> Answer;
+        fn challenge(tenant: &TenantId, id: &ChallengeId) -> Option<Challenge>;
+        fn challenges_to(tenant: &TenantId, purpose: &str, destination: &str) -> Vec<Challenge>;
+        fn drop_challenge(tenant: &TenantId, id: &ChallengeId) -> bool;
+        fn drop_challenges_to(tenant: &TenantId, purpose: &str, destination: &str) -> u64;
         fn resend(resend: &Resend) -> Resent;
     } };
     (@SessionStore $generics:tt $subject:tt) => { crate::faults::delegate! { @verbs SessionStore $generics $subject;

@@ -142,6 +142,8 @@ fn security(row: &Row<Endpoint>) -> Value {
     match (row.endpoint, row.access) {
         (Endpoint::Open(_), Access::Open) => json!([]),
         (Endpoint::Open(_), _) => json!([{ "refreshCookie": [] }, { "refreshBearer": [] }]),
+        // Where codes sign in, they need none.
+        (Endpoint::Codes(_), _) => json!([{ "cookie": [] }, { "bearer": [] }, {}]),
         (Endpoint::Guarded(_), _) => json!([{ "cookie": [] }, { "bearer": [] }]),
     }
 }

@@ -40,7 +40,7 @@ pub use stepup_verify as verify;
 pub use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message, UserDirectory};
 pub use stepup_core::digest::HashParams;
 pub use stepup_core::factor::password::Password;
-pub use stepup_core::factor::passwordless::{Countries, Passwordless};
+pub use stepup_core::factor::passwordless::{Countries, Means, Passwordless};
 pub use stepup_core::flow::{Changed, External};
 pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};

@@ -22,6 +22,7 @@ use demo_common::answers::{self, AdminOnly, StepUp};
 use demo_common::page::{self, PageView};
 use demo_common::site::{NAME, Site};
 use stepup::axum::{AnySession, OptionalSession, Require2fa, Session};
+use stepup::flow::Caller;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// How long a client may take to send a body, and a handler to answer it.
@@ -40,6 +41,7 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
         .layer(stepup::axum::require::<Require2fa>());
     let routes = Router::new()
         .route("/", get(index))
+        .route("/auth/verify", get(by_contact))
         .route("/assets/{file}", get(asset))
         .route("/api/me", get(me))
         .route("/api/optional", get(optional))
@@ -47,6 +49,7 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
         .route("/api/comment", post(comment))
         .route("/api/transfer", post(transfer))
         .route("/api/admin", get(admin))
+        .route("/api/link-code", post(link_code))
         .route("/dev/outbox", get(outbox))
         .route("/dev/clock", post(clock))
         .route("/healthz", get(health))
@@ -123,22 +126,49 @@ async fn health(State(site): State<Site>) -> Response {
 }
 
 async fn index(State(site): State<Site>) -> Response {
+    let view = view(&site);
+    shown(page::index(&view))
+}
+
+async fn by_contact(State(site): State<Site>) -> Response {
+    if !signs_in_by_contact(&site) {
+        return not_found().await;
+    }
+    shown(page::by_contact(&view(&site)))
+}
+
+/// The code in a link, for whoever opened it elsewhere than where it was asked for.
+async fn link_code(State(site): State<Site>, body: Result<Bytes, BytesRejection>) -> Response {
+    let (id, secret) = match read(body).and_then(|body| answers::link(&body).map_err(bad)) {
+        Ok(link) => link,
+        Err(response) => return response,
+    };
+    match site.stepup.code_of_link(&Caller::internal(), &id, &secret).await {
+        Ok(code) => ok(answers::link_code(code)),
+        Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer"),
+    }
+}
+
+fn signs_in_by_contact(site: &Site) -> bool {
+    site.stepup.codes().is_some_and(|role| role.is_first())
+}
+
+fn view(site: &Site) -> PageView<'_> {
     let app = site.stepup.app();
-    let view = PageView {
+    PageView {
         app_name: NAME,
         framework: "Axum",
         website_origin: app.website_origin(),
         api_origin: app.api_origin(),
         api_base_path: app.base_path(),
+        by_contact: signs_in_by_contact(site),
         has_outbox: site.dev,
         has_clock: site.dev_clock,
-    };
-    (
-        security_headers(),
-        [(CONTENT_TYPE, page::CONTENT_TYPE)],
-        page::index(&view),
-    )
-        .into_response()
+    }
+}
+
+fn shown(page: String) -> Response {
+    (security_headers(), [(CONTENT_TYPE, page::CONTENT_TYPE)], page).into_response()
 }
 
 async fn asset(file: Result<Path<String>, PathRejection>) -> Response {

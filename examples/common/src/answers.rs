@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use stepup::rule::{ClaimRule, Rule};
 use stepup::time::Clock;
 use stepup::wire::Session;
+use stepup::wire::core::id::ChallengeId;
+use stepup::wire::core::secret::Secret;
 use stepup::{Fresh, Require2fa, Requirement};
 
 use crate::site::Site;
@@ -55,6 +57,24 @@ pub fn comment(body: &[u8]) -> Result<Value, &'static str> {
         }
         _ => Err("text must have 1 to 500 characters"),
     }
+}
+
+/// `POST /api/link-code`: the challenge and the secret of a link.
+///
+/// # Errors
+/// What is wrong with the body, in words.
+pub fn link(body: &[u8]) -> Result<(ChallengeId, String), &'static str> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| "the body must be JSON")?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    match (text("preAuthSessionId"), text("linkCode")) {
+        (Some(id), Some(secret)) => Ok((id.into(), secret.to_owned())),
+        _ => Err("preAuthSessionId and linkCode must be given"),
+    }
+}
+
+/// The answer to it.
+pub fn link_code(code: Option<Secret<String>>) -> Value {
+    json!({ "code": code.as_ref().map(Secret::expose) })
 }
 
 /// `POST /api/transfer`.

@@ -6,7 +6,11 @@
 //!
 //! The page decides nothing about security. What it knows of the session it reads from `front-token`, as any frontend would.
 
+mod contact;
+
 use std::fmt;
+
+pub use contact::by_contact;
 
 /// Renders the page.
 ///
@@ -73,6 +77,8 @@ pub struct PageView<'a> {
     pub api_origin: &'a str,
     /// Where the protocol's endpoints begin: `/auth`.
     pub api_base_path: &'a str,
+    /// Whether a code or a link to a contact signs in, so that the page leads there.
+    pub by_contact: bool,
     /// Whether `GET /dev/outbox` answers, so that messages can be read in the browser.
     pub has_outbox: bool,
     /// Whether `POST /dev/clock` answers, so that time can be moved in the browser.
@@ -89,6 +95,10 @@ pub fn asset(path: &str) -> Option<(&'static str, &'static [u8])> {
         "/assets/app.js" => Some((
             "text/javascript; charset=utf-8",
             include_bytes!("../assets/app.js"),
+        )),
+        "/assets/contact.js" => Some((
+            "text/javascript; charset=utf-8",
+            include_bytes!("../assets/contact.js"),
         )),
         _ => None,
     }
@@ -183,6 +193,10 @@ fn flow(view: &PageView<'_>) -> String {
     } else {
         ""
     };
+    let by_contact = match view.by_contact {
+        true => r#"<p class="hint"><a href="/auth/verify">Sign in by a code or a link instead</a></p>"#,
+        false => "",
+    };
     format!(
         r#"<section class="card flow" aria-label="Sign-in and second factor">
 <ol class="stairs" aria-label="Progress">
@@ -224,6 +238,7 @@ fn flow(view: &PageView<'_>) -> String {
 <button>Sign in</button>
 </form>
 </div>
+{by_contact}
 </div>
 
 <div data-step="phone" role="group" aria-labelledby="phone-title" data-stair="2" hidden>

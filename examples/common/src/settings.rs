@@ -18,6 +18,8 @@ pub struct Settings {
     pub api_domain: Option<String>,
     /// Public origin of the website; the same.
     pub website_domain: Option<String>,
+    /// These sign in.
+    pub first_factors: Vec<FactorId>,
     /// Any one of these is demanded as the second factor.
     pub second_factors: Vec<FactorId>,
     /// Tenants beside the public one.
@@ -46,6 +48,15 @@ pub struct Settings {
 
 /// Variables of parts that are not built yet. Setting one must not look as if it worked.
 const NOT_BUILT: [&str; 3] = ["STEPUP_REDIS_URL", "STEPUP_SMTP_URL", "STEPUP_TWILIO_URL"];
+
+/// What can sign in.
+const FIRST_FACTORS: [FactorId; 5] = [
+    FactorId::EMAIL_PASSWORD,
+    FactorId::OTP_PHONE,
+    FactorId::OTP_EMAIL,
+    FactorId::LINK_PHONE,
+    FactorId::LINK_EMAIL,
+];
 
 impl Settings {
     /// Reads the environment.
@@ -84,10 +95,15 @@ impl Settings {
         if !database.starts_with("sqlite:") {
             problems.push("STEPUP_DATABASE_URL: only sqlite: is built yet".to_owned());
         }
+        let mut first_factors = Vec::new();
         for first in list("STEPUP_FIRST_FACTORS") {
-            if first != FactorId::EMAIL_PASSWORD.as_str() {
-                problems.push(format!("STEPUP_FIRST_FACTORS: {first} is not built yet"));
+            match FIRST_FACTORS.iter().find(|factor| factor.as_str() == first) {
+                Some(factor) => first_factors.push(factor.clone()),
+                None => problems.push(format!("STEPUP_FIRST_FACTORS: {first} is not built yet")),
             }
+        }
+        if first_factors.is_empty() {
+            first_factors.push(FactorId::EMAIL_PASSWORD);
         }
         let mut second_factors = Vec::new();
         for second in list("STEPUP_SECOND_FACTORS") {
@@ -127,6 +143,7 @@ impl Settings {
             database,
             api_domain: var("STEPUP_API_DOMAIN"),
             website_domain: var("STEPUP_WEBSITE_DOMAIN"),
+            first_factors,
             second_factors,
             tenants: list("STEPUP_TENANTS"),
             secret: var("STEPUP_SECRET"),

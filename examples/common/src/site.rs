@@ -16,8 +16,8 @@ use stepup::wire::core::error::Fault;
 use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
 use stepup::{
-    AppInfo, Builder, Countries, Password, Passwordless, Policy, SecretFile, SecretList, Stepup, Tenant,
-    any_of,
+    AppInfo, Builder, Countries, FactorId, Means, Password, Passwordless, Policy, SecretFile, SecretList,
+    Stepup, Tenant, any_of,
 };
 
 use crate::clock::DemoClock;
@@ -86,9 +86,19 @@ impl Site {
             None => Countries::All,
         };
         let scale = settings.throttle_scale;
-        let builder = Stepup::builder(app, store, secrets)
-            .factor(Password::new())
-            .factor(Passwordless::sms(delivery.clone()).countries(countries))
+        let mut builder = Stepup::builder(app, store, secrets);
+        if settings.first_factors.contains(&FactorId::EMAIL_PASSWORD) {
+            builder = builder.factor(Password::new());
+        }
+        let phones = Passwordless::sms(delivery.clone()).countries(countries);
+        if let Some(phones) = role(settings, phones, [FactorId::OTP_PHONE, FactorId::LINK_PHONE]) {
+            builder = builder.factor(phones);
+        }
+        let mailboxes = Passwordless::email(delivery.clone());
+        if let Some(mailboxes) = role(settings, mailboxes, [FactorId::OTP_EMAIL, FactorId::LINK_EMAIL]) {
+            builder = builder.factor(mailboxes);
+        }
+        let builder = builder
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
             .tenants(settings.tenants.iter().map(|id| Tenant::new(id.as_str())))
             .notices(delivery)
@@ -140,6 +150,22 @@ impl Site {
     /// Waits for the messages that are under way.
     pub async fn settle(&self) {
         self.background.drain(Duration::from_secs(5)).await;
+    }
+}
+
+/// What codes and links of a kind are good for by the settings; none if for nothing.
+fn role(settings: &Settings, codes: Passwordless, [code, link]: [FactorId; 2]) -> Option<Passwordless> {
+    let means = match [&code, &link].map(|factor| settings.first_factors.contains(factor)) {
+        [true, true] => Some(Means::Both),
+        [true, false] => Some(Means::Code),
+        [false, true] => Some(Means::Link),
+        [false, false] => None,
+    };
+    match (means, settings.second_factors.contains(&code)) {
+        (Some(means), true) => Some(codes.as_first_factor().means(means)),
+        (Some(means), false) => Some(codes.only_first_factor().means(means)),
+        (None, true) => Some(codes),
+        (None, false) => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One-time codes to a contact: `otp-phone`, as a second factor.
+//! One-time codes and links to a contact: `otp-phone` as a second factor; `otp-*` and `link-*` as a first.
 //!
 //! A challenge is named by the SHA-256 of a device id that only the asking client holds. Its codes are stored as keyed
 //! digests over everything that they are bound to, so that a code works for one user, session, destination and
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::contact::PhoneNumber;
-use crate::delivery::Deliver;
+use crate::delivery::{Channel, Deliver};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
 use crate::id::{ChallengeId, FactorId, TenantId};
@@ -21,28 +21,122 @@ use crate::keyring::{Keyring, Purpose};
 use crate::record::challenge::{Binding, MACS};
 use crate::secret::{Mac, Secret};
 
-/// The factor's id.
+/// The second factor's id.
 pub const ID: FactorId = FactorId::OTP_PHONE;
 
-/// Codes by text message, as a second factor.
+/// Codes and links to a contact: as a second factor, as a first one, or both.
 ///
 /// SMS is a restricted authenticator (NIST SP 800-63B-4 §3.2.9): offer another one beside it.
 #[derive(Debug)]
 pub struct Passwordless {
-    pub(crate) deliver: Arc<dyn Deliver>,
+    pub(crate) channel: Channel,
+    pub(crate) way: Way,
     pub(crate) countries: Option<Countries>,
 }
 
+/// How codes travel by one channel, and what for.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) deliver: Arc<dyn Deliver>,
+    pub(crate) role: Role,
+    pub(crate) means: Means,
+}
+
+impl Way {
+    fn first_factors(&self, channel: Channel) -> Vec<FactorId> {
+        let mut factors = Vec::new();
+        if self.role.is_first() {
+            factors.extend(self.means.has_code().then(|| factor_of(channel, false)));
+            factors.extend(self.means.has_link().then(|| factor_of(channel, true)));
+        }
+        factors
+    }
+}
+
+/// What codes are good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// They complete the second factor of a session, and open none.
+    #[default]
+    SecondFactor,
+    /// They sign in and up.
+    FirstFactor,
+    /// Both: the client says which (`shouldTryLinkingWithSessionUser`).
+    Both,
+}
+
+impl Role {
+    /// Whether a code can sign in.
+    pub const fn is_first(self) -> bool {
+        matches!(self, Self::FirstFactor | Self::Both)
+    }
+
+    /// Whether a code can complete a second factor.
+    pub const fn is_second(self) -> bool {
+        matches!(self, Self::SecondFactor | Self::Both)
+    }
+}
+
+/// What a message that signs somebody in carries. A second factor is always a code: a link would be opened without the
+/// session that it is to complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Means {
+    /// A code to type in.
+    #[default]
+    Code,
+    /// A link to open, in this browser or in another one.
+    Link,
+    /// Both; whichever is used first spends the other.
+    Both,
+}
+
+impl Means {
+    /// Whether there is a code to type in.
+    pub const fn has_code(self) -> bool {
+        matches!(self, Self::Code | Self::Both)
+    }
+
+    /// Whether there is a link.
+    pub const fn has_link(self) -> bool {
+        matches!(self, Self::Link | Self::Both)
+    }
+
+    /// What is left where only some of it is taken; none if nothing is.
+    pub(crate) const fn narrowed(self, code: bool, link: bool) -> Option<Self> {
+        match (self.has_code() && code, self.has_link() && link) {
+            (true, true) => Some(Self::Both),
+            (true, false) => Some(Self::Code),
+            (false, true) => Some(Self::Link),
+            (false, false) => None,
+        }
+    }
+}
+
 impl Passwordless {
-    /// Sends codes by `deliver`. A carrier that leaves this machine needs [`Passwordless::countries`] too.
+    /// Sends codes to phones by `deliver`. A carrier that leaves this machine needs [`Passwordless::countries`] too.
     pub fn sms(deliver: impl Deliver) -> Self {
         Self::sms_by(Arc::new(deliver))
     }
 
     /// The same with a shared carrier.
     pub fn sms_by(deliver: Arc<dyn Deliver>) -> Self {
+        Self::by(Channel::Sms, deliver)
+    }
+
+    /// Sends codes to mailboxes by `deliver`. They are a first factor: call [`Passwordless::only_first_factor`]. Where both
+    /// phones and mailboxes sign in, add one of each.
+    pub fn email(deliver: impl Deliver) -> Self {
+        Self::by(Channel::Email, Arc::new(deliver))
+    }
+
+    fn by(channel: Channel, deliver: Arc<dyn Deliver>) -> Self {
         Self {
-            deliver,
+            channel,
+            way: Way {
+                deliver,
+                role: Role::default(),
+                means: Means::default(),
+            },
             countries: None,
         }
     }
@@ -51,6 +145,33 @@ impl Passwordless {
     #[must_use]
     pub fn countries(mut self, countries: Countries) -> Self {
         self.countries = Some(countries);
+        self
+    }
+
+    /// Makes it a first factor too. Phones that are a second factor do not become keys by that: who signs in by phone signs
+    /// in to the account whose *identifier* it is (threat A-LEG-07).
+    #[must_use]
+    pub fn as_first_factor(mut self) -> Self {
+        self.way.role = Role::Both;
+        self
+    }
+
+    /// Makes it a first factor only.
+    #[must_use]
+    pub fn only_first_factor(mut self) -> Self {
+        self.way.role = Role::FirstFactor;
+        self
+    }
+
+    /// The first factors that it provides.
+    pub(crate) fn first_factors(&self) -> Vec<FactorId> {
+        self.way.first_factors(self.channel)
+    }
+
+    /// What a message that signs in carries; a code, unless told otherwise.
+    #[must_use]
+    pub fn means(mut self, means: Means) -> Self {
+        self.way.means = means;
         self
     }
 }
@@ -88,13 +209,98 @@ impl Countries {
 /// The factor at work.
 #[derive(Debug)]
 pub(crate) struct PasswordlessFactor {
-    pub(crate) deliver: Arc<dyn Deliver>,
+    pub(crate) sms: Option<Way>,
+    pub(crate) email: Option<Way>,
     pub(crate) countries: Countries,
+}
+
+impl PasswordlessFactor {
+    /// The way of a channel, if codes by it sign in.
+    pub(crate) fn first(&self, channel: Channel) -> Option<&Way> {
+        let way = match channel {
+            Channel::Sms => &self.sms,
+            Channel::Email => &self.email,
+        };
+        way.as_ref().filter(|way| way.role.is_first())
+    }
+
+    /// The way of the second factor, if it is one.
+    pub(crate) fn second(&self) -> Option<&Way> {
+        self.sms.as_ref().filter(|way| way.role.is_second())
+    }
+
+    /// The first factors that it provides.
+    pub(crate) fn first_factors(&self) -> Vec<FactorId> {
+        let of = |way: &Option<Way>, channel| way.iter().flat_map(|way| way.first_factors(channel)).collect();
+        let (mut phones, mailboxes): (Vec<_>, Vec<_>) =
+            (of(&self.sms, Channel::Sms), of(&self.email, Channel::Email));
+        phones.extend(mailboxes);
+        phones
+    }
+
+    /// What codes are good for, by whichever channel.
+    pub(crate) fn role(&self) -> Option<Role> {
+        let first = self.first(Channel::Sms).or(self.first(Channel::Email));
+        match (first, self.second()) {
+            (Some(_), Some(_)) => Some(Role::Both),
+            (Some(_), None) => Some(Role::FirstFactor),
+            (None, Some(_)) => Some(Role::SecondFactor),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The factor that a code or link to a channel is.
+pub(crate) fn factor_of(channel: Channel, link: bool) -> FactorId {
+    match (channel, link) {
+        (Channel::Sms, false) => FactorId::OTP_PHONE,
+        (Channel::Sms, true) => FactorId::LINK_PHONE,
+        (Channel::Email, false) => FactorId::OTP_EMAIL,
+        (Channel::Email, true) => FactorId::LINK_EMAIL,
+    }
 }
 
 /// The purpose of a code that completes `factor` as a second factor. It is part of the code's digest.
 pub(crate) fn second_factor_purpose(factor: &FactorId) -> String {
     format!("second:{factor}")
+}
+
+/// The purpose of a code that signs in by a contact. It is part of the code's digest, so that it is worth nothing as a
+/// second factor, and one of a second factor nothing here.
+pub(crate) fn first_factor_purpose(channel: Channel) -> String {
+    format!("first:{}", factor_of(channel, false))
+}
+
+/// What a challenge is bound to before anybody is signed in: to itself, so that challenges of two strangers to one contact
+/// stand side by side (threat A-RL-07).
+pub(crate) fn first_factor_binding(channel: Channel, challenge: &ChallengeId) -> Binding {
+    Binding {
+        purpose: first_factor_purpose(channel),
+        user: "".into(),
+        session: format!("none:{challenge}").into(),
+    }
+}
+
+/// The secret of a link: the code of its message, sealed for its challenge and destination. Whoever has it can do what the
+/// code can, and nobody can make one up (threat A-OTP-24). Nothing of it is stored.
+pub(crate) fn link_code(
+    keyring: &Keyring,
+    entropy: &dyn Entropy,
+    bound: &BoundTo<'_>,
+    code: &str,
+) -> Result<Secret<String>, Fault> {
+    let sealed = keyring.seal(&bound.link(), code.as_bytes(), entropy)?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(sealed)))
+}
+
+/// The code in a link; none if it is not one of ours, or of another challenge.
+pub(crate) fn code_of_link(keyring: &Keyring, bound: &BoundTo<'_>, link: &str) -> Option<Secret<String>> {
+    // A link of ours has some 90 characters.
+    let sealed = URL_SAFE_NO_PAD.decode(link).ok().filter(|_| link.len() <= 512)?;
+    let code = keyring.open(&bound.link(), &sealed).ok()?;
+    std::str::from_utf8(&code)
+        .ok()
+        .map(|code| Secret::new(code.to_owned()))
 }
 
 /// The client's side of a challenge: a secret of 32 bytes, whose digest is the challenge's id.
@@ -133,6 +339,21 @@ pub(crate) struct NewCode {
     pub(crate) mac: Mac,
 }
 
+/// Draws what takes the place of the code in a message that has none to type in: 256 bits.
+pub(crate) fn draw_hidden(
+    entropy: &dyn Entropy,
+    keyring: &Keyring,
+    bound: &BoundTo<'_>,
+) -> Result<NewCode, Fault> {
+    let bytes = Zeroizing::new(entropy::bytes::<32>(entropy)?);
+    let text = URL_SAFE_NO_PAD.encode(*bytes);
+    let mac = keyring.mac(Purpose::Code, &bound.parts(&text));
+    Ok(NewCode {
+        text: Secret::new(text),
+        mac,
+    })
+}
+
 /// Draws a code for a challenge.
 pub(crate) fn draw(
     entropy: &dyn Entropy,
@@ -165,6 +386,16 @@ pub(crate) struct BoundTo<'a> {
 }
 
 impl<'a> BoundTo<'a> {
+    fn link(&'a self) -> [&'a [u8]; 5] {
+        [
+            b"link",
+            self.tenant.as_str().as_bytes(),
+            self.challenge.as_str().as_bytes(),
+            self.binding.purpose.as_bytes(),
+            self.destination.as_bytes(),
+        ]
+    }
+
     fn parts(&'a self, code: &'a str) -> [&'a [u8]; 7] {
         [
             self.tenant.as_str().as_bytes(),
@@ -224,6 +455,32 @@ mod tests {
             "123 456",
         ] {
             assert!(!is_code(odd, 6), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_link_opens_for_its_own_challenge_and_destination_only() {
+        let root = crate::keyring::Root::random("k".into(), &OsEntropy).unwrap();
+        let keyring = Keyring::new(&crate::keyring::SecretList::new(vec![root])).unwrap();
+        let (tenant, id) = (TenantId::public(), ChallengeId::from("c1"));
+        let binding = first_factor_binding(Channel::Email, &id);
+        let bound = |challenge, destination| BoundTo {
+            tenant: &tenant,
+            challenge,
+            binding: &binding,
+            destination,
+        };
+        let own = bound(&id, "ann@example.com");
+        let link = link_code(&keyring, &OsEntropy, &own, "012345").unwrap();
+        let code = |bound: &BoundTo<'_>, link: &str| {
+            code_of_link(&keyring, bound, link).map(|code| code.expose().clone())
+        };
+        assert_eq!(code(&own, link.expose()).as_deref(), Some("012345"));
+        let other = ChallengeId::from("c2");
+        assert_eq!(code(&bound(&other, "ann@example.com"), link.expose()), None);
+        assert_eq!(code(&bound(&id, "bob@example.com"), link.expose()), None);
+        for odd in ["", "AAAA", "not base64!", &"A".repeat(600), &link.expose()[1..]] {
+            assert_eq!(code(&own, odd), None, "{odd}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn note_throttled(parts: &Parts, caller: &Caller, reason: &'static st
     parts.record(&event.because(reason).from_network(&caller.origin.network));
 }
 
-fn first(at: Timestamp, kind: Kind, channel: Option<String>, signed_up: bool) -> Completion {
+pub(super) fn first(at: Timestamp, kind: Kind, channel: Option<String>, signed_up: bool) -> Completion {
     Completion {
         at,
         kind,
@@ -310,7 +310,7 @@ pub(crate) async fn sign_in(
     }
 }
 
-async fn open(
+pub(super) async fn open(
     parts: &Parts,
     caller: &Caller,
     user: User,
@@ -448,6 +448,7 @@ pub(crate) async fn email_exists(parts: &Parts, caller: &Caller, email: &str) ->
             kind: IdentifierKind::Email,
             value: address.as_str().to_owned(),
         },
+        |_| true,
     )
     .await
 }
@@ -464,23 +465,28 @@ pub(crate) async fn phone_exists(parts: &Parts, caller: &Caller, phone: &str) ->
             kind: IdentifierKind::Phone,
             value: number.as_str().to_owned(),
         },
+        |_| true,
     )
     .await
 }
 
-async fn exists(parts: &Parts, caller: &Caller, identifier: Identifier) -> Result<Exists, Fault> {
+/// Answers a question about an identifier, once it was counted.
+pub(super) async fn exists(
+    parts: &Parts,
+    caller: &Caller,
+    identifier: Identifier,
+    counts: impl FnOnce(&User) -> bool,
+) -> Result<Exists, Fault> {
     let asks = limits(parts).exists(&caller.origin.network);
     if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
         note_throttled(parts, caller, "exists");
         return Ok(Exists::Throttled(retry_after));
     }
-    Ok(Exists::Known(
-        parts
-            .store
-            .user_by_identifier(&caller.tenant, &identifier)
-            .await?
-            .is_some(),
-    ))
+    let found = parts
+        .store
+        .user_by_identifier(&caller.tenant, &identifier)
+        .await?;
+    Ok(Exists::Known(found.is_some_and(|found| counts(&found.user))))
 }
 
 /// A first factor that the application checked by itself.

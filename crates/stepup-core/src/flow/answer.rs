@@ -8,7 +8,7 @@ use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
 use crate::factor::passwordless::{self, BoundTo, DeviceId};
 use crate::flow::code::{
-    CodeRefusal, Contact, FACTOR, General, binding, contact, country_of, own_challenge, session_for,
+    CodeRefusal, Contact, FACTOR, General, binding, contact, country_of, own_challenge, second, session_for,
 };
 use crate::flow::session::{self, Checked};
 use crate::flow::{Caller, IssuedRefresh, SignedIn, account, upkeep};
@@ -63,7 +63,7 @@ pub(crate) async fn consume(
     typed: &str,
 ) -> Result<ConsumeOutcome, Fault> {
     let refused = |refusal| Ok(ConsumeOutcome::Refused(refusal));
-    if parts.passwordless.is_none() {
+    if second(parts).is_none() {
         return refused(CodeRefusal::NotOffered);
     }
     let id = device.challenge();

@@ -49,6 +49,8 @@ pub enum CodeRefusal {
 pub enum General {
     /// Not a phone number.
     ContactMalformed,
+    /// Not an e-mail address.
+    EmailMalformed,
     /// Not the number of this account. The stored one is not revealed.
     ForeignContact,
     /// A number that is not sent to: country, or kind.
@@ -183,6 +185,14 @@ fn is_shown(parts: &Parts, own: &str, typed: &str) -> bool {
     typed.trim() == own || (parts.config.mask_contacts && typed == mask_phone(own))
 }
 
+/// Codes, if they are a second factor here.
+pub(super) fn second(parts: &Parts) -> Option<&PasswordlessFactor> {
+    parts
+        .passwordless
+        .as_ref()
+        .filter(|factor| factor.second().is_some())
+}
+
 /// Creates a code for `typed`, the number that the client sent.
 pub(crate) async fn create(
     parts: &Parts,
@@ -190,7 +200,7 @@ pub(crate) async fn create(
     access: &AccessClaims,
     typed: &str,
 ) -> Result<Result<SentCode, CodeRefusal>, Fault> {
-    let Some(factor) = &parts.passwordless else {
+    let Some(factor) = second(parts) else {
         return Ok(Err(CodeRefusal::NotOffered));
     };
     let checked = match session_for(parts, access, None).await? {
@@ -347,7 +357,10 @@ fn send(
         &parts.app,
         parts.now(),
     );
-    let deliver = factor.deliver.clone();
+    let Some(way) = factor.second() else {
+        return Ok(());
+    };
+    let deliver = way.deliver.clone();
     let events = parts.events.clone();
     let failed = parts
         .event(EventKind::DeliveryFailed, Outcome::Noted)
@@ -386,6 +399,20 @@ async fn budget(
         Leave::Granted(counts) => counts,
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
     };
+    if let Err(wait) = watch_country(parts, &country, &counts).await? {
+        return Ok(Err(throttled(parts, caller, wait)));
+    }
+    Ok(Ok(()))
+}
+
+/// Looks at what a message to an unverified phone counted: half of the site's budget is an alarm, and a country that hardly
+/// anybody answers from is closed. Err: for how long.
+pub(super) async fn watch_country(
+    parts: &Parts,
+    country: &str,
+    counts: &[u32],
+) -> Result<Result<(), Duration>, Fault> {
+    let limits = account::limits(parts);
     let count = |index: usize| counts.get(index).copied().unwrap_or(0);
     let site = parts
         .config
@@ -401,18 +428,18 @@ async fn budget(
         );
     }
     if breaker_opens(&parts.config.limits, count(Limits::SENT), count(Limits::VERIFIED)) {
-        limit::ask(&*parts.store, &[limits.breaker(&country)], now).await?;
+        limit::ask(&*parts.store, &[limits.breaker(country)], parts.now()).await?;
         parts.record(
             &parts
                 .event(EventKind::SmsBreaker, Outcome::Noted)
                 .because("few_answers"),
         );
-        return Ok(Err(throttled(parts, caller, parts.config.limits.breaker_open)));
+        return Ok(Err(parts.config.limits.breaker_open));
     }
     Ok(Ok(()))
 }
 
-fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
+pub(super) fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
     account::note_throttled(parts, caller, "codes");
     General::Throttled(retry_after)
 }
@@ -452,7 +479,7 @@ pub(crate) async fn resend(
     access: &AccessClaims,
     device: &DeviceId,
 ) -> Result<Result<(), CodeRefusal>, Fault> {
-    let Some(factor) = &parts.passwordless else {
+    let Some(factor) = second(parts) else {
         return Ok(Err(CodeRefusal::NotOffered));
     };
     let id = device.challenge();

@@ -4,6 +4,8 @@ pub(crate) mod account;
 pub(crate) mod answer;
 pub(crate) mod claim;
 pub(crate) mod code;
+pub(crate) mod contact;
+pub(crate) mod first;
 pub(crate) mod info;
 pub(crate) mod own;
 pub(crate) mod session;
@@ -14,6 +16,8 @@ pub use account::{Exists, External, ExternalRefusal, SignInOutcome, SignInTry, S
 pub use answer::ConsumeOutcome;
 pub use claim::Renewed;
 pub use code::{CodeRefusal, General, SentCode};
+pub use contact::Contact;
+pub use first::{Device, FirstOutcome, FirstRefusal, OpenedBy, SentFirst};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
 pub use own::{OwnFactor, OwnFactors, Role};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};

@@ -157,7 +157,7 @@ pub(super) trait Told {
     fn done(&self) -> Done<'_>;
 }
 
-fn signed_in(signed_in: &SignedIn) -> Done<'_> {
+pub(super) fn signed_in(signed_in: &SignedIn) -> Done<'_> {
     Done::SignedIn {
         user: &signed_in.user,
         session: &signed_in.session.handle,

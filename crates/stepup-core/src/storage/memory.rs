@@ -260,6 +260,45 @@ impl ChallengeStore for MemoryStore {
         Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
     }
 
+    async fn challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<Option<Challenge>> {
+        Ok(self
+            .tables()
+            .challenges
+            .get(&(tenant.clone(), id.clone()))
+            .cloned())
+    }
+
+    async fn challenges_to(
+        &self,
+        tenant: &TenantId,
+        purpose: &str,
+        destination: &str,
+    ) -> Stored<Vec<Challenge>> {
+        let tables = self.tables();
+        let mut found: Vec<Challenge> = tables
+            .challenges
+            .values()
+            .filter(|c| is_to(c, tenant, purpose, destination))
+            .cloned()
+            .collect();
+        found.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        Ok(found)
+    }
+
+    async fn drop_challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<bool> {
+        let key = (tenant.clone(), id.clone());
+        Ok(self.tables().challenges.remove(&key).is_some())
+    }
+
+    async fn drop_challenges_to(&self, tenant: &TenantId, purpose: &str, destination: &str) -> Stored<u64> {
+        let mut tables = self.tables();
+        let before = tables.challenges.len();
+        tables
+            .challenges
+            .retain(|_, c| !is_to(c, tenant, purpose, destination));
+        Ok((before - tables.challenges.len()) as u64)
+    }
+
     async fn resend(&self, resend: &Resend) -> Stored<Resent> {
         let mut tables = self.tables();
         let challenge = tables
@@ -267,6 +306,12 @@ impl ChallengeStore for MemoryStore {
             .get_mut(&(resend.tenant.clone(), resend.id.clone()));
         Ok(challenge.map_or(Resent::Gone, |challenge| challenge.resend(resend)))
     }
+}
+
+fn is_to(challenge: &Challenge, tenant: &TenantId, purpose: &str, destination: &str) -> bool {
+    challenge.tenant == *tenant
+        && challenge.binding.purpose == purpose
+        && challenge.destination == destination
 }
 
 #[async_trait]

@@ -106,6 +106,23 @@ pub trait ChallengeStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Stored<Answer>;
 
+    /// The challenge, whatever its state. It decides nothing: see [`ChallengeStore::answer`].
+    async fn challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<Option<Challenge>>;
+
+    /// The challenges of `purpose` that were sent to `destination`, newest first.
+    async fn challenges_to(
+        &self,
+        tenant: &TenantId,
+        purpose: &str,
+        destination: &str,
+    ) -> Stored<Vec<Challenge>>;
+
+    /// Deletes a challenge. Whether there was one.
+    async fn drop_challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<bool>;
+
+    /// Deletes the challenges of `purpose` that were sent to `destination`. How many there were.
+    async fn drop_challenges_to(&self, tenant: &TenantId, purpose: &str, destination: &str) -> Stored<u64>;
+
     /// Adds a code to an open challenge if its pause is over, pushes the older ones down and lets those past
     /// `keep` die. Of several racing callers one gets [`Resent::Added`].
     async fn resend(&self, resend: &Resend) -> Stored<Resent>;

@@ -126,6 +126,8 @@ sentences! { $
     of_many_resends_one_adds_a_code
     the_pause_between_resends_doubles_to_its_cap
     nothing_is_resent_to_a_challenge_that_is_closed_foreign_or_over
+    challenges_are_found_by_where_they_were_sent_newest_first
+    a_challenge_is_dropped_once_and_answers_nothing_after
 
     // Sessions.
     a_session_opens_only_for_a_live_user_of_its_epoch

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Endpoint, Guarded, Open};
+use super::{Codes, Endpoint, Guarded, Open};
 
 /// An endpoint's part of the OpenAPI document.
 #[derive(Clone, Debug)]
@@ -69,14 +69,17 @@ fn described(endpoint: Endpoint) -> Description {
                 "firstFactors": list(text()),
             }))],
         ),
+        Endpoint::Open(Open::ContactExists) => {
+            exists("Whether an e-mail address signs in by codes.", "email")
+        }
         Endpoint::Open(Open::Keys) => answers("The public keys of access tokens.", [schema("KeySet")]),
         Endpoint::Open(Open::Discovery) => {
             answers("Where the keys are, and who issues tokens.", [schema("Discovery")])
         }
         Endpoint::Open(Open::ApiDocument) => answers("This document.", [json!({ "type": "object" })]),
         Endpoint::Guarded(Guarded::SignOut) => answers("Ends the session.", [status("OK")]).with_tokens(),
-        Endpoint::Guarded(Guarded::CreateCode) => answers(
-            "Sends a code that completes the session's second factor.",
+        Endpoint::Codes(Codes::Create) => answers(
+            "Sends a code or link: it completes the session's second factor or, where codes are a first factor, signs in.",
             [
                 ok(json!({
                     "deviceId": text(),
@@ -85,19 +88,25 @@ fn described(endpoint: Endpoint) -> Description {
                 })),
                 status("RESTART_FLOW_ERROR"),
                 general_error(),
+                not_allowed("SIGN_IN_UP_NOT_ALLOWED"),
             ],
         )
         .takes(tolerant(json!({ "phoneNumber": text(), "email": text() }), &[])),
-        Endpoint::Guarded(Guarded::ResendCode) => answers(
+        Endpoint::Codes(Codes::Resend) => answers(
             "Sends one more code.",
-            [status("OK"), status("RESTART_FLOW_ERROR"), general_error()],
+            [
+                status("OK"),
+                status("RESTART_FLOW_ERROR"),
+                general_error(),
+                not_allowed("SIGN_IN_UP_NOT_ALLOWED"),
+            ],
         )
         .takes(tolerant(
             json!({ "deviceId": text(), "preAuthSessionId": text() }),
             &["deviceId", "preAuthSessionId"],
         )),
-        Endpoint::Guarded(Guarded::ConsumeCode) => answers(
-            "Answers a code.",
+        Endpoint::Codes(Codes::Consume) => answers(
+            "Answers a code, or opens a link.",
             [
                 ok(json!({ "createdNewRecipeUser": flag(), "user": schema("User") })),
                 ok(json!({ "createdNewUser": flag(), "user": schema("User") })),
@@ -105,6 +114,7 @@ fn described(endpoint: Endpoint) -> Description {
                 counted("EXPIRED_USER_INPUT_CODE_ERROR"),
                 status("RESTART_FLOW_ERROR"),
                 general_error(),
+                not_allowed("SIGN_IN_UP_NOT_ALLOWED"),
             ],
         )
         .takes(tolerant(

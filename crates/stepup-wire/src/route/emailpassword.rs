@@ -132,7 +132,7 @@ const REQUIRED: &str = "This field is required.";
 
 /// A password that is to be added to the user of a live session. There is no such thing here: accounts are not merged,
 /// least of all on the word of a session (threat A-CSR-05). As the contract has it, no session is the first thing said.
-fn linking(call: &Call<'_>, status: &'static str, code: &str) -> Result<Reply, Refusal> {
+pub(super) fn linking(call: &Call<'_>, status: &'static str, code: &str) -> Result<Reply, Refusal> {
     gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))?
         .ok_or(Refusal::NoSession)?;
     let reason = format!("A signed-in account cannot be linked with another one. (ERR_CODE_{code})");

@@ -83,7 +83,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         true,
         Access::HalfLogin,
         Body::Json,
-        Endpoint::Guarded(Guarded::CreateCode),
+        Endpoint::Codes(Codes::Create),
     ),
     row(
         Method::POST,
@@ -91,7 +91,7 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         true,
         Access::HalfLogin,
         Body::Json,
-        Endpoint::Guarded(Guarded::ResendCode),
+        Endpoint::Codes(Codes::Resend),
     ),
     row(
         Method::POST,
@@ -99,7 +99,15 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         true,
         Access::HalfLogin,
         Body::Json,
-        Endpoint::Guarded(Guarded::ConsumeCode),
+        Endpoint::Codes(Codes::Consume),
+    ),
+    row(
+        Method::GET,
+        "/passwordless/email/exists",
+        true,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::ContactExists),
     ),
     row(
         Method::GET,
@@ -219,6 +227,8 @@ pub enum Endpoint {
     Open(Open),
     /// A handler that cannot be called without one.
     Guarded(Guarded),
+    /// A handler that is handed a session where codes are a second factor, and none where the call is to sign in.
+    Codes(Codes),
 }
 
 /// Endpoints without an access token. A refresh is one: its refresh token is its proof.
@@ -231,6 +241,7 @@ pub enum Open {
     EmailExists,
     PhoneExists,
     LoginMethods,
+    ContactExists,
     Keys,
     Discovery,
     ApiDocument,
@@ -241,34 +252,44 @@ pub enum Open {
 #[expect(missing_docs, reason = "each is named like its endpoint")]
 pub enum Guarded {
     SignOut,
-    CreateCode,
-    ResendCode,
-    ConsumeCode,
     FactorInfo,
     Factors,
     Sessions,
     RevokeSession,
 }
 
+/// Endpoints of codes, which are a first factor, a second one, or both. Their row says what the second factor asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named like its endpoint")]
+pub enum Codes {
+    Create,
+    Resend,
+    Consume,
+}
+
 /// Runs an endpoint, once the caller has what its row asks for, with the application's hooks around it.
 pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
+    let signs_in = matches!(row.endpoint, Endpoint::Codes(_)) && passwordless::signs_in(&call)?;
+    let needs_session = match row.endpoint {
+        Endpoint::Guarded(_) => true,
+        Endpoint::Codes(_) => !signs_in,
+        Endpoint::Open(_) => false,
+    };
     if !call.stepup().has_hooks() {
-        let session = match row.endpoint {
-            Endpoint::Guarded(_) => Some(admit(&call, row.access).await?),
-            Endpoint::Open(_) => None,
+        let session = match needs_session {
+            true => Some(admit(&call, row.access).await?),
+            false => None,
         };
-        return answer(&call, row, session).await;
+        return answer(&call, row, session, signs_in).await;
     }
     // An open endpoint decides nothing by a session, but a hook may: it is read, and what is wrong with it is told if the
     // hook asks for one.
-    let (session, unusable) = match row.endpoint {
-        Endpoint::Guarded(_) => (Some(admit(&call, row.access).await?), None),
-        Endpoint::Open(_) => {
-            match gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body())) {
-                Ok(session) => (session, None),
-                Err(refusal) => (None, Some(refusal)),
-            }
-        }
+    let (session, unusable) = match needs_session {
+        true => (Some(admit(&call, row.access).await?), None),
+        false => match gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body())) {
+            Ok(session) => (session, None),
+            Err(refusal) => (None, Some(refusal)),
+        },
     };
     if let Some(session) = &session {
         call.session_mode = Some(session.mode);
@@ -276,7 +297,7 @@ pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply
     }
     let api = Api::new(name_of(&row.method), row.path);
     let answered = match call.stepup().before_api(&call.caller, &api).await {
-        Ok(()) => answer(&call, row, session).await,
+        Ok(()) => answer(&call, row, session, signs_in).await,
         Err(Fault::NeedsSession) => return Err(unusable.unwrap_or(Refusal::NoSession)),
         Err(fault) => return Err(stopped(row, &fault)),
     };
@@ -322,7 +343,12 @@ fn name_of(method: &Method) -> &'static str {
     }
 }
 
-async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>) -> Result<Reply, Refusal> {
+async fn answer(
+    call: &Call<'_>,
+    row: &Row<Endpoint>,
+    session: Option<Verified>,
+    signs_in: bool,
+) -> Result<Reply, Refusal> {
     match row.endpoint {
         Endpoint::Open(endpoint) => match endpoint {
             Open::Refresh => session::refresh(call).await,
@@ -331,17 +357,29 @@ async fn answer(call: &Call<'_>, row: &Row<Endpoint>, session: Option<Verified>)
             Open::EmailExists => emailpassword::exists(call).await,
             Open::PhoneExists => passwordless::exists(call).await,
             Open::LoginMethods => Ok(multitenancy::login_methods(call)),
+            Open::ContactExists => passwordless::first::email_exists(call).await,
             Open::Keys => Ok(jwt::keys(call)),
             Open::Discovery => Ok(jwt::discovery(call)),
             Open::ApiDocument => document::show(call),
         },
+        // A session that only a hook wants to know is none here.
+        Endpoint::Codes(endpoint) if signs_in => match endpoint {
+            Codes::Create => passwordless::first::create(call).await,
+            Codes::Resend => passwordless::first::resend(call).await,
+            Codes::Consume => passwordless::first::consume(call).await,
+        },
+        Endpoint::Codes(endpoint) => {
+            let session = session.ok_or(Refusal::NoSession)?;
+            match endpoint {
+                Codes::Create => passwordless::create(call, &session).await,
+                Codes::Resend => passwordless::resend(call, &session).await,
+                Codes::Consume => passwordless::consume(call, &session).await,
+            }
+        }
         Endpoint::Guarded(endpoint) => {
             let session = session.ok_or(Refusal::NoSession)?;
             match endpoint {
                 Guarded::SignOut => session::sign_out(call, &session).await,
-                Guarded::CreateCode => passwordless::create(call, &session).await,
-                Guarded::ResendCode => passwordless::resend(call, &session).await,
-                Guarded::ConsumeCode => passwordless::consume(call, &session).await,
                 Guarded::FactorInfo => multifactorauth::info(call, &session).await,
                 Guarded::Factors => factor::list(call, &session).await,
                 Guarded::Sessions => session::list(call, &session).await,

@@ -1,8 +1,10 @@
 //! One-time codes: create, resend, consume. As a second factor they act on the live session, whatever the client says of
-//! linking, and are refused without one.
+//! linking, and are refused without one. As a first factor they open one: see `first`.
+
+pub(super) mod first;
 
 use serde_json::json;
-use stepup_core::factor::passwordless::DeviceId;
+use stepup_core::factor::passwordless::{DeviceId, Role};
 use stepup_core::flow::{CodeRefusal, ConsumeOutcome, General};
 
 use super::emailpassword::{exists_reply, throttled};
@@ -99,13 +101,23 @@ pub(super) async fn consume(call: &Call<'_>, session: &Verified) -> Result<Reply
 
 /// `GET /passwordless/phonenumber/exists`.
 pub(super) async fn exists(call: &Call<'_>) -> Result<Reply, Refusal> {
-    if !call.stepup().offers_codes() {
+    if call.stepup().codes().is_none() {
         return Err(Refusal::NotFound);
     }
     let phone = call.query("phoneNumber")?;
     Ok(exists_reply(
         call.stepup().phone_exists(&call.caller, &phone).await?,
     ))
+}
+
+/// Whether this call is to sign in: where codes are both factors, the client says which it means.
+pub(super) fn signs_in(call: &Call<'_>) -> Result<bool, Refusal> {
+    match call.stepup().codes() {
+        None => Err(Refusal::NotFound),
+        Some(Role::SecondFactor) => Ok(false),
+        Some(Role::FirstFactor) => Ok(true),
+        Some(Role::Both) => Ok(!links_to_session(&call.fields()?, call.fdi)?),
+    }
 }
 
 fn read(call: &Call<'_>) -> Result<Fields, Refusal> {
@@ -147,6 +159,7 @@ fn in_words(general: General) -> Reply {
         General::ContactMalformed => {
             Reply::general_error("This is not a phone number. It begins with + and the country.")
         }
+        General::EmailMalformed => Reply::general_error("This is not an e-mail address."),
         General::ForeignContact => Reply::general_error("This is not the phone number of this account."),
         General::NotServed => Reply::general_error("Codes cannot be sent to this number."),
         General::SignInAgain => Reply::general_error(SIGN_IN_AGAIN),

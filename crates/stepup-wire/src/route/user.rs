@@ -81,7 +81,7 @@ fn linked(user: &User, contacts: &[(&Enrolled, String)]) -> Value {
 
 fn login_method(user: &User, method: &Method) -> Value {
     let mut entry = Map::new();
-    entry.insert("recipeId".to_owned(), method.factor.as_str().into());
+    entry.insert("recipeId".to_owned(), recipe(&method.factor).into());
     entry.insert("recipeUserId".to_owned(), method.id.as_str().into());
     entry.insert("tenantIds".to_owned(), json!([user.tenant.as_str()]));
     entry.insert("timeJoined".to_owned(), method.joined_at.as_ms().into());
@@ -89,6 +89,14 @@ fn login_method(user: &User, method: &Method) -> Value {
     put(&mut entry, "email", method.email.as_deref());
     put(&mut entry, "phoneNumber", method.phone.as_deref());
     entry.into()
+}
+
+/// The protocol's name of what a login method is.
+fn recipe(factor: &FactorId) -> &str {
+    match factor.as_str() {
+        "otp-phone" | "otp-email" | "link-phone" | "link-email" => "passwordless",
+        other => other,
+    }
 }
 
 /// The user of clients that know one login method: the session's, else the oldest, with the id of the whole user.

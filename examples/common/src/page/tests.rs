@@ -267,6 +267,7 @@ fn view() -> PageView<'static> {
         website_origin: "http://localhost:3000",
         api_origin: "http://localhost:3000",
         api_base_path: "/auth",
+        by_contact: false,
         has_outbox: true,
         has_clock: true,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stepup_core::error::StoreError;
-use stepup_core::record::challenge::{Answer, MACS, Resend, Resent};
+use stepup_core::record::challenge::{Answer, Binding, Challenge, MACS, Resend, Resent};
 use stepup_core::time::Timestamp;
 
 use super::fixture::*;
@@ -390,4 +390,59 @@ pub async fn nothing_is_resent_to_a_challenge_that_is_closed_foreign_or_over(sto
     );
     assert_eq!(answer(&store, 1, now).await.unwrap(), Answer::Right);
     assert_eq!(store.resend(&resend(2, 3, now)).await.unwrap(), Resent::Gone);
+}
+
+/// What signs in by a contact is bound to no session, so that it is found, and ended, by the contact (threat A-RL-07).
+pub async fn challenges_are_found_by_where_they_were_sent_newest_first(store: Store) {
+    let own = challenge("c1");
+    let of = |id: &str| Challenge {
+        binding: Binding {
+            session: format!("none:{id}").into(),
+            ..own.binding.clone()
+        },
+        created_at: NOW.plus(TICK),
+        ..challenge(id)
+    };
+    let elsewhere = Challenge {
+        destination: "+41790000009".to_owned(),
+        ..of("c3")
+    };
+    let otherwise = Challenge {
+        binding: Binding {
+            purpose: "first:otp-email".to_owned(),
+            ..of("c4").binding
+        },
+        ..of("c4")
+    };
+    let foreign = Challenge {
+        tenant: other(),
+        ..of("c5")
+    };
+    for made in [&own, &of("c2"), &elsewhere, &otherwise, &foreign] {
+        store.put_challenge(made).await.unwrap();
+    }
+    let (purpose, to) = (own.binding.purpose.as_str(), own.destination.as_str());
+    let found = store.challenges_to(&public(), purpose, to).await.unwrap();
+    assert_eq!(found, [of("c2"), own.clone()]);
+    assert_eq!(store.drop_challenges_to(&public(), purpose, to).await.unwrap(), 2);
+    assert_eq!(store.challenges_to(&public(), purpose, to).await.unwrap(), []);
+    for (tenant, left) in [
+        (public(), &elsewhere),
+        (public(), &otherwise),
+        (other(), &foreign),
+    ] {
+        let found = store.challenge(&tenant, &left.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(left));
+    }
+    assert_eq!(store.drop_challenges_to(&public(), purpose, to).await.unwrap(), 0);
+}
+
+/// What was ended by hand stays ended.
+pub async fn a_challenge_is_dropped_once_and_answers_nothing_after(store: Store) {
+    store.put_challenge(&challenge("c1")).await.unwrap();
+    assert!(!store.drop_challenge(&other(), &"c1".into()).await.unwrap());
+    assert!(store.drop_challenge(&public(), &"c1".into()).await.unwrap());
+    assert!(!store.drop_challenge(&public(), &"c1".into()).await.unwrap());
+    assert_eq!(store.challenge(&public(), &"c1".into()).await.unwrap(), None);
+    assert_eq!(answer(&store, 1, NOW).await.unwrap(), Answer::Gone);
 }

@@ -82,6 +82,27 @@ impl ChallengeStore for ReadsThenWrites {
         Ok(answer)
     }
 
+    async fn challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<Option<Challenge>> {
+        self.inner.challenge(tenant, id).await
+    }
+
+    async fn challenges_to(
+        &self,
+        tenant: &TenantId,
+        purpose: &str,
+        destination: &str,
+    ) -> Stored<Vec<Challenge>> {
+        self.inner.challenges_to(tenant, purpose, destination).await
+    }
+
+    async fn drop_challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<bool> {
+        self.inner.drop_challenge(tenant, id).await
+    }
+
+    async fn drop_challenges_to(&self, tenant: &TenantId, purpose: &str, destination: &str) -> Stored<u64> {
+        self.inner.drop_challenges_to(tenant, purpose, destination).await
+    }
+
     async fn resend(&self, resend: &Resend) -> Stored<Resent> {
         let Some(mut read) = self.challenges.lock().unwrap().get(&resend.id).cloned() else {
             return Ok(Resent::Gone);
