@@ -133,11 +133,9 @@ async fn a_site_of_links_takes_no_code_and_links_expire() {
     }
     server.moved(601).await;
     assert_eq!(ann.post(CONSUME, opening(&sent)).await.status_field(), RESTART);
-    // Phones neither sign in here nor, without a session, complete anything.
-    assert_eq!(
-        ann.post(CREATE, json!({ "phoneNumber": PHONE })).await.status,
-        400
-    );
+    // A phone is a second factor here, and completes no session that is not there.
+    let refused = ann.post(CREATE, json!({ "phoneNumber": PHONE })).await;
+    assert_eq!(refused.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -435,4 +433,29 @@ async fn an_address_of_an_account_with_a_password_is_refused_only_to_who_proved_
     );
     assert!(refused.touches_no_token());
     assert_eq!(alice.refresh().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_takes_of_codes_and_links_what_it_lists() {
+    let server = Server::start_with(|settings| {
+        settings
+            .first_factors
+            .extend([FactorId::OTP_EMAIL, FactorId::LINK_EMAIL]);
+        settings.tenants.push("acme".to_owned());
+    })
+    .await;
+    let mut ann = server.client(Mode::Header);
+    let sent = ann
+        .post("/auth/acme/signinup/code", json!({ "email": ALICE }))
+        .await;
+    assert_eq!(sent.status_field(), "OK", "{sent:?}");
+    let code = server.code().await;
+    // A challenge of one tenant is nothing in another.
+    let elsewhere = ann.post(CONSUME, answer(&sent.json(), &code)).await;
+    assert_eq!(elsewhere.status, 401);
+    let here = ann
+        .post("/auth/acme/signinup/code/consume", answer(&sent.json(), &code))
+        .await;
+    assert!(created(&here));
+    assert_eq!(ann.payload()["tId"], "acme");
 }

@@ -128,6 +128,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                                 | Open::SignIn
                                 | Open::EmailExists
                                 | Open::PhoneExists
+                                | Open::ContactExists
                                 | Open::LoginMethods
                                 | Open::Keys
                                 | Open::Discovery
@@ -153,6 +154,8 @@ const DEMO_OPEN: [&str; 7] = [
     "/assets/{file}",
     "/api/me",
     "/api/optional",
+    "/auth/verify",
+    "/api/link-code",
     "/dev/outbox",
     "/dev/clock",
     "/healthz",

@@ -472,7 +472,7 @@ pub(crate) async fn revoke(parts: &Parts, tenant: &TenantId, id: &ChallengeId) -
 }
 
 /// A challenge that signs in, by whichever channel it was sent.
-async fn open_challenge(
+pub(crate) async fn open_challenge(
     parts: &Parts,
     tenant: &TenantId,
     id: &ChallengeId,

@@ -1,5 +1,6 @@
 //! Sign-in and sign-up by a code or a link to a contact.
 
+use crate::delivery::Channel;
 use crate::error::Fault;
 use crate::factor::passwordless::{DeviceId, Role};
 use crate::flow::contact::Contact;
@@ -15,6 +16,21 @@ impl Stepup {
     /// What codes are good for here; none if they are not on offer.
     pub fn codes(&self) -> Option<Role> {
         self.parts.passwordless.as_ref()?.role()
+    }
+
+    /// Whether contacts of `channel` sign in, in any tenant.
+    pub fn signs_in_by(&self, channel: Channel) -> bool {
+        let factor = self.parts.passwordless.as_ref();
+        factor.is_some_and(|factor| factor.first(channel).is_some())
+    }
+
+    /// Whether a challenge is one that signs in, and not one of a second factor. Unknown ones are none.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn is_first_code(&self, caller: &Caller, challenge: &ChallengeId) -> Result<bool, Fault> {
+        let found = first::open_challenge(&self.parts, &caller.tenant, challenge).await?;
+        Ok(found.is_some())
     }
 
     /// Sends a code or a link that signs in, or up, by `contact`. It tells nothing about the contact.

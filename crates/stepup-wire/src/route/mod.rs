@@ -269,7 +269,7 @@ pub enum Codes {
 
 /// Runs an endpoint, once the caller has what its row asks for, with the application's hooks around it.
 pub(crate) async fn run(mut call: Call<'_>, row: &Row<Endpoint>) -> Result<Reply, Refusal> {
-    let signs_in = matches!(row.endpoint, Endpoint::Codes(_)) && passwordless::signs_in(&call)?;
+    let signs_in = matches!(row.endpoint, Endpoint::Codes(_)) && passwordless::signs_in(&call).await?;
     let needs_session = match row.endpoint {
         Endpoint::Guarded(_) => true,
         Endpoint::Codes(_) => !signs_in,

@@ -4,8 +4,10 @@
 pub(super) mod first;
 
 use serde_json::json;
+use stepup_core::delivery::Channel;
 use stepup_core::factor::passwordless::{DeviceId, Role};
 use stepup_core::flow::{CodeRefusal, ConsumeOutcome, General};
+use stepup_core::id::ChallengeId;
 
 use super::emailpassword::{exists_reply, throttled};
 use super::user;
@@ -110,13 +112,28 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Reply, Refusal> {
     ))
 }
 
-/// Whether this call is to sign in: where codes are both factors, the client says which it means.
-pub(super) fn signs_in(call: &Call<'_>) -> Result<bool, Refusal> {
+/// Whether this call is to sign in. Where a phone is both factors, the client says which it means; where only mailboxes
+/// sign in, a phone is the second factor whatever the client says, and a challenge is what it was made for.
+pub(super) async fn signs_in(call: &Call<'_>) -> Result<bool, Refusal> {
     match call.stepup().codes() {
-        None => Err(Refusal::NotFound),
-        Some(Role::SecondFactor) => Ok(false),
-        Some(Role::FirstFactor) => Ok(true),
-        Some(Role::Both) => Ok(!links_to_session(&call.fields()?, call.fdi)?),
+        None => return Err(Refusal::NotFound),
+        Some(Role::SecondFactor) => return Ok(false),
+        Some(Role::FirstFactor) => return Ok(true),
+        Some(Role::Both) => {}
+    }
+    let fields = call.fields()?;
+    if links_to_session(&fields, call.fdi)? {
+        return Ok(false);
+    }
+    if call.stepup().signs_in_by(Channel::Sms) {
+        return Ok(true);
+    }
+    match fields.string("preAuthSessionId")? {
+        Some(named) => {
+            let challenge = ChallengeId::from(named.trim_end_matches('='));
+            Ok(call.stepup().is_first_code(&call.caller, &challenge).await?)
+        }
+        None => Ok(fields.string("phoneNumber")?.is_none()),
     }
 }
 
