@@ -149,7 +149,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
 }
 
 /// The demo's routes that ask nothing of a session, or only that there is one.
-const DEMO_OPEN: [&str; 7] = [
+const DEMO_OPEN: [&str; 9] = [
     "/",
     "/assets/{file}",
     "/api/me",
