@@ -186,6 +186,21 @@ pub enum Step {
         /// The challenge.
         challenge: ChallengeId,
     },
+    /// Says whether an answer would be right.
+    CheckCode {
+        /// The challenge.
+        challenge: ChallengeId,
+    },
+    /// Ends all challenges of a contact.
+    RevokeCodes {
+        /// The contact, in normal form. To change it changes nothing.
+        contact: String,
+    },
+    /// Ends a challenge.
+    RevokeCode {
+        /// The challenge.
+        challenge: ChallengeId,
+    },
     /// Uses a refresh token.
     Refresh,
     /// Ends a session.
@@ -261,6 +276,9 @@ impl Step {
             Self::CreateCode { .. } => "create_code",
             Self::ResendCode { .. } => "resend_code",
             Self::ConsumeCode { .. } => "consume_code",
+            Self::CheckCode { .. } => "check_code",
+            Self::RevokeCodes { .. } => "revoke_codes",
+            Self::RevokeCode { .. } => "revoke_code",
             Self::Refresh => "refresh",
             Self::End { .. } => "end",
             Self::EndAll { .. } => "end_all",

@@ -102,7 +102,9 @@ impl Stepup {
         device: &DeviceId,
         typed: &str,
     ) -> Result<Result<bool, General>, Fault> {
-        first::check(&self.parts, caller, device, typed).await
+        let challenge = device.challenge();
+        let turn = self.turn(caller, Step::CheckCode { challenge }).await?;
+        turn.end(first::check(&self.parts, caller, device, typed)).await
     }
 
     /// The code in a link, to be shown where it was opened and typed in where it was asked for. None if the link is not, or
@@ -148,12 +150,29 @@ impl Stepup {
         first::list(&self.parts, tenant, contact).await
     }
 
+    /// Where the messages of a challenge go, in normal form; none if there is no such challenge. For hooks, which know
+    /// challenges by name only.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn contact_of_code(
+        &self,
+        tenant: &TenantId,
+        challenge: &ChallengeId,
+    ) -> Result<Option<String>, Fault> {
+        let challenge = self.parts.store.challenge(tenant, challenge).await?;
+        Ok(challenge.map(|challenge| challenge.destination))
+    }
+
     /// Ends all challenges of a contact. How many there were.
     ///
     /// # Errors
     /// [`Fault`].
     pub async fn revoke_first_codes(&self, tenant: &TenantId, contact: &Contact) -> Result<u64, Fault> {
-        first::revoke_all(&self.parts, tenant, contact).await
+        let typed = contact.as_str().to_owned();
+        let step = Step::RevokeCodes { contact: typed };
+        let turn = self.turn(Caller::within(tenant), step).await?;
+        turn.end(first::revoke_all(&self.parts, tenant, contact)).await
     }
 
     /// Ends one challenge that signs in. Whether there was one.
@@ -161,7 +180,13 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn revoke_first_code(&self, tenant: &TenantId, challenge: &ChallengeId) -> Result<bool, Fault> {
-        first::revoke(&self.parts, tenant, challenge).await
+        let challenge = challenge.clone();
+        let step = Step::RevokeCode { challenge };
+        let turn = self.turn(Caller::within(tenant), step).await?;
+        let Step::RevokeCode { challenge } = turn.step() else {
+            return Err(other_step());
+        };
+        turn.end(first::revoke(&self.parts, tenant, challenge)).await
     }
 }
 
@@ -206,5 +231,22 @@ impl Told for FirstOutcome {
             Self::General(_) => Done::Refused("general"),
             Self::NotOffered => Done::Refused("not_offered"),
         }
+    }
+}
+
+impl Told for Result<bool, General> {
+    fn done(&self) -> Done<'_> {
+        match self {
+            Ok(true) => Done::Granted,
+            Ok(false) => Done::Refused("incorrect"),
+            Err(_) => Done::Refused("general"),
+        }
+    }
+}
+
+/// How many there were.
+impl Told for u64 {
+    fn done(&self) -> Done<'_> {
+        Done::Granted
     }
 }
