@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use stepup::axum::{Rejection, SignIn};
+use stepup::delivery::Outbox;
+use stepup::flow::{Caller, Contact, OpenedBy};
 use stepup::hook::{Api, Cx, Done, Hook, Outgoing, OutgoingContent, SessionDraft, Step, Stop};
-use stepup::{BooleanClaim, External, TenantId, UserId};
+use stepup::{BooleanClaim, External, Passwordless, TenantId, UserId};
 use stepup_core::error::Source;
 
 use kit::{Client, MODES, Mode, PASSWORD, PHONE, Response, Server, form, full, half, returning};
@@ -579,6 +581,87 @@ async fn a_log_in_of_the_applications_own_has_its_hooks_and_can_be_kept_out_of_a
         500
     );
     assert_eq!(sessions(&server).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_that_sign_in_have_their_hooks_and_leave_nothing_when_stopped() {
+    let probe = Probe::default();
+    let (hook, mailbox) = (probe.clone(), Outbox::new());
+    let by_mail = mailbox.clone();
+    let server = Server::start_adding(move |builder| {
+        builder
+            .factor(Passwordless::email(by_mail.clone()).only_first_factor())
+            .hook(hook.clone())
+    })
+    .await;
+    let stepup = &server.site.stepup;
+    let caller = Caller::internal();
+    let contact = Contact::email("cleo@example.com").unwrap();
+    let code = async || {
+        server.site.settle().await;
+        mailbox.sent().last().and_then(|sent| sent.code.clone())
+    };
+    let before = state(&server).await;
+    for place in ["before create_code", "on_delivery"] {
+        for act in [Act::Refuse, Act::Fail] {
+            probe.act(place, act);
+            assert!(stepup.create_first_code(&caller, &contact).await.is_err());
+        }
+    }
+    assert_eq!((state(&server).await.0, code().await), (before.0, None));
+    probe.rest();
+    let sent = stepup
+        .create_first_code(&caller, &contact)
+        .await
+        .unwrap()
+        .unwrap();
+    let typed = code().await.unwrap();
+    let to = stepup
+        .contact_of_code(&caller.tenant, &sent.challenge)
+        .await
+        .unwrap();
+    assert_eq!(to.as_deref(), Some(contact.as_str()));
+    server.moved(16).await;
+
+    let before = state(&server).await;
+    let opened = OpenedBy::Code {
+        device: &sent.device,
+        typed: &typed,
+    };
+    for act in [Act::Refuse, Act::Fail] {
+        probe.act("before resend_code", act);
+        assert!(stepup.resend_first_code(&caller, &sent.device).await.is_err());
+        probe.act("before check_code", act);
+        assert!(
+            stepup
+                .check_first_code(&caller, &sent.device, &typed)
+                .await
+                .is_err()
+        );
+        probe.act("before consume_code", act);
+        assert!(stepup.consume_first_code(&caller, opened).await.is_err());
+        probe.act("before sign_in_up", act);
+        assert!(stepup.sign_in_up(&caller, &contact).await.is_err());
+        probe.act("on_session", act);
+        assert!(stepup.sign_in_up(&caller, &contact).await.is_err());
+        probe.act("before exists", act);
+        assert!(stepup.contact_exists(&caller, &contact).await.is_err());
+        probe.act("before revoke_code", act);
+        assert!(
+            stepup
+                .revoke_first_code(&caller.tenant, &sent.challenge)
+                .await
+                .is_err()
+        );
+        probe.act("before revoke_codes", act);
+        assert!(stepup.revoke_first_codes(&caller.tenant, &contact).await.is_err());
+    }
+    assert_eq!(state(&server).await, before);
+    // Afterwards: the account is made, and nobody is signed in.
+    probe.act("after consume_code", Act::Fail);
+    assert!(stepup.consume_first_code(&caller, opened).await.is_err());
+    assert_eq!(sessions(&server).await, 0);
+    assert!(!probe.shown.lock().unwrap().contains(&typed));
 }
 
 /// Asks stepup for more in the middle of a step.
