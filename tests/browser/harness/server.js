@@ -75,23 +75,28 @@ export class Server {
     });
   }
 
-  /** Text messages that have been sent to `number` so far, oldest first. */
-  async messagesTo(number) {
+  /** Messages with a code or a link that have been sent to `contact` so far, oldest first. */
+  async messagesTo(contact) {
     const outbox = await this.#json("/dev/outbox");
-    return outbox.filter((message) => message.channel === "sms" && message.to === number);
+    return outbox.filter((message) => message.to === contact && (message.code ?? message.link) !== null);
+  }
+
+  /** Codes of all messages to `contact`, oldest first, once there are `count` of them. */
+  async codes(contact, count) {
+    return (await this.messages(contact, count)).map((message) => message.code);
   }
 
   /**
-   * Codes of all messages to `number`, oldest first, once there are `count` of them. Delivery may end after the
-   * answer that caused it, so this waits; it fails when the messages do not come, and when there are more.
+   * All messages to `contact`, oldest first, once there are `count` of them. Delivery may end after the answer that
+   * caused it, so this waits; it fails when the messages do not come, and when there are more.
    */
-  async codes(number, count) {
+  async messages(contact, count) {
     const deadline = Date.now() + DELIVERY_LIMIT_MS;
     for (;;) {
-      const messages = await this.messagesTo(number);
-      if (messages.length === count) return messages.map((message) => message.code);
+      const messages = await this.messagesTo(contact);
+      if (messages.length === count) return messages;
       if (messages.length > count || Date.now() > deadline) {
-        throw new Error(`${messages.length} messages to ${number} instead of ${count}`);
+        throw new Error(`${messages.length} messages to ${contact} instead of ${count}`);
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
