@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stepup::sqlite::SqliteStore;
 use stepup_core::entropy::OsEntropy;
 use stepup_core::factor::password::Password as PasswordFactor;
 use stepup_core::factor::passwordless::{DeviceId, Passwordless};
@@ -19,11 +20,12 @@ use stepup_core::record::user::{Summary, User, UserState};
 use stepup_core::rule::Rule;
 use stepup_core::secret_file::SecretFile;
 use stepup_core::session::access::AccessClaims;
-use stepup_core::storage::UserStore;
 use stepup_core::storage::memory::MemoryStore;
+use stepup_core::storage::{Storage, UserStore};
 use stepup_core::{AppInfo, Denied, Stepup, Trust};
 use stepup_delivery::{BackgroundThread, Outbox};
 use stepup_testkit::clock::ManualClock;
+use stepup_testkit::faults::{FaultyStore, When};
 
 const PHONE: &str = "+41791234567";
 const OTHER: &str = "+41791234568";
@@ -31,7 +33,7 @@ const PASSWORD: &str = "correct horse battery";
 
 struct Site {
     stepup: Stepup,
-    store: Arc<MemoryStore>,
+    store: Arc<FaultyStore<MemoryStore>>,
     clock: ManualClock,
     outbox: Outbox,
     background: BackgroundThread,
@@ -40,13 +42,18 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
+        let store = Arc::new(FaultyStore::new(MemoryStore::new()));
+        Self::over(store.clone(), store).await
+    }
+
+    /// `store` is the one that fails on demand, if it is in use.
+    async fn over(storage: Arc<dyn Storage>, store: Arc<FaultyStore<MemoryStore>>) -> Self {
         let clock = ManualClock::default();
         let outbox = Outbox::new();
         let background = BackgroundThread::start().unwrap();
         let secrets = SecretList::new(vec![Root::random(KeyId::from("k1"), &OsEntropy).unwrap()]);
         let app = AppInfo::new("Acme", "http://localhost:3000", "http://localhost:3000");
-        let store = Arc::new(MemoryStore::new());
-        let stepup = Stepup::builder(app, store.clone(), secrets)
+        let stepup = Stepup::builder(app, storage, secrets)
             .factor(PasswordFactor::new())
             .factor(Passwordless::sms(outbox.clone()))
             .notices(outbox.clone())
@@ -344,4 +351,102 @@ async fn five_wrong_codes_end_the_challenge_and_not_the_session() {
         .admit(&access, &Rule::Valid, Trust::Store)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_whose_acknowledgement_was_lost_holds_for_the_very_next_request() {
+    // Threats A-SES-18 and A-DB-02: the store ended the sessions, and nobody told so.
+    let site = Site::new().await;
+    let tenant = TenantId::public();
+    for (round, verb) in ["change_user", "delete_user", "revoke_sessions"]
+        .into_iter()
+        .enumerate()
+    {
+        let half = site.sign_up(&format!("ann{round}@example.com")).await;
+        let (user, access) = (half.user.id.clone(), site.access(&half));
+        site.stepup
+            .admit(&access, &Rule::Valid, Trust::Token)
+            .await
+            .unwrap();
+        site.store.fail_verb(verb, When::After);
+        let failed = match verb {
+            "change_user" => site.stepup.disable(&tenant, &user).await.is_err(),
+            "delete_user" => site.stepup.delete(&tenant, &user).await.is_err(),
+            _ => site.stepup.revoke_all(&tenant, &user).await.is_err(),
+        };
+        site.store.heal();
+        assert!(failed, "{verb}");
+        let next = site.stepup.admit(&access, &Rule::Valid, Trust::Token).await;
+        assert!(matches!(next, Err(Denied::Ended)), "{verb}: {next:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_was_not_done_ends_nothing() {
+    let site = Site::new().await;
+    let half = site.sign_up("ann@example.com").await;
+    let access = site.access(&half);
+    site.store.fail_verb("change_user", When::Before);
+    assert!(
+        site.stepup
+            .disable(&TenantId::public(), &half.user.id)
+            .await
+            .is_err()
+    );
+    site.store.heal();
+    site.stepup
+        .admit(&access, &Rule::Valid, Trust::Token)
+        .await
+        .unwrap();
+    // While the store is silent, nobody knows, and then nobody is admitted.
+    site.store.fail_verb("look", When::Before);
+    let silent = site.stepup.admit(&access, &Rule::Valid, Trust::Token).await;
+    assert!(matches!(silent, Err(Denied::Fault(_))), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_factor_whose_acknowledgement_was_lost_ends_the_other_sessions_at_once() {
+    let site = Site::new().await;
+    let here = site.sign_up("ann@example.com").await;
+    let there = site.access(&site.sign_in("ann@example.com").await);
+    let device = site.create(&here, PHONE).await.unwrap();
+    let code = site.code().await;
+    site.store.fail_verb("complete_factor", When::After);
+    let lost = site
+        .stepup
+        .consume_code(&site.caller, &site.access(&here), &device, &code)
+        .await;
+    assert!(lost.is_err());
+    site.store.heal();
+    let next = site.stepup.admit(&there, &Rule::Valid, Trust::Token).await;
+    assert!(matches!(next, Err(Denied::Ended)), "{next:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_nobody_waited_for_holds_for_the_very_next_request() {
+    // A client that hangs up, or a deadline, drops the future of a request; what it asked of the database is done.
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite://{}?mode=rwc", folder.path().join("db").display());
+    let store = SqliteStore::connect(&file).await.unwrap();
+    store.migrate().await.unwrap();
+    let store = Arc::new(store);
+    let unused = Arc::new(FaultyStore::new(MemoryStore::new()));
+    let site = Site::over(store.clone(), unused).await;
+    let half = site.sign_up("ann@example.com").await;
+    let (tenant, access) = (TenantId::public(), site.access(&half));
+    {
+        let mut disabling = std::pin::pin!(site.stepup.disable(&tenant, &half.user.id));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(disabling.as_mut().poll(&mut cx).is_pending());
+    }
+    for tries in 0.. {
+        let row = store.user(&tenant, &half.user.id).await.unwrap().unwrap();
+        if row.state == UserState::Disabled {
+            break;
+        }
+        assert!(tries < 500, "it was never done");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let next = site.stepup.admit(&access, &Rule::Valid, Trust::Token).await;
+    assert!(matches!(next, Err(Denied::Ended)), "{next:?}");
 }

@@ -247,20 +247,23 @@ async fn complete(
         })
     };
     let enrolled = enrollment.is_some();
-    let outcome = parts
-        .store
-        .complete_factor(&FactorCompletion {
-            tenant: user.tenant.clone(),
-            handle: old.handle.clone(),
-            user: user.id.clone(),
-            factor: FACTOR,
-            completion,
-            rise,
-            enrollment,
-            clear,
-            now,
-        })
-        .await?;
+    let completion = FactorCompletion {
+        tenant: user.tenant.clone(),
+        handle: old.handle.clone(),
+        user: user.id.clone(),
+        factor: FACTOR,
+        completion,
+        rise,
+        enrollment,
+        clear,
+        now,
+    };
+    let work = parts.store.complete_factor(&completion);
+    // An enrolment ends the user's other sessions.
+    let outcome = match enrolled {
+        true => session::ending(parts, &user.tenant, &user.id, work).await?,
+        false => work.await?,
+    };
     let (session, user) = match outcome {
         FactorOutcome::Done(done) => *done,
         FactorOutcome::Gone => return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended)),

@@ -25,7 +25,7 @@ use crate::secret::Secret;
 use crate::session::access::{AccessClaims, AccessParts, MfaClaim, PayloadError};
 use crate::session::claim::{self, ClaimSource, FirstFetch};
 use crate::session::refresh::{self, RefreshToken, Verdict};
-use crate::storage::Look;
+use crate::storage::{Look, Stored};
 use crate::time::Timestamp;
 
 /// A session that is about to be opened, or kept in the place of a new one.
@@ -463,7 +463,8 @@ pub(crate) async fn end_all(
     tenant: &TenantId,
     user: &UserId,
 ) -> Result<Vec<SessionHandle>, Fault> {
-    let handles = parts.store.revoke_sessions(tenant, user).await?;
+    let work = parts.store.revoke_sessions(tenant, user);
+    let handles = ending(parts, tenant, user, work).await?;
     for handle in &handles {
         parts.revocations.revoke_handle(handle, parts.now());
     }
@@ -479,6 +480,21 @@ pub(crate) async fn end_all(
 /// Ends what this process remembers of a user's tokens, but for one session.
 pub(crate) fn revoke_tokens(parts: &Parts, tenant: &TenantId, user: &UserId, but: Option<&SessionHandle>) {
     parts.revocations.revoke_user(tenant, user, but, parts.now());
+}
+
+/// Has the store do what ends sessions of a user. If it does not say that it has, or nobody is there any more to be told,
+/// the rows are asked from then on: what was done holds for the very next request (R-SES-5, threats A-SES-18, A-DB-02).
+/// The caller revokes next, before it waits for anything.
+pub(crate) async fn ending<T>(
+    parts: &Parts,
+    tenant: &TenantId,
+    user: &UserId,
+    work: impl Future<Output = Stored<T>>,
+) -> Stored<T> {
+    parts.revocations.doubt_user(tenant, user, parts.now());
+    let done = work.await?;
+    parts.revocations.settle_user(tenant, user);
+    Ok(done)
 }
 
 /// The session was ended.

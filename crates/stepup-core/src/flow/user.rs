@@ -28,7 +28,8 @@ pub(crate) async fn changed(
         reset_factors: false,
         notices: Vec::new(),
     };
-    let there = parts.store.change_user(tenant, user, &change).await?.is_some();
+    let work = parts.store.change_user(tenant, user, &change);
+    let there = session::ending(parts, tenant, user, work).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     parts.record(
         &parts
@@ -40,7 +41,8 @@ pub(crate) async fn changed(
 }
 
 async fn delete(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-    let there = parts.store.delete_user(tenant, user).await?.is_some();
+    let work = parts.store.delete_user(tenant, user);
+    let there = session::ending(parts, tenant, user, work).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     parts.record(
         &parts
@@ -63,7 +65,8 @@ pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserI
         reset_factors: true,
         notices,
     };
-    let there = parts.store.change_user(tenant, user, &change).await?.is_some();
+    let work = parts.store.change_user(tenant, user, &change);
+    let there = session::ending(parts, tenant, user, work).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     if there {
         parts.record(

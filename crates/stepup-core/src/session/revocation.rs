@@ -76,24 +76,13 @@ impl Revocations {
         now: Timestamp,
     ) {
         self.change(now, |entries, until| {
-            let of_user = entries.users.get_mut(user);
-            let before = of_user.and_then(|list| list.iter_mut().find(|entry| entry.tenant == *tenant));
-            if let Some(before) = before {
-                // A clock that went back must not shorten what was revoked before.
-                before.at = now.max(before.at);
-                before.until = until.max(before.until);
-                before.except = except.cloned();
-            } else if entries.has_room(self.capacity, now) {
-                entries.user_entries += 1;
-                entries.users.entry(user.clone()).or_default().push(UserEntry {
-                    tenant: tenant.clone(),
-                    at: now,
-                    except: except.cloned(),
-                    until,
-                });
-            } else {
+            let Some(entry) = entries.of_user(tenant, user, self.capacity, now) else {
                 return false;
-            }
+            };
+            // A clock that went back must not shorten what was revoked before.
+            entry.ended_at = entry.ended_at.max(Some(now));
+            entry.except = except.cloned();
+            entry.until = until.max(entry.until);
             true
         });
         self.watchers.call_user(tenant, user);
@@ -102,6 +91,29 @@ impl Revocations {
     /// Who waits for the end of a session.
     pub(crate) fn watchers(&self) -> &Arc<Watchers> {
         &self.watchers
+    }
+
+    /// Remembers that the store is about to end all sessions of the user, and may have before anybody is told. Their rows
+    /// are asked until [`Revocations::settle_user`] says that they need not be, or their tokens have expired.
+    pub fn doubt_user(&self, tenant: &TenantId, user: &UserId, now: Timestamp) {
+        self.change(now, |entries, until| {
+            let Some(entry) = entries.of_user(tenant, user, self.capacity, now) else {
+                return false;
+            };
+            entry.doubts = entry.doubts.saturating_add(1);
+            entry.doubted_at = now.max(entry.doubted_at);
+            entry.until = until.max(entry.until);
+            true
+        });
+    }
+
+    /// Takes back one doubt: the store said what it did, and what it ended is revoked here as well.
+    pub fn settle_user(&self, tenant: &TenantId, user: &UserId) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let list = entries.users.get_mut(user);
+        if let Some(entry) = list.and_then(|list| list.iter_mut().find(|entry| entry.tenant == *tenant)) {
+            entry.doubts = entry.doubts.saturating_sub(1);
+        }
     }
 
     /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here; a token of which
@@ -195,6 +207,33 @@ impl Entries {
         }
     }
 
+    /// The entry of a user, made if it is missing; none if there is no room for it.
+    fn of_user(
+        &mut self,
+        tenant: &TenantId,
+        user: &UserId,
+        capacity: usize,
+        now: Timestamp,
+    ) -> Option<&mut UserEntry> {
+        let at = |list: &Vec<UserEntry>| list.iter().position(|entry| entry.tenant == *tenant);
+        if self.users.get(user).and_then(at).is_none() {
+            if !self.has_room(capacity, now) {
+                return None;
+            }
+            self.user_entries += 1;
+            self.users.entry(user.clone()).or_default().push(UserEntry {
+                tenant: tenant.clone(),
+                ended_at: None,
+                except: None,
+                doubts: 0,
+                doubted_at: now,
+                until: now,
+            });
+        }
+        let list = self.users.get_mut(user)?;
+        list.iter_mut().find(|entry| entry.tenant == *tenant)
+    }
+
     /// Whether one more fits. What has expired is dropped only when room is needed: a clock that leaps ahead and back
     /// then revives nothing.
     fn has_room(&mut self, capacity: usize, now: Timestamp) -> bool {
@@ -215,8 +254,13 @@ impl Entries {
 
 struct UserEntry {
     tenant: TenantId,
-    at: Timestamp,
+    /// When the sessions ended, but `except`.
+    ended_at: Option<Timestamp>,
     except: Option<SessionHandle>,
+    /// How many times all of them may have ended, as far as nobody has said.
+    doubts: u32,
+    /// When last.
+    doubted_at: Timestamp,
     until: Timestamp,
 }
 
@@ -224,14 +268,16 @@ impl UserEntry {
     /// Tokens carry whole seconds, and another node's clock may differ: near the moment of the revocation only the row
     /// tells whether a token came before or after. So it does when the clock went back behind the revocation.
     fn standing(&self, claims: &AccessClaims, now: Timestamp, skew: Duration) -> Known {
-        let second = Timestamp::from_ms(self.at.as_secs().saturating_mul(1000));
-        let issued = claims.issued_at();
-        if self.except.as_ref() == Some(claims.handle()) || issued > second.plus(skew) {
-            Known::Live
-        } else if issued < second.minus(skew) && self.at <= now.plus(skew) {
-            Known::Revoked
-        } else {
-            Known::AskStore
+        let second = |at: Timestamp| Timestamp::from_ms(at.as_secs().saturating_mul(1000));
+        let is_later = |at: Timestamp| claims.issued_at() > second(at).plus(skew);
+        let ended_at = self
+            .ended_at
+            .filter(|at| self.except.as_ref() != Some(claims.handle()) && !is_later(*at));
+        match ended_at {
+            Some(at) if claims.issued_at() < second(at).minus(skew) && at <= now.plus(skew) => Known::Revoked,
+            Some(_) => Known::AskStore,
+            None if self.doubts > 0 && !is_later(self.doubted_at) => Known::AskStore,
+            None => Known::Live,
         }
     }
 }

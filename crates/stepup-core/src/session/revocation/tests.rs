@@ -99,6 +99,55 @@ fn a_session_spared_by_the_revocation_of_its_user_can_still_be_revoked() {
 }
 
 #[test]
+fn while_it_is_unsaid_whether_a_user_was_revoked_the_store_is_asked() {
+    // Threat A-DB-02: the acknowledgement was lost.
+    let memory = memory(8);
+    let old = start().minus(60 * SECOND);
+    let standing = |issued_at: Timestamp| memory.standing(&token("ann", "h1", issued_at), start());
+    assert_eq!(standing(old), Known::Live);
+    memory.doubt_user(&public(), &"ann".into(), start());
+    memory.doubt_user(&public(), &"ann".into(), start().minus(SECOND));
+    assert_eq!(standing(old), Known::AskStore);
+    let bob = token("bob", "h2", old);
+    assert_eq!(memory.standing(&bob, start()), Known::Live);
+    let later = start().plus(LEEWAY).plus(SECOND);
+    assert_eq!(standing(later), Known::Live);
+    // Of two doubts one was settled.
+    memory.settle_user(&public(), &"ann".into());
+    assert_eq!(standing(old), Known::AskStore);
+    memory.settle_user(&public(), &"ann".into());
+    memory.settle_user(&public(), &"ann".into());
+    assert_eq!(standing(old), Known::Live);
+}
+
+#[test]
+fn a_doubt_spares_nobody_and_weakens_no_revocation() {
+    let memory = memory(8);
+    let old = start().minus(60 * SECOND);
+    memory.revoke_user(&public(), &"ann".into(), Some(&"kept".into()), start());
+    memory.doubt_user(&public(), &"ann".into(), start());
+    assert_eq!(memory.standing(&token("ann", "h1", old), start()), Known::Revoked);
+    assert_eq!(
+        memory.standing(&token("ann", "kept", old), start()),
+        Known::AskStore
+    );
+    memory.settle_user(&public(), &"ann".into());
+    assert_eq!(memory.standing(&token("ann", "kept", old), start()), Known::Live);
+    assert_eq!(memory.standing(&token("ann", "h1", old), start()), Known::Revoked);
+}
+
+#[test]
+fn a_doubt_that_does_not_fit_asks_the_store_about_everybody() {
+    let memory = memory(1);
+    memory.revoke_handle(&"h9".into(), start());
+    memory.doubt_user(&public(), &"ann".into(), start());
+    assert_eq!(
+        memory.standing(&token("bob", "h2", start()), start()),
+        Known::AskStore
+    );
+}
+
+#[test]
 fn a_full_memory_forgets_nothing_and_asks_the_store_about_everybody() {
     // Threat A-SES-18, the overflow.
     let memory = memory(2);
