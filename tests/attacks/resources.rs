@@ -30,6 +30,7 @@ impl Hardened {
         let app = demo_axum::app_within(server.site.clone(), SHORT);
         let bounds = Bounds {
             head: SHORT,
+            answer: SHORT,
             connections,
             ..Bounds::default()
         };
@@ -117,6 +118,27 @@ async fn a_res_05_idle_connections_make_room_for_others() {
         idle.push(hardened.connect().await);
     }
     // Behind a hundred silent ones; each of them is closed in its turn.
+    let mut stream = hardened.connect().await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(LONG, stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_res_05_whoever_does_not_take_the_answers_is_hung_up_on() {
+    let hardened = Hardened::start(1).await;
+    let mut deaf = hardened.connect().await;
+    let requests = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(64);
+    // Until the server can write no more, and therefore reads no more.
+    while let Ok(Ok(())) = tokio::time::timeout(SHORT, deaf.write_all(&requests)).await {}
+    // There is room for one connection, so this one is served when that one has gone.
     let mut stream = hardened.connect().await;
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")

@@ -1,11 +1,13 @@
-//! A server that slow and numerous clients do not wear out: a deadline for the head of a request, and a bound on
-//! connections (R-RES-1). The deadline for the body is the application's, see `app`.
+//! A server that slow and numerous clients do not wear out: deadlines for sending the head of a request and for taking the
+//! answer, and a bound on connections (R-RES-1). The deadline for the body is the application's, see `app`.
 //!
-//! `axum::serve` has no deadline for the head: whoever sends a byte a minute keeps a connection for ever. Copy this file,
-//! or put a proxy that has such deadlines in front.
+//! `axum::serve` has neither deadline: whoever sends a byte a minute, or reads none, keeps a connection for ever. Copy this
+//! file, or put a proxy that has such deadlines in front.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,8 +18,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Sleep;
 use tower::ServiceExt;
 
 /// What one client may cost.
@@ -25,6 +29,9 @@ use tower::ServiceExt;
 pub struct Bounds {
     /// The whole head of a request has to arrive within this; a connection that is idle for so long is closed.
     pub head: Duration,
+    /// What is sent has to be taken within this. An answer that takes longer on its way, a download or a stream, needs
+    /// more.
+    pub answer: Duration,
     /// Connections at once. More wait in the listener's queue.
     pub connections: usize,
     /// How long requests may take to end once the server is asked to stop.
@@ -35,6 +42,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
+            answer: Duration::from_secs(30),
             connections: 1024,
             stop: Duration::from_secs(10),
         }
@@ -83,7 +91,10 @@ pub async fn serve(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(
+                TokioIo::new(Impatient::new(stream, bounds.answer)),
+                TowerToHyperService::new(service),
+            );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that broke off is no news.
@@ -93,6 +104,76 @@ pub async fn serve(
     }
     let _ = tokio::time::timeout(bounds.stop, graceful.shutdown()).await;
     Ok(())
+}
+
+/// A connection that breaks off when what is written to it is not taken in time.
+struct Impatient {
+    stream: TcpStream,
+    patience: Duration,
+    /// Runs since a write had to wait, until all that was written is gone: who takes a byte now and then gains nothing.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            waiting: None,
+        }
+    }
+
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            let patience = self.patience;
+            let waiting = self
+                .waiting
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            ready!(waiting.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        written
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.in_time(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for once everything was written.
+        self.waiting = None;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// Whether the listener itself is sound: a client went away before it was accepted, or there is no descriptor left.
