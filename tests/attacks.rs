@@ -18,6 +18,8 @@ mod csrf;
 mod database;
 #[path = "attacks/endpoints.rs"]
 mod endpoints;
+#[path = "attacks/enumeration.rs"]
+mod enumeration;
 #[path = "attacks/expect.rs"]
 mod expect;
 #[path = "attacks/legacy.rs"]
@@ -26,13 +28,19 @@ mod legacy;
 mod own;
 #[path = "attacks/passwordless.rs"]
 mod passwordless;
+#[path = "attacks/privacy.rs"]
+mod privacy;
 #[path = "attacks/resources.rs"]
 mod resources;
+#[path = "attacks/routes_only.rs"]
+mod routes_only;
 #[path = "attacks/second_factor.rs"]
 mod second_factor;
 #[path = "attacks/sessions.rs"]
 mod sessions;
 #[path = "attacks/tenants.rs"]
 mod tenants;
+#[path = "attacks/time.rs"]
+mod time;
 #[path = "attacks/tokens.rs"]
 mod tokens;

@@ -2,9 +2,11 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use stepup_core::config::Config;
 use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
 use stepup_core::entropy::OsEntropy;
 use stepup_core::error::Source;
@@ -12,12 +14,14 @@ use stepup_core::factor::password::Password;
 use stepup_core::factor::passwordless::{Countries, Passwordless};
 use stepup_core::id::{FactorId, KeyId};
 use stepup_core::keyring::{Root, SecretList};
-use stepup_core::policy::{Policy, any_of};
+use stepup_core::policy::{EnrollmentMode, Policy, any_of};
+use stepup_core::profile::Profile;
 use stepup_core::record::user::User;
 use stepup_core::session::claim::ClaimSource;
+use stepup_core::session::keys::SigningAlgorithm;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::tenant::Tenant;
-use stepup_core::{AppInfo, BuildError, Stepup};
+use stepup_core::{AppInfo, BuildError, Builder, Stepup};
 use stepup_delivery::{BackgroundThread, Console, Outbox};
 
 fn secrets() -> SecretList {
@@ -232,4 +236,93 @@ async fn every_problem_of_every_tenant_is_named_at_once() {
             "{text} is missing in {problems:?}"
         );
     }
+}
+
+fn of(profile: Profile, policy: Policy) -> Builder {
+    let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+    Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+        .factor(Password::new())
+        .factor(Passwordless::sms(Outbox::new()))
+        .notices(Outbox::new())
+        .background(BackgroundThread::start().unwrap())
+        .policy(policy)
+        .profile(profile)
+}
+
+#[tokio::test]
+async fn a_profile_sets_numbers_and_what_is_configured_after_it_has_the_last_word() {
+    let demanding = || Policy::second_factor(any_of([FactorId::OTP_PHONE]));
+    for profile in Profile::ALL {
+        let stepup = of(profile, demanding()).build().await.unwrap();
+        let mut expected = Config::default();
+        profile.apply(&mut expected);
+        assert_eq!(
+            format!("{:?}", stepup.config()),
+            format!("{expected:?}"),
+            "{profile:?}"
+        );
+        let algorithm = if profile == Profile::Supertokens {
+            "RS256"
+        } else {
+            "ES256"
+        };
+        assert_eq!(stepup.signing_algorithm(), algorithm);
+    }
+    let idle = Duration::from_secs(1_800);
+    let stepup = of(Profile::Aal2, demanding())
+        .signing(SigningAlgorithm::EdDsa)
+        .configure(|config| config.sessions.idle = idle)
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(stepup.config().sessions.idle, idle);
+    assert_eq!(stepup.signing_algorithm(), "EdDSA");
+    let late = of(Profile::Default, demanding())
+        .configure(|config| config.sessions.idle = idle)
+        .profile(Profile::Aal2);
+    let problems = problems(late.build().await.unwrap_err());
+    assert!(
+        problems.len() == 1 && problems[0].contains("call profile() first"),
+        "{problems:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_profile_names_the_policies_that_do_not_go_with_it() {
+    let phone = || Policy::second_factor(any_of([FactorId::OTP_PHONE]));
+    for (profile, policy, problem) in [
+        (
+            Profile::Aal2,
+            Policy::when_enrolled(),
+            "aal2 needs policies that demand",
+        ),
+        (
+            Profile::Aal2,
+            phone().on_routes_only(),
+            "aal2 needs policies that demand",
+        ),
+        (
+            Profile::SafeEnumeration,
+            phone().with_enrollment(EnrollmentMode::InSignUpSession),
+            "have no session at sign-up",
+        ),
+    ] {
+        let problems = problems(of(profile, policy).build().await.unwrap_err());
+        assert!(
+            problems.len() == 1 && problems[0].contains(problem),
+            "{problems:?}"
+        );
+    }
+    let lax = of(Profile::Aal2, phone()).tenants([Tenant::new("lax").policy(Policy::when_enrolled())]);
+    assert_eq!(problems(lax.build().await.unwrap_err()).len(), 1);
+    let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+    let untold = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+        .factor(Password::new())
+        .background(BackgroundThread::start().unwrap())
+        .profile(Profile::SafeEnumeration);
+    let problems = problems(untold.build().await.unwrap_err());
+    assert!(
+        problems.len() == 1 && problems[0].contains("need .notices"),
+        "{problems:?}"
+    );
 }

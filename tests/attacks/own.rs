@@ -18,8 +18,8 @@ use stepup::flow::External;
 use stepup::rule::{OwnRule, Rule};
 use stepup::storage::Storage;
 use stepup::{
-    AnySession, AppInfo, Builder, FactorId, Fresh, Password, Passwordless, Policy, Require2fa, Requirement,
-    SecretList, Stepup, TenantId, UserId, any_of,
+    AnySession, AppInfo, Builder, Deliver, FactorId, Fresh, Password, Passwordless, Policy, Require2fa,
+    Requirement, SecretList, Stepup, TenantId, UserId, any_of,
 };
 use stepup_core::background::{Background, Job, QueueFull, Repeat};
 use stepup_core::entropy::OsEntropy;
@@ -46,6 +46,19 @@ impl<S: Storage> Own<S> {
     }
 
     pub async fn start_with(store: S, change: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::build(store, None, change).await
+    }
+
+    /// With another carrier of codes than the outbox.
+    pub async fn start_carried(store: S, codes: impl Deliver) -> Self {
+        Self::build(store, Some(Arc::new(codes)), |builder| builder).await
+    }
+
+    async fn build(
+        store: S,
+        codes: Option<Arc<dyn Deliver>>,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let store = Arc::new(store);
@@ -56,7 +69,9 @@ impl<S: Storage> Own<S> {
         let secrets = SecretList::new(vec![Root::random("k1".into(), &OsEntropy).unwrap()]);
         let builder = Stepup::builder(AppInfo::new("Acme", &here, &here), store.clone(), secrets)
             .factor(Password::new())
-            .factor(Passwordless::sms(outbox.clone()))
+            .factor(Passwordless::sms_by(
+                codes.unwrap_or_else(|| Arc::new(outbox.clone())),
+            ))
             .notices(outbox.clone())
             .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
             .background(RequestsOnly(background.clone()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::app::{AppInfo, is_loopback};
 use crate::background::{Background, Job};
-use crate::config::Config;
+use crate::config::{Config, Disclosure};
 use crate::delivery::{Channel, Deliver, UserDirectory};
 use crate::digest::PasswordHasher;
 use crate::entropy::{Entropy, OsEntropy};
@@ -22,7 +22,8 @@ use crate::id::FactorId;
 use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
-use crate::policy::{Offered, Policy, SecondFactor};
+use crate::policy::{EnrollmentMode, Offered, Policy, SecondFactor};
+use crate::profile::Profile;
 use crate::rule::ClaimRule;
 use crate::session::access::{AccessTokens, is_reserved};
 use crate::session::claim::ClaimSource;
@@ -35,6 +36,14 @@ use crate::time::{Clock, SystemClock};
 
 /// How often the background looks whether something is due.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Whether numbers were changed, and whether a profile came after that and undid it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Configured {
+    No,
+    Yes,
+    TooEarly,
+}
 
 /// Puts a [`Stepup`] together.
 #[derive(Debug)]
@@ -59,7 +68,9 @@ pub struct Builder {
     events: Arc<dyn EventSink>,
     hooks: Vec<Arc<dyn Hook>>,
     offload: Option<Arc<dyn Offload>>,
-    algorithm: SigningAlgorithm,
+    algorithm: Option<SigningAlgorithm>,
+    profiles: Vec<Profile>,
+    configured: Configured,
     print_codes: bool,
     plain_http: bool,
 }
@@ -125,7 +136,9 @@ impl Builder {
             events: Arc::new(TracingSink),
             hooks: Vec::new(),
             offload: None,
-            algorithm: SigningAlgorithm::default(),
+            algorithm: None,
+            profiles: Vec::new(),
+            configured: Configured::No,
             print_codes: false,
             plain_http: false,
         }
@@ -226,14 +239,34 @@ impl Builder {
 
     /// Signs access tokens by another algorithm than ES256.
     pub fn signing(mut self, algorithm: SigningAlgorithm) -> Self {
-        self.algorithm = algorithm;
+        self.algorithm = Some(algorithm);
+        self
+    }
+
+    /// Chooses a set of numbers. It comes before [`Builder::configure`] and [`Builder::mask_contacts`], which have the last
+    /// word; the algorithm of [`Builder::signing`] has it wherever it stands.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        profile.apply(&mut self.config);
+        self.profiles.push(profile);
+        if self.configured == Configured::Yes {
+            self.configured = Configured::TooEarly;
+        }
         self
     }
 
     /// Changes numbers.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
+        if self.configured == Configured::No {
+            self.configured = Configured::Yes;
+        }
         self
+    }
+
+    /// Shows phone numbers masked, in the payload and in answers, where scripts and whoever looks over a shoulder can read
+    /// them. The mask is taken for the stored number when a client sends it back.
+    pub fn mask_contacts(self) -> Self {
+        self.configure(|config| config.mask_contacts = true)
     }
 
     /// Admits carriers that show codes to whoever looks, although a domain is not loopback.
@@ -280,6 +313,7 @@ impl Builder {
         self.check_factors(&app, &policy, &offered, &mut problems);
         check_policy("the policy", &policy, &offered, &mut problems);
         self.check_tenants(&offered, &mut problems);
+        self.check_profiles(&policy, &mut problems);
         let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {
             return Err(BuildError::Config(problems));
         };
@@ -294,12 +328,14 @@ impl Builder {
         }
 
         let second_factor = SecondFactor::of(&policy, &offered);
+        let chosen = self.profiles.iter().rev().find_map(|profile| profile.signing());
+        let algorithm = self.algorithm.or(chosen).unwrap_or_default();
         let now = self.clock.now();
         let keys = SigningKeys::load(
             self.store.0.clone(),
             keyring.clone(),
             self.entropy.clone(),
-            self.algorithm,
+            algorithm,
             &self.config.sessions,
             now,
         )
@@ -492,6 +528,32 @@ impl Builder {
             .all(|n| !n.is_empty() && n.is_ascii());
         if !distinct || !filled {
             say("the names of the derived claims must be three different ones");
+        }
+    }
+
+    fn check_profiles(&self, site: &Policy, problems: &mut Vec<String>) {
+        if self.configured == Configured::TooEarly {
+            problems.push("a profile was chosen after numbers were changed: call profile() first".to_owned());
+        }
+        let own = self.tenants.iter().filter_map(Tenant::own_policy);
+        let policies: Vec<&Policy> = std::iter::once(site).chain(own.map(|policy| &**policy)).collect();
+        if self.profiles.contains(&Profile::Aal2) && policies.iter().any(|p| p.lets_in_by_one_factor()) {
+            problems
+                .push("the profile aal2 needs policies that demand a second factor at sign-in".to_owned());
+        }
+        if self.config.disclosure == Disclosure::Hidden {
+            let told = self.notices.as_ref().is_some_and(|d| d.carries(Channel::Email));
+            if !self.passwords.is_empty() && !told {
+                problems.push("hidden accounts need .notices(..): sign-up is answered by mail".to_owned());
+            }
+            if policies
+                .iter()
+                .any(|p| p.enrollment() == EnrollmentMode::InSignUpSession)
+            {
+                problems.push(
+                    "hidden accounts have no session at sign-up, so that none can enroll in it".to_owned(),
+                );
+            }
         }
     }
 

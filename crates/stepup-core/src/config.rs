@@ -20,6 +20,34 @@ pub struct Config {
     pub claims: ClaimNames,
     /// Puts a mask in the place of the phone number in the payload, which scripts can read.
     pub mask_contacts: bool,
+    /// Masks in `mfa/info` the addresses of factors that are not due; the client needs those that are.
+    pub mask_settled: bool,
+    /// What a stranger is told of accounts.
+    pub disclosure: Disclosure,
+}
+
+/// What a stranger is told of accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disclosure {
+    /// What the protocol tells: sign-up and the `exists` endpoints say whether an address has an account, strictly
+    /// limited.
+    #[default]
+    Protocol,
+    /// Nothing: the `exists` endpoints answer "no" to everybody, and sign-up answers the same whether or not the address
+    /// is new (ASVS v5.0.0-6.3.8). It opens no session then; the address is told by mail what happened.
+    Hidden,
+}
+
+/// What becomes of an account whose password was guessed at too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lockout {
+    /// Networks without a session of the account get [`LimitConfig::password_slow`]. A stranger can only delay.
+    #[default]
+    Delay,
+    /// The password opens nothing, from anywhere, until the failures are forgiven. A stranger can lock an owner out.
+    UntilReset,
 }
 
 /// Sessions and tokens.
@@ -164,6 +192,8 @@ pub struct LimitConfig {
     pub password_account: u32,
     /// See [`LimitConfig::password_account`].
     pub password_slow: Window,
+    /// What happens at [`LimitConfig::password_account`].
+    pub lockout: Lockout,
     /// Sign-in calls per network.
     pub sign_in: Window,
     /// Failed sign-ins per network.
@@ -213,6 +243,7 @@ impl Default for LimitConfig {
             },
             password_account: 100,
             password_slow: per(1, 15 * MINUTE),
+            lockout: Lockout::Delay,
             sign_in: per(30, MINUTE),
             sign_in_failed: [per(10, MINUTE), per(100, HOUR)],
             sign_up: [per(20, MINUTE), per(100, DAY)],

@@ -110,6 +110,16 @@ pub enum NoticeKind {
         /// When.
         at: Timestamp,
     },
+    /// An account was made with this address, where the answer to sign-up does not say so.
+    AccountMade {
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody tried to sign up with the address of this account.
+    SignUpTried {
+        /// When.
+        at: Timestamp,
+    },
     /// All second factors were removed by the site.
     FactorsReset {
         /// When.

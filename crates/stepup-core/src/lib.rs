@@ -27,6 +27,7 @@ pub mod offload;
 mod parts;
 pub mod password;
 pub mod policy;
+pub mod profile;
 pub mod record;
 pub mod require;
 pub mod rule;

@@ -139,6 +139,7 @@ impl Limits<'_> {
             .flat_map(|f| self.second_factor(tenant, user, f))
             .map(|ask| ask.key)
             .collect();
+        keys.sort();
         keys.dedup();
         keys
     }
@@ -177,7 +178,7 @@ impl Limits<'_> {
         near.push(network);
         vec![
             self.key("pw", &near),
-            self.key("pw-all", account),
+            self.sign_in_account_key(account),
             self.key("pw-slow", &near),
         ]
     }
@@ -185,6 +186,34 @@ impl Limits<'_> {
     /// Sign-ups per network.
     pub(crate) fn sign_up(&self, network: &str) -> Vec<Ask> {
         self.near_all("up", network, &self.config.sign_up)
+    }
+
+    /// Mails to an address that somebody typed at sign-up: nobody's mailbox is filled that way.
+    pub(crate) fn sign_up_mail(&self, tenant: &TenantId, address: &str) -> Vec<Ask> {
+        self.windows("up-to", &[tenant.as_str(), address], &self.config.destination)
+            .collect()
+    }
+
+    /// The failures of an account's password, from everywhere: what locks it where it can be locked.
+    pub(crate) fn sign_in_account_key(&self, account: &[&str]) -> CounterKey {
+        self.key("pw-all", account)
+    }
+
+    /// Counters that are an account's own, for its erasure. Those that hold a network as well are found by nobody who
+    /// does not know it, and end by themselves.
+    pub(crate) fn account_keys(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        factors: &[FactorId],
+    ) -> Vec<CounterKey> {
+        let mut keys = self.second_factor_keys(tenant, user, factors);
+        keys.push(self.sign_in_account_key(&[tenant.as_str(), &format!("user:{user}")]));
+        let codes = self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes);
+        keys.extend(codes.map(|ask| ask.key));
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
     /// Calls of an `exists` endpoint: per network and of the whole site.
@@ -325,6 +354,7 @@ mod tests {
         asks.extend(limits.second_factor_failed("192.0.2.1"));
         asks.extend(limits.sign_in("192.0.2.1", &["public", "user:u"]));
         asks.extend(limits.sign_up("192.0.2.1"));
+        asks.extend(limits.sign_up_mail(&tenant, "a@acme.test"));
         asks.extend(limits.exists("192.0.2.1"));
         let keys: std::collections::BTreeSet<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
         assert_eq!(keys.len(), asks.len());

@@ -78,6 +78,19 @@ pub fn text(message: &Message) -> Text {
                  was not you, change your password."
             ),
         },
+        Content::Notice(NoticeKind::AccountMade { .. }) => Text {
+            kind: "account_made",
+            subject: format!("Your {app} account"),
+            body: format!("An account at {app} was made with this address. If that was not you, contact us."),
+        },
+        Content::Notice(NoticeKind::SignUpTried { .. }) => Text {
+            kind: "sign_up_tried",
+            subject: format!("You already have a {app} account"),
+            body: format!(
+                "Somebody tried to make an account at {app} with this address, which already has one. If that was you, \
+                 sign in instead. Otherwise there is nothing to do: your account was not touched."
+            ),
+        },
         Content::Notice(NoticeKind::FactorsReset { .. }) => Text {
             kind: "factors_reset",
             subject: format!("The second factors of your {app} account were removed"),

@@ -46,6 +46,7 @@ pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};
 pub use stepup_core::password::PasswordRule;
 pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
+pub use stepup_core::profile::Profile;
 pub use stepup_core::record::user::User;
 pub use stepup_core::require::{
     AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,

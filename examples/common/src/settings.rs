@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use stepup::FactorId;
 use stepup::session::keys::SigningAlgorithm;
 use stepup::wire::core::config::Config;
+use stepup::{FactorId, Profile};
 
 /// What the environment says; the defaults run the demo on this machine.
 #[derive(Clone, Debug)]
@@ -32,8 +32,10 @@ pub struct Settings {
     pub cookie_domain_older: Option<String>,
     /// Addresses whose sessions get the claim `role`.
     pub admins: Vec<String>,
-    /// How access tokens are signed.
-    pub signing: SigningAlgorithm,
+    /// How access tokens are signed; as the profile says if nothing.
+    pub signing: Option<SigningAlgorithm>,
+    /// A set of numbers.
+    pub profile: Profile,
     /// Countries that may be sent to; everywhere if none.
     pub sms_countries: Option<Vec<String>>,
     /// Proxies whose forwarding headers are believed.
@@ -116,16 +118,22 @@ impl Settings {
         if second_factors.is_empty() {
             second_factors.push(FactorId::OTP_PHONE);
         }
-        if var("STEPUP_PROFILE").is_some_and(|profile| profile != "default") {
-            problems.push("STEPUP_PROFILE: only default is built yet".to_owned());
-        }
+        let profile = match var("STEPUP_PROFILE").as_deref().map(str::parse) {
+            None => Profile::Default,
+            Some(Ok(profile)) => profile,
+            Some(Err(unknown)) => {
+                problems.push(format!("STEPUP_PROFILE: {unknown}"));
+                Profile::Default
+            }
+        };
         let signing = match var("STEPUP_SIGNING").as_deref() {
-            None | Some("es256") => SigningAlgorithm::Es256,
-            Some("rs256") => SigningAlgorithm::Rs256,
-            Some("eddsa") => SigningAlgorithm::EdDsa,
+            None => None,
+            Some("es256") => Some(SigningAlgorithm::Es256),
+            Some("rs256") => Some(SigningAlgorithm::Rs256),
+            Some("eddsa") => Some(SigningAlgorithm::EdDsa),
             Some(_) => {
                 problems.push("STEPUP_SIGNING must be es256, rs256 or eddsa".to_owned());
-                SigningAlgorithm::Es256
+                None
             }
         };
         let countries = list("STEPUP_SMS_COUNTRIES");
@@ -154,6 +162,7 @@ impl Settings {
                 .map(|a| a.to_ascii_lowercase())
                 .collect(),
             signing,
+            profile,
             sms_countries: (!everywhere).then_some(countries),
             trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
             dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
@@ -210,7 +219,7 @@ mod tests {
             ("STEPUP_FIRST_FACTORS", "thirdparty"),
             ("STEPUP_DATABASE_URL", "postgres://x"),
             ("STEPUP_REDIS_URL", "redis://x"),
-            ("STEPUP_PROFILE", "strict"),
+            ("STEPUP_PROFILE", "aal9"),
             ("STEPUP_SIGNING", "hs256"),
             ("STEPUP_LISTEN", "localhost"),
             ("STEPUP_DEMO_THROTTLE_SCALE", "0"),

@@ -107,9 +107,13 @@ impl Site {
             })
             .background(background.clone())
             .clock(clock.clone())
-            .signing(settings.signing)
+            .profile(settings.profile)
             .configure(|config| config.limits.scale = scale)
             .configure(settings.configure);
+        let builder = match settings.signing {
+            Some(algorithm) => builder.signing(algorithm),
+            None => builder,
+        };
         let stepup = add(builder).build().await.map_err(|error| match error {
             stepup::BuildError::Config(problems) => problems,
             fault => vec![with_causes(&fault)],

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use crate::config::{Disclosure, Lockout};
 use crate::contact::{EmailAddress, PhoneNumber};
+use crate::delivery::{Channel, NoticeKind};
 use crate::digest::Verdict;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completion, Kind};
 use crate::factor::password::{self, FieldFault};
-use crate::flow::{Caller, SignedIn, session};
+use crate::flow::{Caller, SignedIn, session, upkeep};
 use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
 use crate::limit::{self, Leave, Limits};
 use crate::parts::Parts;
@@ -24,6 +26,9 @@ use crate::time::Timestamp;
 pub enum SignUpOutcome {
     /// The account was made, and a session opened for it.
     Created(Box<SignedIn>),
+    /// Somebody may have made an account; whoever reads mail at the address is told which. The user that is shown is the
+    /// new one, or one that looks like it. There is no session (`Disclosure::Hidden`).
+    Accepted(Box<User>),
     /// The form was not accepted. Nothing was written.
     Fields(Vec<FieldFault>),
     /// Too many sign-ups from this network.
@@ -110,47 +115,42 @@ pub(crate) async fn sign_up(
         parts.record(&event.because("taken").from_network(&caller.origin.network));
         Ok(SignUpOutcome::Fields(vec![FieldFault::EmailTaken]))
     };
-    if parts
+    let hidden = parts.config.disclosure == Disclosure::Hidden;
+    let existing = parts
         .store
         .user_by_identifier(&caller.tenant, &identifier)
-        .await?
-        .is_some()
-    {
-        return taken();
+        .await?;
+    if let Some(existing) = existing {
+        if !hidden {
+            return taken();
+        }
+        // As much work as for a new account, and as little told (R-ENU-1).
+        factor.hasher.burn(&password).await?;
+        let kind = NoticeKind::SignUpTried { at: now };
+        tell(parts, &existing.user, &address, &kind).await?;
+        return Ok(SignUpOutcome::Accepted(Box::new(new_user(
+            parts, caller, &address,
+        )?)));
     }
     let hash = factor.hasher.hash(&password).await?;
     drop(password);
 
-    let user_id = UserId::new(parts.uuid()?);
-    let method = MethodId::new(user_id.as_str());
-    let user = User {
-        tenant: caller.tenant.clone(),
-        id: user_id.clone(),
-        state: UserState::Live,
-        epoch: 1,
-        revision: 1,
-        methods: vec![Method {
-            id: method.clone(),
-            factor: password::ID,
-            email: Some(address.as_str().to_owned()),
-            phone: None,
-            verified: false,
-            joined_at: now,
-        }],
-        summary: Summary::default(),
-        metadata: JsonMap::new(),
-        created_at: now,
-    };
+    let user = new_user(parts, caller, &address)?;
+    let method = MethodId::new(user.id.as_str());
     let credential = CredentialId::new(parts.uuid()?);
-    let sealed = seal_hash(parts, &user.tenant, &user_id, &credential, hash.expose())?;
-    let completion = first(now, Kind::Knowledge, None, true);
-    let opening = session::prepare(parts, &user, &method, &password::ID, completion, caller).await?;
+    let sealed = seal_hash(parts, &user.tenant, &user.id, &credential, hash.expose())?;
+    let opening = if hidden {
+        None
+    } else {
+        let completion = first(now, Kind::Knowledge, None, true);
+        Some(session::prepare(parts, &user, &method, &password::ID, completion, caller).await?)
+    };
     let account = NewAccount {
         user: user.clone(),
         identifiers: vec![(identifier, method)],
         credentials: vec![Credential {
             tenant: user.tenant.clone(),
-            user: user_id,
+            user: user.id.clone(),
             kind: CredentialKind::Password,
             id: credential,
             public: serde_json::json!({}),
@@ -158,21 +158,64 @@ pub(crate) async fn sign_up(
             version: 1,
             created_at: now,
         }],
-        session: opening.session().cloned(),
+        session: opening.as_ref().and_then(|opening| opening.session().cloned()),
     };
-    match parts.store.create_account(&account).await? {
-        AccountOutcome::IdentifierTaken => taken(),
-        AccountOutcome::Created => {
+    match (parts.store.create_account(&account).await?, opening) {
+        // Another sign-up with this address was quicker, and its mail is on its way.
+        (AccountOutcome::IdentifierTaken, None) => Ok(SignUpOutcome::Accepted(Box::new(user))),
+        (AccountOutcome::IdentifierTaken, Some(_)) => taken(),
+        (AccountOutcome::Created, opening) => {
             let event = parts.event(EventKind::AccountCreated, Outcome::Granted);
             parts.record(
                 &event
                     .of(&user.tenant, &user.id)
                     .from_network(&caller.origin.network),
             );
+            let Some(opening) = opening else {
+                tell(parts, &user, &address, &NoticeKind::AccountMade { at: now }).await?;
+                return Ok(SignUpOutcome::Accepted(Box::new(user)));
+            };
             let opened = session::opened(parts, opening, user).await?;
             Ok(SignUpOutcome::Created(Box::new(opened)))
         }
     }
+}
+
+/// The user that a sign-up with `address` makes.
+fn new_user(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<User, Fault> {
+    let now = parts.now();
+    let id = UserId::new(parts.uuid()?);
+    Ok(User {
+        tenant: caller.tenant.clone(),
+        state: UserState::Live,
+        epoch: 1,
+        revision: 1,
+        methods: vec![Method {
+            id: MethodId::new(id.as_str()),
+            factor: password::ID,
+            email: Some(address.as_str().to_owned()),
+            phone: None,
+            verified: false,
+            joined_at: now,
+        }],
+        id,
+        summary: Summary::default(),
+        metadata: JsonMap::new(),
+        created_at: now,
+    })
+}
+
+/// Tells the address what a sign-up with it came to, unless it was told too often already. By mail alone: a stranger can
+/// cause it, and text messages cost money.
+async fn tell(parts: &Parts, user: &User, address: &EmailAddress, kind: &NoticeKind) -> Result<(), Fault> {
+    let asks = limits(parts).sign_up_mail(&user.tenant, address.as_str());
+    if let Leave::Granted(_) = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        let to = (Channel::Email, address.as_str().to_owned());
+        let notice = upkeep::sealed(parts, user, kind, to)?;
+        parts.store.add_notices(&[notice]).await?;
+        upkeep::wake(parts);
+    }
+    Ok(())
 }
 
 /// The associated data of a password's hash: it opens only in the row that it was sealed for (A-SEC-03).
@@ -381,6 +424,10 @@ pub(crate) async fn begin(
             .password_account
             .saturating_mul(parts.config.limits.scale)
     {
+        if parts.config.limits.lockout == Lockout::UntilReset {
+            note_throttled(parts, caller, "sign_in_locked");
+            return Ok(Err(parts.config.limits.password_slow.window));
+        }
         // A stranger may only delay: a network in which the account is signed in is exempt (R-RL-4).
         let at_home = match known {
             Some(user) => {
@@ -477,6 +524,9 @@ pub(super) async fn exists(
     identifier: Identifier,
     counts: impl FnOnce(&User) -> bool,
 ) -> Result<Exists, Fault> {
+    if parts.config.disclosure == Disclosure::Hidden {
+        return Ok(Exists::Known(false));
+    }
     let asks = limits(parts).exists(&caller.origin.network);
     if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
         note_throttled(parts, caller, "exists");

@@ -182,7 +182,8 @@ fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> C
 
 /// Whether `typed` is the stored number as this site shows it: itself, or the mask that stands for it.
 fn is_shown(parts: &Parts, own: &str, typed: &str) -> bool {
-    typed.trim() == own || (parts.config.mask_contacts && typed == mask_phone(own))
+    let masks = parts.config.mask_contacts || parts.config.mask_settled;
+    typed.trim() == own || (masks && typed == mask_phone(own))
 }
 
 /// Codes, if they are a second factor here.

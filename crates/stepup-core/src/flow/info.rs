@@ -10,6 +10,7 @@ use crate::id::FactorId;
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, FactorChoices};
 use crate::session::access::AccessClaims;
+use crate::session::claim::{mask_email, mask_phone};
 
 /// Addresses by factor, as the protocol's `emails` and `phoneNumbers` are.
 pub type ByFactor = BTreeMap<FactorId, Vec<String>>;
@@ -105,8 +106,11 @@ fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
             .any(|(id, c)| mfa.completed.get(id).map(|at| at.as_secs()) != Some(c.at.as_secs()))
 }
 
+/// The addresses as this session may see them. The client sends back the one of the factor that is due, so that one is in
+/// clear unless all are masked; of the others nothing but their shape is needed (threat A-MFA-28).
 fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
     let user = &checked.look.user;
+    let settled = |factor: &FactorId| parts.config.mask_settled && !checked.standing.next.contains(factor);
     let mut emails = ByFactor::new();
     let mut phones = ByFactor::new();
     if parts.password.is_some() {
@@ -114,8 +118,15 @@ fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
             .methods
             .iter()
             .filter(|m| m.factor == FactorId::EMAIL_PASSWORD)
-            .filter_map(|m| m.email.clone());
-        emails.insert(FactorId::EMAIL_PASSWORD, own.collect());
+            .filter_map(|m| m.email.as_deref());
+        let shown = own.map(|email| {
+            if settled(&FactorId::EMAIL_PASSWORD) {
+                mask_email(email)
+            } else {
+                email.to_owned()
+            }
+        });
+        emails.insert(FactorId::EMAIL_PASSWORD, shown.collect());
     }
     if parts.passwordless.is_some() {
         let stored = user
@@ -123,8 +134,8 @@ fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
             .enrolled(&FactorId::OTP_PHONE)
             .and_then(|e| e.contact.clone());
         let shown = stored.map(|phone| {
-            if parts.config.mask_contacts {
-                crate::session::claim::mask_phone(&phone)
+            if parts.config.mask_contacts || settled(&FactorId::OTP_PHONE) {
+                mask_phone(&phone)
             } else {
                 phone
             }

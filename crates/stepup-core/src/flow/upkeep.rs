@@ -172,27 +172,33 @@ pub(crate) async fn notices(
     );
     to.retain(|(channel, address)| Some(address.as_str()) != but && deliver.carries(*channel));
     to.dedup();
+    to.into_iter().map(|to| sealed(parts, user, kind, to)).collect()
+}
+
+/// One notice to one address.
+pub(crate) fn sealed(
+    parts: &Parts,
+    user: &User,
+    kind: &NoticeKind,
+    (channel, to): (Channel, String),
+) -> Result<Notice, Fault> {
     let now = parts.now();
-    let mut notices = Vec::new();
-    for (channel, to) in to {
-        let id = NoticeId::new(parts.uuid()?);
-        let sealed = Sealed {
-            channel,
-            to,
-            notice: kind.clone(),
-        };
-        let plain = serde_json::to_vec(&sealed).map_err(|e| Fault::Part(Box::new(e)))?;
-        notices.push(Notice {
-            sealed: parts.keyring.seal(&place(&id), &plain, &*parts.entropy)?,
-            id,
-            tenant: user.tenant.clone(),
-            user: user.id.clone(),
-            created_at: now,
-            due_at: now,
-            tries: 0,
-        });
-    }
-    Ok(notices)
+    let id = NoticeId::new(parts.uuid()?);
+    let sealed = Sealed {
+        channel,
+        to,
+        notice: kind.clone(),
+    };
+    let plain = serde_json::to_vec(&sealed).map_err(|e| Fault::Part(Box::new(e)))?;
+    Ok(Notice {
+        sealed: parts.keyring.seal(&place(&id), &plain, &*parts.entropy)?,
+        id,
+        tenant: user.tenant.clone(),
+        user: user.id.clone(),
+        created_at: now,
+        due_at: now,
+        tries: 0,
+    })
 }
 
 async fn drain(parts: &Parts) -> Result<(), Fault> {

@@ -49,7 +49,13 @@ async fn delete(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool,
             .event(EventKind::AccountDeleted, Outcome::Noted)
             .of(tenant, user),
     );
+    let keys = account::limits(parts).account_keys(tenant, user, &factors(parts));
+    parts.store.clear(&keys).await?;
     Ok(there)
+}
+
+fn factors(parts: &Parts) -> Vec<FactorId> {
+    parts.offered.iter().map(|o| o.factor.clone()).collect()
 }
 
 /// Removes all second factors of a user who lost them: an administrator's act, with a notice, after which the next
@@ -156,9 +162,11 @@ pub(crate) async fn merge_metadata(
     metadata(parts, tenant, user).await.map(|map| Ok(Some(map)))
 }
 
-/// Gives a suspended second factor its tries back. For an administrator who knows that it was the owner who failed.
+/// Gives an account its tries back: at a suspended second factor, and at a password that is locked. For an administrator
+/// who knows that it was the owner who failed.
 pub(crate) async fn forgive_failures(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
-    let factors: Vec<FactorId> = parts.offered.iter().map(|o| o.factor.clone()).collect();
-    let keys = account::limits(parts).second_factor_keys(tenant, user, &factors);
+    let limits = account::limits(parts);
+    let mut keys = limits.second_factor_keys(tenant, user, &factors(parts));
+    keys.push(limits.sign_in_account_key(&[tenant.as_str(), &format!("user:{user}")]));
     Ok(parts.store.clear(&keys).await?)
 }

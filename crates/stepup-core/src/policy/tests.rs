@@ -336,3 +336,73 @@ fn choices_offer_only_what_is_next_in_a_half_login_and_everything_afterwards() {
     let shown = choices(&offered(), &[PASSWORD], &summary, &full, |f| *f == TOTP).unwrap();
     assert_eq!((shown.next, shown.allowed_to_set_up), (vec![], vec![PHONE, TOTP]));
 }
+
+// Asked on routes only
+
+#[test]
+fn on_routes_only_a_first_factor_is_complete_and_two_factors_are_something_else() {
+    for policy in [site(&[PHONE]), Policy::when_enrolled()] {
+        assert!(!site(&[PHONE]).lets_in_by_one_factor());
+        let policy = policy.on_routes_only();
+        assert!(policy.lets_in_by_one_factor());
+        for summary in [Summary::default(), with(&[PHONE])] {
+            let first = assess(&policy, &offered(), &summary, &after_password());
+            assert!(
+                first.satisfied && !first.second_factor && !first.stuck,
+                "{first:?}"
+            );
+            assert_eq!((first.next, first.at), (vec![], at(1_000)));
+            let done = and(after_password(), PHONE, 2_000);
+            let both = assess(&policy, &offered(), &summary, &done);
+            assert!(both.satisfied && both.second_factor, "{both:?}");
+            assert_eq!((both.newest, both.at), (Some(PHONE), at(2_000)));
+        }
+    }
+}
+
+#[test]
+fn on_routes_only_the_floor_is_held_at_the_second_factor() {
+    // Enrolled: the phone. Completed beside the password: only what the user does not have.
+    let policy = Policy::when_enrolled().on_routes_only();
+    let summary = with(&[PHONE]);
+    let other = assess(&policy, &offered(), &summary, &and(after_password(), TOTP, 2_000));
+    assert!(other.satisfied && !other.second_factor, "{other:?}");
+    assert!(!is_complete(&other, &summary));
+    // Nothing at all was completed.
+    let none = assess(&policy, &offered(), &summary, &Completed::new());
+    assert!(!none.satisfied && !none.second_factor, "{none:?}");
+    // What accepts nothing stays shut.
+    let shut = assess(
+        &Policy::never().on_routes_only(),
+        &offered(),
+        &summary,
+        &after_password(),
+    );
+    assert!(!shut.satisfied && !shut.second_factor, "{shut:?}");
+}
+
+#[test]
+fn on_routes_only_whoever_has_a_second_factor_completes_it_before_factors_change() {
+    let policy = site(&[PHONE, TOTP]).on_routes_only();
+    let judge = |summary: &Summary, standing: &Standing, factor: &FactorId| {
+        let age = age(1_000, false);
+        may_enroll(&policy, summary, standing, factor, age, STEP_UP, at(2_001))
+    };
+    let enrolled = with(&[TOTP]);
+    let first = assess(&policy, &offered(), &enrolled, &after_password());
+    assert!(!is_complete(&first, &enrolled));
+    assert_eq!(judge(&enrolled, &first, &PHONE), Err(EnrollRefusal::Gate));
+    let both = assess(
+        &policy,
+        &offered(),
+        &enrolled,
+        &and(after_password(), TOTP, 2_000),
+    );
+    assert!(is_complete(&both, &enrolled));
+    assert_eq!(judge(&enrolled, &both, &PHONE), Ok(()));
+    // Whoever has none may add the first one, while the first factor is fresh.
+    let nobody = Summary::default();
+    let first = assess(&policy, &offered(), &nobody, &after_password());
+    assert!(is_complete(&first, &nobody));
+    assert_eq!(judge(&nobody, &first, &PHONE), Ok(()));
+}

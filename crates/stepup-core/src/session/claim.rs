@@ -65,6 +65,13 @@ pub fn derived(
     claims
 }
 
+/// The address with all but the first character of its local part hidden, and its length.
+pub fn mask_email(email: &str) -> String {
+    let (local, domain) = email.rsplit_once('@').unwrap_or((email, ""));
+    let first: String = local.chars().take(1).collect();
+    format!("{first}***@{domain}")
+}
+
 /// The number with all but its country's first digits and its last two hidden; taken for the stored number when a
 /// client sends it back.
 pub fn mask_phone(phone: &str) -> String {
@@ -387,6 +394,12 @@ mod tests {
     fn a_masked_number_keeps_its_ends_and_its_length() {
         assert_eq!(mask_phone("+41791234567"), "+41*******67");
         assert_eq!(mask_phone("+1"), "+1");
+    }
+
+    #[test]
+    fn a_masked_address_keeps_its_first_character_and_its_domain() {
+        assert_eq!(mask_email("alice@acme.test"), "a***@acme.test");
+        assert_eq!(mask_email("é@acme.test"), "é***@acme.test");
     }
 
     #[test]

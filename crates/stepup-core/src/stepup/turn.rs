@@ -168,6 +168,7 @@ impl Told for SignUpOutcome {
     fn done(&self) -> Done<'_> {
         match self {
             Self::Created(opened) => signed_in(opened),
+            Self::Accepted(_) => Done::Granted,
             Self::Fields(_) => Done::Refused("fields"),
             Self::Throttled(_) => Done::Refused("throttled"),
             Self::NotOffered => Done::Refused("not_offered"),

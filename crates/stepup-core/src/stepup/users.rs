@@ -2,6 +2,7 @@
 
 use crate::caller::Caller;
 use crate::error::Fault;
+use crate::flow::export;
 use crate::flow::user::{self, DerivedKey};
 use crate::hook::Step;
 use crate::id::{FactorId, TenantId, UserId};
@@ -62,6 +63,29 @@ impl Stepup {
         self.user_changed(tenant, user, Changed::Deleted).await
     }
 
+    /// Erases a user: another name of [`Stepup::delete`], since nothing personal survives that. What stays is the tombstone
+    /// (tenant, id, when it was made), and what the application was handed before: its audit log, and messages that went
+    /// out.
+    ///
+    /// # Errors
+    /// [`Fault`]: call it again.
+    pub async fn erase(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
+        self.delete(tenant, user).await
+    }
+
+    /// All that is kept about a user, as one JSON object: `user`, `metadata`, `credentials`, `sessions`, with times in
+    /// milliseconds. Hashes, digests and whatever is sealed are left out. None for an unknown user, and for one who was
+    /// deleted. What the application keeps elsewhere is its own to add.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    ///
+    /// # Source
+    /// GDPR articles 15 and 20.
+    pub async fn export(&self, tenant: &TenantId, user: &UserId) -> Result<Option<serde_json::Value>, Fault> {
+        export::export(&self.parts, tenant, user).await
+    }
+
     /// Tells what the application changed by itself; sessions and half-logins of the user end.
     ///
     /// # Errors
@@ -93,7 +117,8 @@ impl Stepup {
         turn.end(user::reset_factors(&self.parts, tenant, user)).await
     }
 
-    /// Gives a suspended second factor its tries back. For administrators.
+    /// Gives an account its tries back: at a suspended second factor, and at a password that was guessed at too often
+    /// (`Lockout::UntilReset`). For administrators.
     ///
     /// # Errors
     /// [`Fault`].

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stepup_core::factor::password::FieldFault;
 use stepup_core::flow::{Exists, SignInOutcome, SignUpOutcome, SignedIn};
+use stepup_core::id::MethodId;
 use stepup_core::password::{Password, PasswordFault};
 
 use super::user;
@@ -30,6 +31,12 @@ pub(super) async fn sign_up(call: &Call<'_>) -> Result<Reply, Refusal> {
     };
     match call.stepup().sign_up(&call.caller, &form.email, password).await? {
         SignUpOutcome::Created(signed_in) => Ok(signed_in_reply(call, *signed_in)),
+        SignUpOutcome::Accepted(user) => {
+            // The id of the only method is the user's.
+            let method = MethodId::from(user.id.as_str());
+            let user = user::json(&user, &method, call.fdi, user::mask(call));
+            Ok(Reply::ok(&json!({ "status": "OK", "user": user })))
+        }
         SignUpOutcome::Fields(faults) => Ok(faulty(&faults)),
         SignUpOutcome::Throttled(after) => Ok(throttled(after)),
         SignUpOutcome::NotOffered => Err(Refusal::NoSession),
