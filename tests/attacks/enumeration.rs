@@ -8,8 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use stepup::delivery::Outbox;
+use stepup::flow::{Caller, SignInOutcome};
 use stepup::storage::memory::MemoryStore;
 use stepup::wire::core::delivery::{DeliveryError, Message};
+use stepup::wire::core::password::Password;
 use stepup::wire::route::{Endpoint, ROUTES};
 use stepup::{Builder, Channel, Deliver, Profile, TenantId};
 use stepup_core::offload::{Job, Offload, OffloadError, Pool, PoolConfig};
@@ -485,4 +487,56 @@ async fn a_enu_09_a_refusal_to_link_is_the_same_whoever_has_the_address() {
         }
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rl_06_in_the_strict_profile_a_guessed_password_is_locked_until_it_is_forgiven() {
+    let site = site(|builder| {
+        builder
+            .profile(Profile::Strict)
+            .configure(|config| config.limits.password_account = 8)
+    })
+    .await;
+    let mut alice = site.client(Mode::Cookie);
+    alice.sign_up(ALICE).await;
+    let from = |network: &str| {
+        let mut caller = Caller::internal();
+        network.clone_into(&mut caller.origin.network);
+        caller
+    };
+    let sign_in = async |email: &str, password: &str, network: &str| {
+        let password = Password::parse(password).unwrap();
+        site.stepup
+            .sign_in(&from(network), email, password)
+            .await
+            .unwrap()
+    };
+    for email in [ALICE, NOBODY] {
+        for n in 0..8 {
+            let outcome = sign_in(email, WRONG, &format!("198.51.100.{n}")).await;
+            assert!(
+                matches!(outcome, SignInOutcome::WrongCredentials),
+                "{email} {n}: {outcome:?}"
+            );
+        }
+        // The right password as little as a wrong one, from a network where she is signed in as little as from afar, and
+        // for an address that nobody has as for hers.
+        for network in ["127.0.0.1", "198.51.100.77"] {
+            let outcome = sign_in(email, PASSWORD, network).await;
+            assert!(
+                matches!(outcome, SignInOutcome::Throttled(_)),
+                "{email}: {outcome:?}"
+            );
+        }
+    }
+    site.moved(30 * 24 * 3_600);
+    let outcome = sign_in(ALICE, PASSWORD, "198.51.100.78").await;
+    assert!(matches!(outcome, SignInOutcome::Throttled(_)), "{outcome:?}");
+    let user = site.user(ALICE).await.unwrap();
+    site.stepup
+        .forgive_failures(&TenantId::public(), &user.id)
+        .await
+        .unwrap();
+    let outcome = sign_in(ALICE, PASSWORD, "198.51.100.79").await;
+    assert!(matches!(outcome, SignInOutcome::SignedIn(_)), "{outcome:?}");
 }
