@@ -108,7 +108,7 @@ async fn server_with(signing: SigningAlgorithm) -> Server {
     let secret = SecretList::new(vec![root]).to_text().expose().clone();
     Server::start_with(|settings| {
         settings.secret = Some(secret);
-        settings.signing = signing;
+        settings.signing = Some(signing);
     })
     .await
 }
