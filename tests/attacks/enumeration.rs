@@ -13,7 +13,7 @@ use stepup::storage::memory::MemoryStore;
 use stepup::wire::core::delivery::{DeliveryError, Message};
 use stepup::wire::core::password::Password;
 use stepup::wire::route::{Endpoint, ROUTES};
-use stepup::{Builder, Channel, Deliver, Profile, TenantId};
+use stepup::{Builder, Channel, Deliver, Passwordless, Profile, TenantId};
 use stepup_core::offload::{Job, Offload, OffloadError, Pool, PoolConfig};
 use tokio::sync::Semaphore;
 
@@ -203,6 +203,68 @@ async fn a_enu_03_the_answer_to_a_code_request_does_not_wait_for_the_carrier() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("the message never went out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_enu_03_a_code_to_sign_in_is_answered_before_the_carrier_has_it_for_known_and_unknown() {
+    let carrier = Stuck {
+        open: Arc::new(Semaphore::new(0)),
+        sent: Outbox::new(),
+        works: true,
+    };
+    let codes = carrier.clone();
+    let site = site(|builder| builder.factor(Passwordless::email(codes).only_first_factor())).await;
+    let mut stranger = site.client(Mode::Cookie);
+    carrier.open.add_permits(1);
+    let created = stranger
+        .post("/auth/signinup/code", json!({ "email": ALICE }))
+        .await;
+    let code = site.drained(&carrier.sent).await;
+    let signed_in = stranger.consume(&created.json(), &code).await;
+    assert_eq!(signed_in.status_field(), "OK", "{signed_in:?}");
+    let mut answers = Vec::new();
+    for email in [ALICE, NOBODY] {
+        let body = json!({ "email": email });
+        let created = site
+            .client(Mode::Cookie)
+            .peek("POST", "/auth/signinup/code", Some(&body), &[])
+            .await;
+        assert_eq!(carrier.sent.sent().len(), 1, "{email}");
+        let mut seen = seen(&created);
+        for id in ["deviceId", "preAuthSessionId"] {
+            seen.2 = seen.2.replace(created.json()[id].as_str().unwrap(), id);
+        }
+        answers.push(seen);
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_enu_01_a_code_to_sign_in_is_asked_for_alike_by_everybody() {
+    let sent = Outbox::new();
+    let codes = sent.clone();
+    let site = site(|builder| builder.factor(Passwordless::email(codes).only_first_factor())).await;
+    site.client(Mode::Cookie).sign_up("passw@example.com").await;
+    disabled(&site, "disab@example.com").await;
+    let mut alice = site.client(Mode::Cookie);
+    let created = alice.post("/auth/signinup/code", json!({ "email": ALICE })).await;
+    let code = site.drained(&sent).await;
+    assert_eq!(alice.consume(&created.json(), &code).await.status_field(), "OK");
+    let mut answers = Vec::new();
+    for email in [ALICE, NOBODY, "passw@example.com", "disab@example.com"] {
+        let body = json!({ "email": email });
+        let created = site
+            .client(Mode::Cookie)
+            .peek("POST", "/auth/signinup/code", Some(&body), &[])
+            .await;
+        assert_eq!(created.status_field(), "OK", "{email}");
+        let mut seen = seen(&created);
+        for id in ["deviceId", "preAuthSessionId"] {
+            seen.2 = seen.2.replace(created.json()[id].as_str().unwrap(), id);
+        }
+        answers.push(seen);
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,16 @@ impl<S: Storage> Own<S> {
         self.outbox.sent()
     }
 
+    /// The last code that another carrier has, once all is handed over.
+    pub async fn drained(&self, carrier: &Outbox) -> String {
+        assert!(self.background.drain(Duration::from_secs(10)).await);
+        let sent = carrier.sent();
+        sent.into_iter()
+            .rev()
+            .find_map(|message| message.code)
+            .expect("a code was sent")
+    }
+
     /// The last code that was sent.
     pub async fn code(&self) -> String {
         let sent = self.sent().await;
