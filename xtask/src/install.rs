@@ -30,7 +30,13 @@ pub(crate) fn version(program: &str) -> Option<String> {
     output(Command::new(program).arg("--version"))
 }
 
-fn apt(workspace: &Workspace, packages: &[&str]) -> Result<(), String> {
+/// Whether a program of that name can be called.
+pub(crate) fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+pub(crate) fn apt(workspace: &Workspace, packages: &[&str]) -> Result<(), String> {
     if !Path::new("/usr/bin/apt-get").exists() {
         return Err(format!(
             "please install {packages:?}: this system has no apt-get to do it with"

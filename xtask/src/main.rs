@@ -10,6 +10,7 @@
     reason = "this is a command line tool"
 )]
 
+mod bench;
 mod browser;
 mod counts;
 mod install;
@@ -30,6 +31,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [--only PART]...   run everything, or only the named parts
+  bench [--quick] [PART]...   run the benchmarks, peers beside ours; `bench help` names the parts
   help                    show this
 
 parts:
@@ -51,6 +53,15 @@ fn main() -> ExitCode {
         Ok(Order::Help) => {
             print!("{USAGE}");
             ExitCode::SUCCESS
+        }
+        Ok(Order::Bench(words)) => {
+            match Workspace::find().and_then(|workspace| bench::run(&workspace, &words)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => {
+                    eprintln!("xtask: {why}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Ok(Order::Test(parts)) => match Workspace::find() {
             Ok(workspace) => test(&workspace, &parts),
@@ -101,6 +112,7 @@ fn test(workspace: &Workspace, parts: &[Part]) -> ExitCode {
 enum Order {
     Help,
     Test(Vec<Part>),
+    Bench(Vec<String>),
 }
 
 impl Order {
@@ -109,6 +121,7 @@ impl Order {
         let order = match words.next() {
             None => return Err("no command given".to_owned()),
             Some("help" | "--help" | "-h") => Self::Help,
+            Some("bench") => return Ok(Self::Bench(words.map(str::to_owned).collect())),
             Some("test") => {
                 let mut parts = Vec::new();
                 while let Some(word) = words.next() {

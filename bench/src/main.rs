@@ -1,0 +1,89 @@
+//! `cargo xtask bench`: what stepup costs, beside its peers, in one run and as ratios.
+//!
+//! Servers run on one core and the load comes from another, so that requests per second and CPU time per request both
+//! speak of the server alone. What is compared takes turns in short rounds, and medians are shown: machines are noisy, and
+//! absolute figures are worth nothing on another one.
+
+mod guard;
+mod hash;
+mod load;
+mod memory;
+mod serve;
+mod site;
+mod table;
+mod tokens;
+mod writes;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: stepup-bench [--quick] [PART]...
+
+parts, all if none is named:
+  guard    G1, G2: a guarded route beside a bare one and beside peers
+  tokens   G3, G4, G8: verifying, remembering and signing access tokens
+  writes   G6: a code judged by SQLite, alone and among many
+  memory   G8: what ten thousand accounts leave behind in the process
+  hash     G9: a guarded route while passwords are hashed
+
+--quick   short rounds and few accounts: to see whether it runs
+";
+
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Rounds of everything that takes turns.
+    pub rounds: usize,
+    /// Seconds of load in a round.
+    pub seconds: u64,
+    /// Accounts of the memory part.
+    pub accounts: usize,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["serve", variant, rest @ ..] = words.as_slice() {
+        serve::run(variant, rest);
+        return ExitCode::SUCCESS;
+    }
+    let quick = words.contains(&"--quick");
+    let effort = match quick {
+        true => Effort {
+            rounds: 1,
+            seconds: 1,
+            accounts: 200,
+        },
+        false => Effort {
+            rounds: 7,
+            seconds: 2,
+            accounts: 10_000,
+        },
+    };
+    let parts: Vec<&str> = words.into_iter().filter(|word| *word != "--quick").collect();
+    let known: [(&str, fn(Effort)); 5] = [
+        ("guard", guard::run),
+        ("tokens", tokens::run),
+        ("writes", writes::run),
+        ("memory", memory::run),
+        ("hash", hash::run),
+    ];
+    if parts == ["help"] {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    if parts
+        .iter()
+        .any(|part| !known.iter().any(|(name, _)| name == part))
+    {
+        eprint!("{USAGE}");
+        return ExitCode::FAILURE;
+    }
+    table::about_this_machine();
+    for (name, run) in known {
+        if parts.is_empty() || parts.contains(&name) {
+            run(effort);
+        }
+    }
+    ExitCode::SUCCESS
+}
