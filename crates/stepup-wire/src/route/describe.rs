@@ -98,7 +98,6 @@ fn described(endpoint: Endpoint) -> Description {
                 status("OK"),
                 status("RESTART_FLOW_ERROR"),
                 general_error(),
-                not_allowed("SIGN_IN_UP_NOT_ALLOWED"),
             ],
         )
         .takes(tolerant(

@@ -44,10 +44,11 @@ pub(in crate::route) async fn create(call: &Call<'_>) -> Result<Reply, Refusal> 
 
 /// `POST /signinup/code/resend`.
 pub(in crate::route) async fn resend(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let fields = match read(call, "019")? {
-        Read::Fields(fields) => fields,
-        Read::Answered(reply) => return Ok(*reply),
-    };
+    let fields = call.fields()?;
+    // The published interface knows no other word for it here.
+    if links_to_session(&fields, call.fdi)? {
+        return Ok(Reply::status("RESTART_FLOW_ERROR"));
+    }
     let device = device(&fields)?;
     match call.stepup().resend_first_code(&call.caller, &device).await? {
         Ok(()) => Ok(Reply::status("OK")),
