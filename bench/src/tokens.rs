@@ -123,8 +123,12 @@ impl Raw {
             }
             SigningAlgorithm::EdDsa => ParsedPublicKey::new(&ED25519, part("x")),
             SigningAlgorithm::Rs256 => {
-                // RFC 8017 §A.1.1: n and e, each with a zero before it so that neither is negative.
-                let integers = [element(0x02, &[0], &part("n")), element(0x02, &[0], &part("e"))].concat();
+                // RFC 8017 §A.1.1: n and e, with a zero before what would be negative otherwise.
+                let integer = |bytes: Vec<u8>| {
+                    let zero: &[u8] = if bytes[0] < 0x80 { &[] } else { &[0] };
+                    element(0x02, zero, &bytes)
+                };
+                let integers = [integer(part("n")), integer(part("e"))].concat();
                 ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, element(0x30, &[], &integers))
             }
         };
