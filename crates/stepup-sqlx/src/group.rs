@@ -109,7 +109,10 @@ impl Writes {
         if !queue.led {
             queue.led = true;
             drop(queue);
-            let lead = Lead(Arc::clone(&self.queue));
+            let mut lead = Lead {
+                queue: Arc::clone(&self.queue),
+                leads: true,
+            };
             let pool = self.pool.clone();
             // A task of its own: a request that goes away takes nothing back, so that no guess is for free, and leaves no
             // open transaction on a connection that the next one is given (sqlx issue 4393).
@@ -133,12 +136,16 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 /// Whoever leads. When it ends, for whatever reason, the next one to come leads.
-struct Lead(Arc<Mutex<Queue>>);
+struct Lead {
+    queue: Arc<Mutex<Queue>>,
+    /// Whether it leads still. Once it does not, the queue is another leader's.
+    leads: bool,
+}
 
 impl Lead {
     /// The next group; none if nothing waits, and then nobody leads any more.
-    fn next(&self) -> Option<Vec<Box<dyn Job>>> {
-        let mut queue = lock(&self.0);
+    fn next(&mut self) -> Option<Vec<Box<dyn Job>>> {
+        let mut queue = lock(&self.queue);
         let mut group = Vec::new();
         while group.len() < GROUP {
             let Some(entry) = queue.waiting.pop_front() else {
@@ -150,6 +157,7 @@ impl Lead {
         }
         if group.is_empty() {
             queue.led = false;
+            self.leads = false;
             return None;
         }
         Some(group)
@@ -158,9 +166,9 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        // Still led only if it did not come to its end. Who waits is told by the loss of its job.
-        let mut queue = lock(&self.0);
-        if queue.led {
+        // It did not come to its end: its runtime did. Who waits is told by the loss of its job.
+        if self.leads {
+            let mut queue = lock(&self.queue);
             queue.led = false;
             queue.waiting.clear();
         }

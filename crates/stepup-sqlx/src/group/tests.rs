@@ -221,3 +221,28 @@ fn a_leader_whose_runtime_ends_leaves_the_lead_to_the_next() {
     second.block_on(place.writes.statement(insert(2))).unwrap();
     assert_eq!(second.block_on(place.rows()), [2]);
 }
+
+#[test]
+fn the_end_of_a_leader_leaves_alone_what_another_one_leads() {
+    let queue = Arc::new(Mutex::new(Queue::default()));
+    lock(&queue).led = true;
+    let mut ended = Lead {
+        queue: queue.clone(),
+        leads: true,
+    };
+    assert!(ended.next().is_none());
+    // The next one leads, and somebody waits for it, before the first is gone.
+    lock(&queue).led = true;
+    lock(&queue).waiting.push_back(Entry {
+        ticket: Ticket::default(),
+        job: Box::new(One {
+            statement: None,
+            done: None,
+            tell: oneshot::channel().0,
+        }),
+    });
+    drop(ended);
+    let queue = lock(&queue);
+    assert!(queue.led);
+    assert_eq!(queue.waiting.len(), 1);
+}
