@@ -165,44 +165,28 @@ pub enum SecretListError {
 pub enum Purpose {
     /// Digests of short codes, kept in challenges (R-SEC-1).
     Code,
-    /// The code that is derived from the secret of a link, where a challenge has both.
-    LinkCode,
     /// The tag at the end of a refresh token, by which a forged one is told without a look at the store.
     RefreshTag,
     /// The secret of a refresh token's successor.
     RefreshSuccessor,
     /// Names in the keys of throttles. A new root starts their tallies anew.
     Throttle,
-    /// Digests of addresses, by which two factors are told to share a channel (R-MFA-6).
-    Channel,
-    /// Buckets of remembered tokens and revocations.
-    RevocationBucket,
-    /// Digests of trusted-device tokens.
-    DeviceTag,
 }
 
 impl Purpose {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 4] = [
         Self::Code,
-        Self::LinkCode,
         Self::RefreshTag,
         Self::RefreshSuccessor,
         Self::Throttle,
-        Self::Channel,
-        Self::RevocationBucket,
-        Self::DeviceTag,
     ];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Code => "mac code",
-            Self::LinkCode => "mac link code",
             Self::RefreshTag => "mac refresh tag",
             Self::RefreshSuccessor => "mac refresh successor",
             Self::Throttle => "mac throttle",
-            Self::Channel => "mac channel",
-            Self::RevocationBucket => "mac revocation bucket",
-            Self::DeviceTag => "mac device tag",
         }
     }
 }
@@ -354,16 +338,12 @@ impl KeySet {
     }
 
     fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Mac {
-        let [code, link, tag, successor, throttle, channel, bucket, device] = &self.macs;
+        let [code, tag, successor, throttle] = &self.macs;
         let mut mac = match purpose {
             Purpose::Code => code,
-            Purpose::LinkCode => link,
             Purpose::RefreshTag => tag,
             Purpose::RefreshSuccessor => successor,
             Purpose::Throttle => throttle,
-            Purpose::Channel => channel,
-            Purpose::RevocationBucket => bucket,
-            Purpose::DeviceTag => device,
         }
         .clone();
         for part in parts {
