@@ -3,12 +3,14 @@
 //! All of them act on the live session, whatever the client says of linking; without one there is nothing to act on
 //! (R-MFA-1, A-MFA-36). The stored contact is compared before anything is sent, on each of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::background::QueueFull;
 use crate::contact::PhoneNumber;
-use crate::delivery::{Channel, Content, Message};
+use crate::delivery::{Channel, Content, Deliver, Message};
 use crate::error::Fault;
-use crate::event::{EventKind, Outcome};
+use crate::event::{Event, EventKind, Outcome, fingerprint};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, PasswordlessFactor};
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{Caller, account};
@@ -339,34 +341,43 @@ fn send(
     factor: &PasswordlessFactor,
     challenge: &Challenge,
     code: Secret<String>,
-) -> Result<(), crate::background::QueueFull> {
+) -> Result<(), QueueFull> {
     let content = Content::Code {
         code,
         lifetime: parts.config.codes.lifetime,
         second_factor: true,
     };
-    // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
-    let id = format!(
-        "{}-{}",
-        crate::event::fingerprint(challenge.id.as_str()),
-        challenge.sends
-    );
-    let message = Message::new(
-        id,
-        (Channel::Sms, challenge.destination.clone()),
-        content,
-        &parts.app,
-        parts.now(),
-    );
     let Some(way) = factor.second() else {
         return Ok(());
     };
-    let deliver = way.deliver.clone();
-    let events = parts.events.clone();
     let failed = parts
         .event(EventKind::DeliveryFailed, Outcome::Noted)
         .of(&challenge.tenant, &challenge.binding.user)
         .with_factor(&FACTOR);
+    hand_over(
+        parts,
+        way.deliver.clone(),
+        Channel::Sms,
+        challenge,
+        content,
+        failed,
+    )
+}
+
+/// Hands the message of a challenge to the background; `failed` is recorded if it is not delivered.
+pub(super) fn hand_over(
+    parts: &Parts,
+    deliver: Arc<dyn Deliver>,
+    channel: Channel,
+    challenge: &Challenge,
+    content: Content,
+    failed: Event,
+) -> Result<(), QueueFull> {
+    // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
+    let id = format!("{}-{}", fingerprint(challenge.id.as_str()), challenge.sends);
+    let to = (channel, challenge.destination.clone());
+    let message = Message::new(id, to, content, &parts.app, parts.now());
+    let events = parts.events.clone();
     parts.background.spawn(Box::pin(async move {
         if let Err(error) = deliver.deliver(&message).await {
             // The source may quote the address; only its type of failure is ours to tell.

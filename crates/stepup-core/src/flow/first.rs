@@ -4,13 +4,14 @@
 //! budgets are those of strangers. A contact signs in to the account whose *identifier* it is; that it is the second factor
 //! of another account says nothing here (threat A-LEG-07).
 
+use crate::background::QueueFull;
 use crate::contact::PhoneNumber;
-use crate::delivery::{Channel, Content, Message};
+use crate::delivery::{Channel, Content};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, Means, NewCode, Way};
 use crate::flow::account::{self, Exists, SignInTry};
-use crate::flow::code::{General, country_of, throttled, watch_country};
+use crate::flow::code::{General, country_of, hand_over, throttled, watch_country};
 use crate::flow::contact::{self, Contact, Opened, identifier};
 use crate::flow::{Caller, SignedIn};
 use crate::hook::{Outgoing, OutgoingContent};
@@ -587,8 +588,7 @@ fn send(
     channel: Channel,
     challenge: &Challenge,
     code: Secret<String>,
-) -> Result<Result<(), crate::background::QueueFull>, Fault> {
-    let deliver = way.way.deliver.clone();
+) -> Result<Result<(), QueueFull>, Fault> {
     let lifetime = parts.config.codes.first_lifetime;
     let content = match way.means {
         Means::Code => Content::Code {
@@ -606,24 +606,11 @@ fn send(
             }
         }
     };
-    let id = format!(
-        "{}-{}",
-        crate::event::fingerprint(challenge.id.as_str()),
-        challenge.sends
-    );
-    let to = (channel, challenge.destination.clone());
-    let message = Message::new(id, to, content, &parts.app, parts.now());
-    let events = parts.events.clone();
     let failed = parts
         .event(EventKind::DeliveryFailed, Outcome::Noted)
         .with_factor(&passwordless::factor_of(channel, false));
-    Ok(parts.background.spawn(Box::pin(async move {
-        if let Err(error) = deliver.deliver(&message).await {
-            // The source may quote the address; only its type of failure is ours to tell.
-            tracing::debug!(target: "stepup::delivery", error = %error, "message not delivered");
-            events.record(&failed);
-        }
-    })))
+    let deliver = way.way.deliver.clone();
+    Ok(hand_over(parts, deliver, channel, challenge, content, failed))
 }
 
 /// The page of the website that asks and then signs in. Origin and path are configured and nothing of a request is in it
