@@ -1,6 +1,6 @@
 //! Sign-in with a real second factor for Rust web applications: the one crate to depend on.
 //!
-//! ```ignore
+//! ```ignore (needs carriers of its own; docs/quick-start.md is compiled)
 //! let stepup = Stepup::builder(AppInfo::new("Acme", api_origin, website_origin), store, secrets)
 //!     .factor(Password::new())
 //!     .factor(Passwordless::sms(carrier).countries(Countries::only(["CH", "DE"])))
