@@ -21,6 +21,9 @@ pub enum BodyError {
     /// It broke off, or its framing is wrong.
     #[error("body incomplete")]
     Incomplete,
+    /// It did not arrive within the deadline of an adapter that has one.
+    #[error("body late")]
+    Late,
 }
 
 /// Buffers a body of at most `limit` bytes. One that announces more is not read at all.

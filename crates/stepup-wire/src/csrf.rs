@@ -66,7 +66,8 @@ pub enum Forgery {
 /// `rid`: in its old meaning the name of a recipe, in ours a header that no form can send. Its value is never read.
 pub const RID: HeaderName = HeaderName::from_static("rid");
 
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// `Sec-Fetch-Site`, by which browsers tell whose page sent a request.
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Judges a request.
 ///

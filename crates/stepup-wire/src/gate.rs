@@ -71,11 +71,7 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        match self.admit(parts, rule_of::<R>(), Trust::Token).await {
-            Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(self.refuse(Refusal::NoSession)),
-            Err(refusal) => Err(self.refuse(refusal)),
-        }
+        self.demand(self.admit(parts, rule_of::<R>(), Trust::Token).await)
     }
 
     /// The same where a session is optional: a request without one is admitted as nobody. An expired or forged token is
@@ -98,11 +94,17 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn checked_session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        match self.admit(parts, rule_of::<R>(), Trust::Store).await {
-            Ok(Some(session)) => Ok(session),
-            Ok(None) => Err(self.refuse(Refusal::NoSession)),
-            Err(refusal) => Err(self.refuse(refusal)),
-        }
+        self.demand(self.admit(parts, rule_of::<R>(), Trust::Store).await)
+    }
+
+    /// A session must be there.
+    pub(crate) fn demand<R>(
+        &self,
+        admitted: Result<Option<Session<R>>, Refusal>,
+    ) -> Result<Session<R>, Refused> {
+        admitted
+            .and_then(|session| session.ok_or(Refusal::NoSession))
+            .map_err(|refusal| self.refuse(refusal))
     }
 
     async fn admit<R>(
@@ -111,17 +113,32 @@ impl Guard {
         rule: &Rule,
         trust: Trust,
     ) -> Result<Option<Session<R>>, Refusal> {
+        match self.verify(parts)? {
+            Some(verified) => self.admit_verified(verified, rule, trust).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads and verifies the session of an application's request. The answer depends on it from now on.
+    pub(crate) fn verify(&self, parts: &Parts) -> Result<Option<Verified>, Refusal> {
         self.outbox.note_read();
-        let Some(mut verified) = verify(&self.gate, parts, Act::Application, None)? else {
-            return Ok(None);
-        };
+        verify(&self.gate, parts, Act::Application, None)
+    }
+
+    /// Admits the bearer of a verified token.
+    pub(crate) async fn admit_verified<R>(
+        &self,
+        mut verified: Verified,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Result<Session<R>, Refusal> {
         if let Some(renewed) = self.gate.fetch_due_claims(&verified.claims, rule).await? {
             // Before the rule is judged: a refusal carries the new token too.
             self.owe(tokens::hand_out(verified.mode, renewed.tokens));
             verified.claims = renewed.claims;
         }
         self.gate.admit_route(&verified.claims, rule, trust).await?;
-        Ok(Some(Session::new(verified, self.clone())))
+        Ok(Session::new(verified, self.clone()))
     }
 
     /// The response to a refusal. What it takes back from the client is left to the outbox, where it wins over what

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue, USER_AGENT};
+use http::header::{FORWARDED, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Parts;
 use stepup_core::event::{Event, EventKind, Outcome};
 use stepup_core::flow::Renewed;
@@ -188,11 +188,9 @@ fn agent(headers: &HeaderMap) -> String {
 
 const MAX_AGENT: usize = 200;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+pub(crate) const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Headers by which proxies tell whom they speak for. Only the first is read.
-const FORWARDING: [HeaderName; 3] = [
-    X_FORWARDED_FOR,
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("x-real-ip"),
-];
+const FORWARDING: [HeaderName; 3] = [X_FORWARDED_FOR, FORWARDED, X_REAL_IP];

@@ -145,9 +145,8 @@ where
 }
 
 impl Guard {
-    /// Begins with a request: answers a preflight, or makes what its guards need. For adapters of frameworks that are
-    /// no tower services.
-    pub fn begin(gate: &Gate, method: &http::Method, headers: &http::HeaderMap) -> Begun {
+    /// Begins with a request: answers a preflight, or makes what its guards need.
+    pub(crate) fn begin(gate: &Gate, method: &http::Method, headers: &http::HeaderMap) -> Begun {
         let cors = gate.rules().cors.as_ref();
         match cors.and_then(|cors| cors.preflight(method, headers)) {
             Some(preflight) => Begun::Preflight(preflight),
@@ -161,7 +160,7 @@ impl Guard {
 
     /// Ends with its response: pays what the guards owe, and adds CORS for the admitted `origin`
     /// ([`Guard::origin_of`]).
-    pub fn finish(&self, origin: Option<&HeaderValue>, headers: &mut http::HeaderMap) {
+    pub(crate) fn finish(&self, origin: Option<&HeaderValue>, headers: &mut http::HeaderMap) {
         let rules = self.gate.rules();
         self.outbox.commit(&rules.cookies, || self.gate.now(), headers);
         if rules.cors.is_some() {
@@ -170,14 +169,14 @@ impl Guard {
     }
 
     /// The origin of a request, if its pages may read the answer.
-    pub fn origin_of<'a>(&self, headers: &'a http::HeaderMap) -> Option<&'a HeaderValue> {
+    pub(crate) fn origin_of<'a>(&self, headers: &'a http::HeaderMap) -> Option<&'a HeaderValue> {
         self.gate.rules().cors.as_ref()?.admits(headers)
     }
 }
 
 /// How a request begins.
 #[derive(Debug)]
-pub enum Begun {
+pub(crate) enum Begun {
     /// A preflight; this is its answer.
     Preflight(Response<Bytes>),
     /// Any other; this goes into its extensions, and to its response.

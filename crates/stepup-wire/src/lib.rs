@@ -6,6 +6,7 @@
 //! * [`Wire`] answers the endpoints, as a function or as the tower service [`WireService`].
 //! * [`SessionLayer`] goes around an application: it hands a [`Guard`] to every request, and pays on every response what
 //!   the guards owe (tokens, CORS).
+//! * [`Visit`] is the same for frameworks that are no tower services, a call at each end of a request.
 //! * [`Guard::session`] admits a request and yields a [`Session`]; [`RequireLayer`] does it for all it surrounds.
 //!
 //! An adapter moves bytes and headers between its framework and these, and decides nothing.
@@ -35,13 +36,15 @@ pub mod table;
 mod tokens;
 pub mod transfer;
 mod transport;
+mod visit;
 pub mod writes;
 
 pub use gate::Refused;
 pub use keeper::Gate;
-pub use layer::{Answer, Begun, MaybeOurs, RequireLayer, RequireService, SessionLayer, SessionService};
+pub use layer::{Answer, MaybeOurs, RequireLayer, RequireService, SessionLayer, SessionService};
 pub use service::{Guard, Peer, TransportError, Wire, WireService};
 pub use session::{Session, SessionError};
 pub use sign_in::{SignIn, SignInError};
 pub use stepup_core as core;
 pub use transport::{Rules, Transport};
+pub use visit::{READ_HEADERS, Visit, WRITTEN_HEADERS};

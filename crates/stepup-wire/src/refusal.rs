@@ -49,6 +49,8 @@ pub(crate) enum Refusal {
     WrongMethod(Vec<Method>),
     /// The body is too long. It was not read to its end.
     TooLarge,
+    /// The body did not arrive in time.
+    Late,
     /// The body has a type that is not taken. It was not read.
     WrongType,
     /// Throttled, on an endpoint that may say so by status.
@@ -112,6 +114,7 @@ impl Refusal {
             Self::NotFound => Reply::message(StatusCode::NOT_FOUND, "not found"),
             Self::WrongMethod(methods) => wrong_method(&methods),
             Self::TooLarge => Reply::message(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+            Self::Late => Reply::message(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
             Self::TooMany(after) => {
                 Reply::message(StatusCode::TOO_MANY_REQUESTS, "too many requests").retry_after(after)
             }
@@ -299,6 +302,7 @@ mod tests {
             (Refusal::NotAllowed, 403),
             (Refusal::NotFound, 404),
             (Refusal::WrongMethod(vec![Method::GET]), 405),
+            (Refusal::Late, 408),
             (Refusal::TooLarge, 413),
             (Refusal::WrongType, 415),
             (Refusal::TooMany(Duration::from_secs(1)), 429),

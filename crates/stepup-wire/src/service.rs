@@ -116,7 +116,7 @@ impl Wire {
         self.answer(&parts, body).await
     }
 
-    async fn answer(&self, parts: &Parts, body: Result<Bytes, BodyError>) -> Response<Bytes> {
+    pub(crate) async fn answer(&self, parts: &Parts, body: Result<Bytes, BodyError>) -> Response<Bytes> {
         let cors = self.rules().cors.as_ref();
         if let Some(preflight) = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers)) {
             return preflight;
@@ -159,6 +159,7 @@ impl Wire {
             Ok(body) if body.len() > MAX_PARSED => return Err(Refusal::TooLarge),
             Ok(body) => body,
             Err(BodyError::TooLarge) => return Err(Refusal::TooLarge),
+            Err(BodyError::Late) => return Err(Refusal::Late),
             Err(BodyError::Incomplete) => return Err(crate::json::InputError::Malformed.into()),
         };
         if row.body == Body::Json && content::of(&parts.headers) != Content::Json {

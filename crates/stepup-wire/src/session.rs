@@ -78,6 +78,10 @@ impl<R> Session<R> {
         }
     }
 
+    pub(crate) fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
     /// The user.
     pub fn user_id(&self) -> &UserId {
         self.claims().user_id()

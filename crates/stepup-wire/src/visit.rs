@@ -1,0 +1,159 @@
+//! [`Visit`]: one request of an application from its beginning to its response, for frameworks that are no tower services.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+    FORWARDED, HeaderName, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use stepup_core::Trust;
+use stepup_core::require::{Requirement, rule_of};
+
+use crate::body::BodyError;
+use crate::csrf::{RID, SEC_FETCH_SITE};
+use crate::fdi::FDI_VERSION;
+use crate::gate::{Refused, Verified};
+use crate::keeper::{Gate, X_FORWARDED_FOR, X_REAL_IP};
+use crate::layer::Begun;
+use crate::refusal::Refusal;
+use crate::service::{Guard, Peer, Wire};
+use crate::session::Session;
+use crate::sign_in::SignIn;
+use crate::transfer::AUTH_MODE;
+use crate::writes::{ACCESS_TOKEN, FRONT_TOKEN, REFRESH_TOKEN};
+
+/// All headers of a request that are ever read here. An adapter may leave out the others; every line of these it must
+/// hand over as it came, since a repeated header means something else than a single one.
+pub const READ_HEADERS: [HeaderName; 16] = [
+    ACCESS_CONTROL_REQUEST_METHOD,
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    FDI_VERSION,
+    ORIGIN,
+    RID,
+    SEC_FETCH_SITE,
+    AUTH_MODE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    USER_AGENT,
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_REAL_IP,
+];
+
+/// All headers of a response that [`Visit::finish`] may read and write.
+pub const WRITTEN_HEADERS: [HeaderName; 9] = [
+    ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS,
+    CACHE_CONTROL,
+    SET_COOKIE,
+    VARY,
+    FRONT_TOKEN,
+    ACCESS_TOKEN,
+    REFRESH_TOKEN,
+];
+
+/// One request, and what is owed to its response. Its token is verified once, however many guards ask for a session.
+pub struct Visit {
+    guard: Guard,
+    parts: Parts,
+    verified: Mutex<Option<Verified>>,
+}
+
+impl Visit {
+    /// Begins with a request, before the application sees it. `peer` is the address at the other end of the connection.
+    ///
+    /// # Errors
+    /// The request is a preflight, and this is the answer to it.
+    pub fn begin(gate: &Gate, mut parts: Parts, peer: Option<Peer>) -> Result<Self, Box<Response<Bytes>>> {
+        match Guard::begin(gate, &parts.method, &parts.headers) {
+            Begun::Preflight(response) => Err(Box::new(response)),
+            Begun::Guard(guard) => {
+                if let Some(peer) = peer {
+                    parts.extensions.insert(peer);
+                }
+                Ok(Self {
+                    guard,
+                    parts,
+                    verified: Mutex::new(None),
+                })
+            }
+        }
+    }
+
+    /// As [`Guard::session`].
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn session<R: Requirement>(&self) -> Result<Session<R>, Refused> {
+        self.guard.demand(self.admit().await)
+    }
+
+    /// As [`Guard::optional_session`].
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn optional_session<R: Requirement>(&self) -> Result<Option<Session<R>>, Refused> {
+        self.admit().await.map_err(|refusal| self.guard.refuse(refusal))
+    }
+
+    async fn admit<R: Requirement>(&self) -> Result<Option<Session<R>>, Refusal> {
+        let Some(verified) = self.verify()? else {
+            return Ok(None);
+        };
+        let session = self
+            .guard
+            .admit_verified::<R>(verified, rule_of::<R>(), Trust::Token)
+            .await?;
+        // With the claims that were fetched for it.
+        *self.verified() = Some(session.verified().clone());
+        Ok(Some(session))
+    }
+
+    /// The origin is judged by what carries the token, which is the same for every guard of one request.
+    fn verify(&self) -> Result<Option<Verified>, Refusal> {
+        let mut verified = self.verified();
+        if verified.is_none() {
+            *verified = self.guard.verify(&self.parts)?;
+        }
+        Ok(verified.clone())
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Option<Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Guard::sign_in`].
+    ///
+    /// # Errors
+    /// [`Refused`]: a page of another origin sent the request.
+    pub fn sign_in(&self) -> Result<SignIn, Refused> {
+        self.guard.sign_in(&self.parts)
+    }
+
+    /// Answers the request as one to an endpoint of `wire`, with what came of its body.
+    pub async fn answer(&self, wire: &Wire, body: Result<Bytes, BodyError>) -> Response<Bytes> {
+        wire.answer(&self.parts, body).await
+    }
+
+    /// Ends with the response, whoever made it: pays what the guards owe, once, and adds CORS.
+    pub fn finish(&self, headers: &mut HeaderMap) {
+        let origin = self.guard.origin_of(&self.parts.headers);
+        self.guard.finish(origin, headers);
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its headers hold tokens.
+        f.write_str("Visit(..)")
+    }
+}
