@@ -21,7 +21,7 @@ use stepup_core::rule::Rule;
 use stepup_core::secret_file::SecretFile;
 use stepup_core::session::access::AccessClaims;
 use stepup_core::storage::memory::MemoryStore;
-use stepup_core::storage::{Storage, UserStore};
+use stepup_core::storage::{Flows, Storage, UserStore};
 use stepup_core::{AppInfo, Denied, Stepup, Trust};
 use stepup_delivery::{BackgroundThread, Outbox};
 use stepup_testkit::clock::ManualClock;
@@ -351,6 +351,35 @@ async fn five_wrong_codes_end_the_challenge_and_not_the_session() {
         .admit(&access, &Rule::Valid, Trust::Store)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_misses_what_was_required_meanwhile_does_not_get_the_life_of_a_complete_one() {
+    let site = Site::new().await;
+    site.complete(&site.sign_up("ann@example.com").await, PHONE).await;
+    let half = site.sign_in("ann@example.com").await;
+    let device = site.create(&half, PHONE).await.unwrap();
+    let code = site.code().await;
+
+    // Read before, written after: an administrator asks for another factor in between.
+    let (store, user) = (site.store.clone(), half.user.clone());
+    site.store.outrun("complete_factor", async move {
+        let kept = store.user(&user.tenant, &user.id).await.unwrap().unwrap();
+        let required = [FactorId::from_static("totp")];
+        let done = store.require_factors(&user.tenant, &user.id, kept.revision, &required);
+        assert!(done.await.unwrap());
+    });
+    let told = site
+        .stepup
+        .consume_code(&site.caller, &site.access(&half), &device, &code)
+        .await
+        .unwrap();
+    assert!(
+        matches!(told, ConsumeOutcome::Refused(CodeRefusal::Ended)),
+        "{told:?}"
+    );
+    let look = site.store.look(&half.session.handle, None).await.unwrap();
+    assert!(look.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

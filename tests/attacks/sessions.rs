@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use demo_common::Site;
 use serde_json::json;
+use stepup::axum::{Rejection, SignIn, SignInError};
 use stepup::flow::Changed;
-use stepup::{TenantId, UserId};
+use stepup::{External, TenantId, UserId};
 use stepup_core::id::SessionHandle;
 use tokio::sync::Barrier;
 
@@ -426,6 +430,70 @@ async fn a_ses_11_a_half_login_dies_with_the_old_password() {
         e401(&mallory.consume(&created.json(), &code).await);
         is_dead(&copy).await;
         assert_eq!(sessions(&server).await, 0);
+    }
+}
+
+/// The check of an old password may outlast the change of it: what it found then counts for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ses_11_a_log_in_under_way_ends_with_the_password_that_it_was_checked_against() {
+    const CHANGES: [Changed; 4] = [
+        Changed::Password,
+        Changed::Contact,
+        Changed::Disabled,
+        Changed::Deleted,
+    ];
+
+    /// An application with a password check of its own, during which another request changes the user.
+    async fn log_in(
+        State(site): State<Site>,
+        sign_in: SignIn,
+        Path((user, change)): Path<(String, usize)>,
+    ) -> Result<StatusCode, Rejection> {
+        let user = UserId::from(user.as_str());
+        if let Some(what) = CHANGES.get(change) {
+            let changed = site.stepup.user_changed(&TenantId::public(), &user, *what).await;
+            changed.map_err(SignInError::from)?;
+        }
+        sign_in.complete(&user, External::knowledge()).await?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    fn app(site: Site) -> axum::Router {
+        axum::Router::new()
+            .route("/login/{user}/{change}", axum::routing::post(log_in))
+            .with_state(site.clone())
+            .merge(stepup::axum::routes(&site.wire))
+            .layer(stepup::axum::layer(&site.wire))
+    }
+
+    for mode in MODES {
+        let server = Server::start_app(app).await;
+        let log_in = async |user: &str, change: usize| {
+            let mut client = server.client(mode);
+            let path = format!("/login/{user}/{change}");
+            let answer = client.call("POST", &path, None, &[]).await;
+            (answer, client)
+        };
+        for (index, what) in CHANGES.iter().enumerate() {
+            // A user who has signed in before, and one who never has: no row of ours speaks of that one yet.
+            for known in [true, false] {
+                let user = format!("{what:?}-{known}");
+                if known {
+                    assert_eq!(log_in(&user, CHANGES.len()).await.0.status, 204);
+                }
+                let (refused, client) = log_in(&user, index).await;
+                assert_eq!(refused.status, 403, "{what:?} {refused:?}");
+                assert!(client.access_token().is_none(), "{what:?}");
+                assert_eq!(sessions(&server).await, 0, "{what:?}");
+                // Whoever begins after the change signs in, where that is allowed.
+                let status = match what {
+                    Changed::Disabled | Changed::Deleted => 403,
+                    _ => 204,
+                };
+                assert_eq!(log_in(&user, CHANGES.len()).await.0.status, status, "{what:?}");
+                server.execute("DELETE FROM stepup_session").await;
+            }
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignIn {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        Ok(Self(guard(parts)?.sign_in(parts)?))
+        Ok(Self(guard(parts)?.sign_in(parts).await?))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::Fault;
 use crate::event::{Event, EventKind, Outcome};
 use crate::factor::passwordless::DeviceId;
 use crate::flow::account::{
-    self, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome,
+    self, CheckBegun, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome,
 };
 use crate::flow::answer::{self, ConsumeOutcome};
 use crate::flow::code::{self, CodeRefusal, SentCode};
@@ -500,6 +500,15 @@ impl Stepup {
             true => attempt.succeeded(&self.parts).await,
             false => attempt.failed(&self.parts, None, "wrong_password").await,
         }
+    }
+
+    /// Notes that the application begins to check a first factor of its own, before it reads what it compares with; for
+    /// [`External::begun`]. The extractor of an adapter does it by itself.
+    ///
+    /// # Errors
+    /// [`Fault`]; do not check.
+    pub async fn begin_check(&self) -> Result<CheckBegun, Fault> {
+        account::begin_check(&self.parts).await
     }
 
     /// Opens a session for a user of the application's own table, whose first factor the application checked.

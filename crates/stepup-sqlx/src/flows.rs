@@ -75,7 +75,8 @@ const CLOSE: &str = "UPDATE stepup_challenge SET closed = 1
      WHERE tenant = ?1 AND session = ?2 AND substr(purpose, instr(purpose, ':') + 1) = ?3";
 
 const CHANGE: &str = concat!(
-    "UPDATE stepup_user SET state = coalesce(?3, state), epoch = epoch + 1, revision = revision + 1,
+    "UPDATE stepup_user SET state = coalesce(?3, state), revision = revision + 1,
+        epoch = (SELECT max(epoch) + 1 FROM stepup_user),
         summary = CASE WHEN ?4 THEN json_set(summary, '$.enrolled', json('[]')) ELSE summary END
      WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted'
      RETURNING ",

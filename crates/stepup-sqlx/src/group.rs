@@ -18,6 +18,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Connection, Sqlite, Transaction};
 use stepup_core::error::StoreError;
 use stepup_core::storage::Stored;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::pool::{Statement, discard, fault, healthy};
@@ -34,13 +35,30 @@ pub(crate) struct Writes {
     pool: SqlitePool,
     queue: Arc<Mutex<Queue>>,
     patience: Duration,
+    /// Where it was made, and where leaders run: a caller's runtime may be one that its work blocks (a mail that is being
+    /// handed over), and all other callers would wait for that.
+    home: Handle,
 }
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Entry>,
-    /// Whether somebody writes.
-    led: bool,
+    /// The number of who leads.
+    led: Option<u64>,
+    /// Whether that one ran yet.
+    begun: bool,
+    /// Leaders so far.
+    leaders: u64,
+}
+
+impl Queue {
+    /// A new leader's number. Whoever led before leads no more.
+    fn appoint(&mut self) -> u64 {
+        self.leaders += 1;
+        self.led = Some(self.leaders);
+        self.begun = false;
+        self.leaders
+    }
 }
 
 struct Entry {
@@ -49,12 +67,14 @@ struct Entry {
 }
 
 impl Writes {
-    /// Writes by connections of `pool`. Whoever waits longer than `patience` for its turn is told so.
+    /// Writes by connections of `pool`. Whoever waits longer than `patience` for its turn is told so, and so is whoever
+    /// waits as long again for its end. Made inside of a Tokio runtime.
     pub(crate) fn new(pool: SqlitePool, patience: Duration) -> Self {
         Self {
             pool,
             queue: Arc::default(),
             patience,
+            home: Handle::current(),
         }
     }
 
@@ -94,33 +114,57 @@ impl Writes {
             ticket: ticket.clone(),
             job: job(tell),
         });
-        let answer = match tokio::time::timeout(self.patience, &mut told).await {
-            Ok(answer) => answer,
-            Err(late) if ticket.take_back() => return Err(StoreError::Unavailable(late.into())),
-            Err(_) => told.await,
-        };
-        // Whoever led is gone with its runtime, in the middle of it.
-        answer.unwrap_or_else(|gone| Err(StoreError::Unavailable(gone.into())))
+        let soon = self.patience / 8;
+        let mut answer = tokio::time::timeout(soon, &mut told).await;
+        if answer.is_err() {
+            self.rescue();
+            answer = tokio::time::timeout(self.patience - soon, &mut told).await;
+        }
+        if answer.is_err() && !ticket.take_back() {
+            answer = tokio::time::timeout(self.patience, told).await;
+        }
+        match answer {
+            Ok(Ok(answer)) => answer,
+            // Whoever led is gone with its runtime, in the middle of it.
+            Ok(Err(gone)) => Err(StoreError::Unavailable(gone.into())),
+            // Not begun; or begun, and whether it was written nobody can tell.
+            Err(late) => Err(StoreError::Unavailable(late.into())),
+        }
     }
 
     fn enqueue(&self, entry: Entry) {
         let mut queue = lock(&self.queue);
         queue.waiting.push_back(entry);
-        if !queue.led {
-            queue.led = true;
+        if queue.led.is_none() {
+            let leader = self.leader(queue.appoint());
             drop(queue);
-            let mut lead = Lead {
-                queue: Arc::clone(&self.queue),
-                leads: true,
-            };
-            let pool = self.pool.clone();
-            // A task of its own: a request that goes away takes nothing back, so that no guess is for free, and leaves no
-            // open transaction on a connection that the next one is given (sqlx issue 4393).
-            tokio::spawn(async move {
-                while let Some(group) = lead.next() {
-                    write(&pool, group).await;
-                }
-            });
+            self.home.spawn(leader);
+        }
+    }
+
+    /// Leads from here if nobody does who runs: a runtime that has ended takes tasks and drops them, and one that nobody
+    /// drives keeps them.
+    fn rescue(&self) {
+        let mut queue = lock(&self.queue);
+        if !queue.begun && !queue.waiting.is_empty() {
+            let leader = self.leader(queue.appoint());
+            drop(queue);
+            tokio::spawn(leader);
+        }
+    }
+
+    /// Writes until nothing waits. A task of its own: a request that goes away takes nothing back, so that no guess is for
+    /// free, and leaves no open transaction on a connection that the next one is given (sqlx issue 4393).
+    fn leader(&self, number: u64) -> impl Future<Output = ()> + Send + 'static {
+        let lead = Lead {
+            queue: Arc::clone(&self.queue),
+            number,
+        };
+        let pool = self.pool.clone();
+        async move {
+            while let Some(group) = lead.next() {
+                write(&pool, group).await;
+            }
         }
     }
 }
@@ -135,17 +179,20 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whoever leads. When it ends, for whatever reason, the next one to come leads.
+/// Whoever leads, unless another one was appointed meanwhile. When it ends, for whatever reason, the next one to come leads.
 struct Lead {
     queue: Arc<Mutex<Queue>>,
-    /// Whether it leads still. Once it does not, the queue is another leader's.
-    leads: bool,
+    number: u64,
 }
 
 impl Lead {
-    /// The next group; none if nothing waits, and then nobody leads any more.
-    fn next(&mut self) -> Option<Vec<Box<dyn Job>>> {
+    /// The next group; none if nothing waits, and then nobody leads any more, or if another one leads.
+    fn next(&self) -> Option<Vec<Box<dyn Job>>> {
         let mut queue = lock(&self.queue);
+        if queue.led != Some(self.number) {
+            return None;
+        }
+        queue.begun = true;
         let mut group = Vec::new();
         while group.len() < GROUP {
             let Some(entry) = queue.waiting.pop_front() else {
@@ -156,8 +203,7 @@ impl Lead {
             }
         }
         if group.is_empty() {
-            queue.led = false;
-            self.leads = false;
+            queue.led = None;
             return None;
         }
         Some(group)
@@ -166,11 +212,14 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        // It did not come to its end: its runtime did. Who waits is told by the loss of its job.
-        if self.leads {
-            let mut queue = lock(&self.queue);
-            queue.led = false;
-            queue.waiting.clear();
+        let mut queue = lock(&self.queue);
+        if queue.led == Some(self.number) {
+            // It did not come to its end: its runtime did. Who waits is told by the loss of its job. If it never ran, the
+            // next one to come, or the first to lose patience, leads what waits.
+            queue.led = None;
+            if queue.begun {
+                queue.waiting.clear();
+            }
         }
     }
 }

@@ -34,6 +34,11 @@ pub const MIGRATIONS: &[MigrationFile] = &[
         description: "challenges by destination",
         sql: include_str!("../migrations/sqlite/0002_challenge_destination.sql"),
     },
+    MigrationFile {
+        version: 3,
+        description: "newest epoch",
+        sql: include_str!("../migrations/sqlite/0003_newest_epoch.sql"),
+    },
 ];
 
 const VERSION: &str = "SELECT max(version) FROM stepup_schema";

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Sqlite, Transaction};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 use stepup_core::record::JsonMap;
-use stepup_core::record::user::{Changed, Identifier, Summary, User, UserState, merge};
+use stepup_core::record::user::{Changed, Identifier, User, UserState, merge};
 use stepup_core::storage::{Account, Stored, UserChange, UserStore};
 use stepup_core::time::Timestamp;
 
@@ -67,6 +67,8 @@ const ENSURE: &str =
     "INSERT INTO stepup_user (tenant, id, state, epoch, revision, methods, summary, metadata, created_at)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
      ON CONFLICT (tenant, id) DO NOTHING";
+
+const NEWEST_EPOCH: &str = "SELECT coalesce(max(epoch), 1) FROM stepup_user";
 
 const SET_METADATA: &str =
     "UPDATE stepup_user SET metadata = ?3 WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' RETURNING 1";
@@ -137,13 +139,19 @@ impl UserStore for SqliteStore {
         })
         .await
     }
+
+    async fn newest_epoch(&self) -> Stored<i64> {
+        let rows = self.read(sqlx::query(NEWEST_EPOCH)).await?;
+        let row = rows.first().ok_or_else(crate::row::malformed)?;
+        Columns::of(row).int()
+    }
 }
 
 /// Users inside the application's own transaction: what happens to them is committed or undone with the
 /// application's own rows.
 ///
 /// SQLite: begin that transaction with `BEGIN IMMEDIATE` (sqlx: `begin_with`). After the commit tell
-/// `Stepup::user_changed`, so that access tokens this process remembers end as well.
+/// `Stepup::user_changed`, so that access tokens this process remembers end as well, and log-ins that are under way.
 pub fn users_in<'t, 'c>(transaction: &'t mut Transaction<'c, Sqlite>) -> UsersIn<'t, 'c> {
     UsersIn { transaction }
 }
@@ -160,17 +168,7 @@ impl UsersIn<'_, '_> {
     /// # Errors
     /// The database failed.
     pub async fn create(&mut self, tenant: &TenantId, id: &UserId, now: Timestamp) -> Stored<bool> {
-        let user = User {
-            tenant: tenant.clone(),
-            id: id.clone(),
-            state: UserState::Live,
-            epoch: 1,
-            revision: 1,
-            methods: Vec::new(),
-            summary: Summary::default(),
-            metadata: JsonMap::new(),
-            created_at: now,
-        };
+        let user = User::bare(tenant, id, now);
         let statement = written(ENSURE, &user)?;
         let done = statement.execute(&mut **self.transaction).await.map_err(fault)?;
         Ok(done.rows_affected() == 1)
@@ -209,7 +207,7 @@ impl UsersIn<'_, '_> {
     }
 
     /// Writes that `what` has changed: the same words that `Stepup::user_changed` takes after the commit. Whether there
-    /// was such a user; one who never signed in is not known here.
+    /// was such a user; one who never signed in is not known here, and `user_changed` makes the row.
     ///
     /// # Errors
     /// The database failed.

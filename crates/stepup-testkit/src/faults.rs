@@ -1,6 +1,8 @@
 //! A store that fails where a test wants it to.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -42,11 +44,23 @@ pub struct FaultyStore<S> {
     plan: Mutex<Plan>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Plan {
     calls: Vec<&'static str>,
     by_number: HashMap<usize, When>,
     by_verb: HashMap<&'static str, When>,
+    outruns: HashMap<&'static str, Outrun>,
+}
+
+/// What somebody else does just before a call.
+type Outrun = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S: Storage> FaultyStore<S> {
@@ -71,6 +85,12 @@ impl<S: Storage> FaultyStore<S> {
         self.plan(|plan| plan.by_verb.insert(verb, when));
     }
 
+    /// Lets `other` happen just before the next call of `verb`: whoever called has read what was there before it, and writes
+    /// after it. A race, in the one order that is looked for.
+    pub fn outrun(&self, verb: &'static str, other: impl Future<Output = ()> + Send + 'static) {
+        self.plan(|plan| plan.outruns.insert(verb, Box::pin(other)));
+    }
+
     /// Lets nothing fail any more, and forgets the calls.
     pub fn heal(&self) {
         self.plan(|plan| *plan = Plan::default());
@@ -81,6 +101,9 @@ impl<S: Storage> FaultyStore<S> {
     }
 
     async fn call<T>(&self, verb: &'static str, work: impl Future<Output = Stored<T>>) -> Stored<T> {
+        if let Some(other) = self.plan(|plan| plan.outruns.remove(verb)) {
+            other.await;
+        }
         let fault = self.plan(|plan| {
             let number = plan.calls.len();
             plan.calls.push(verb);
@@ -125,6 +148,7 @@ macro_rules! delegate {
         fn merge_metadata(tenant: &TenantId, id: &UserId, patch: &JsonMap) -> Option<JsonMap>;
         fn clear_metadata(tenant: &TenantId, id: &UserId) -> bool;
         fn ensure_user(user: &User) -> User;
+        fn newest_epoch() -> i64;
     } };
     (@CredentialStore $generics:tt $subject:tt) => { crate::faults::delegate! { @verbs CredentialStore $generics $subject;
         fn credentials(tenant: &TenantId, user: &UserId, kind: CredentialKind) -> Vec<Credential>;
@@ -197,6 +221,12 @@ mod tests {
         assert!(store.add_secret_check(&id, &check).await.is_err());
         assert_eq!(store.secret_checks().await.unwrap().len(), 1);
         assert_eq!(store.calls().len(), 5);
+        store.heal();
+        let (told, happened) = std::sync::mpsc::channel();
+        store.outrun("secret_checks", async move { told.send(()).unwrap() });
+        assert!(happened.try_recv().is_err());
+        assert_eq!(store.secret_checks().await.unwrap().len(), 1);
+        assert!(happened.try_recv().is_ok() && happened.try_recv().is_err());
         store.heal();
         assert!(store.add_secret_check(&"k2".into(), &check).await.is_ok());
         assert_eq!(store.calls(), ["add_secret_check"]);

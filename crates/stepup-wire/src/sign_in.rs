@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::request::Parts;
 use stepup_core::Stepup;
 use stepup_core::error::Fault;
-use stepup_core::flow::{Caller, External, ExternalRefusal, SignInTry};
+use stepup_core::flow::{Caller, CheckBegun, External, ExternalRefusal, SignInTry};
 use stepup_core::id::{SessionHandle, TenantId, UserId};
 
 use crate::csrf::Act;
@@ -29,6 +29,7 @@ pub struct SignIn {
     mode: Mode,
     session_mode: Option<Mode>,
     other_to_leave: Option<Mode>,
+    begun: CheckBegun,
     attempt: Option<SignInTry>,
 }
 
@@ -53,8 +54,8 @@ impl Guard {
     /// Begins a sign-in by the application's own first factor.
     ///
     /// # Errors
-    /// [`Refused`]: a page of another origin sent the request.
-    pub fn sign_in(&self, parts: &Parts) -> Result<SignIn, Refused> {
+    /// [`Refused`]: a page of another origin sent the request, or the store failed.
+    pub async fn sign_in(&self, parts: &Parts) -> Result<SignIn, Refused> {
         self.outbox.note_read();
         // Asked before anything is counted or compared.
         let stepup = match self.gate.stepup() {
@@ -70,6 +71,9 @@ impl Guard {
             true => gate::verify(&self.gate, parts, Act::Application, None).unwrap_or_default(),
             false => None,
         };
+        // Now, since the application has read nothing yet of whoever it will be.
+        let begun = stepup.begin_check().await;
+        let begun = begun.map_err(|fault| self.refuse(Refusal::of_route(&fault)))?;
         Ok(SignIn {
             session_mode: session.as_ref().map(|session| session.mode),
             caller: Caller {
@@ -81,6 +85,7 @@ impl Guard {
             guard: self.clone(),
             stepup,
             mode,
+            begun,
             attempt: None,
         })
     }
@@ -125,7 +130,9 @@ impl SignIn {
     /// [`SignInError::Refused`], [`SignInError::Fault`]; no session was opened then.
     pub async fn complete(self, user: &UserId, external: External) -> Result<SessionHandle, SignInError> {
         let stepup = &self.stepup;
-        let signed_in = stepup.sign_in_external(&self.caller, user, external).await??;
+        let signed_in = stepup
+            .sign_in_external(&self.caller, user, external.begun(self.begun))
+            .await??;
         if let Some(attempt) = self.attempt {
             stepup.end_sign_in(attempt, true).await?;
         }
@@ -159,7 +166,10 @@ impl From<SignInError> for Refused {
             SignInError::Throttled { retry_after } => Refusal::TooMany(retry_after),
             // Whoever reads it learns nothing that a wrong password would not tell.
             SignInError::Refused(
-                ExternalRefusal::Disabled | ExternalRefusal::Deleted | ExternalRefusal::NotOffered,
+                ExternalRefusal::Disabled
+                | ExternalRefusal::Deleted
+                | ExternalRefusal::Changed
+                | ExternalRefusal::NotOffered,
             ) => Refusal::NotAllowed,
             SignInError::Refused(error @ ExternalRefusal::ReservedFactor) => {
                 tracing::error!(target: "stepup", %error, "a handler named a first factor like one of ours");

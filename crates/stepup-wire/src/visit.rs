@@ -135,8 +135,8 @@ impl Visit {
     ///
     /// # Errors
     /// [`Refused`]: a page of another origin sent the request.
-    pub fn sign_in(&self) -> Result<SignIn, Refused> {
-        self.guard.sign_in(&self.parts)
+    pub async fn sign_in(&self) -> Result<SignIn, Refused> {
+        self.guard.sign_in(&self.parts).await
     }
 
     /// Answers the request as one to an endpoint of `wire`, with what came of its body.

@@ -95,7 +95,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
             }
             Err(error) => refused(error),
         },
-        "/login" => match guard.sign_in(&parts) {
+        "/login" => match guard.sign_in(&parts).await {
             Ok(mut sign_in) => {
                 let identifier = parts.uri.query().unwrap_or_default();
                 if let Err(error) = sign_in.throttle(identifier).await {

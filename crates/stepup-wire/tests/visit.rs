@@ -101,7 +101,7 @@ async fn a_foreign_page_is_refused_by_every_guard() {
         let refused = visit.session::<AnySession>().await.unwrap_err();
         assert_eq!(refused.into_response().status(), StatusCode::FORBIDDEN);
     }
-    assert!(visit.sign_in().is_err());
+    assert!(visit.sign_in().await.is_err());
     assert!(!ended(&visit).contains_key("access-control-allow-origin"));
 }
 

@@ -544,6 +544,20 @@ pub(super) async fn exists(
 pub struct External {
     factor: FactorId,
     kind: Kind,
+    begun: Option<CheckBegun>,
+}
+
+/// That the application began to check a first factor: what was changed of a user since then goes before what was found.
+/// Made by `Stepup::begin_check`.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckBegun {
+    newest_epoch: i64,
+}
+
+/// Notes where the epochs of all users stand, since nobody knows yet who it will be.
+pub(crate) async fn begin_check(parts: &Parts) -> Result<CheckBegun, Fault> {
+    let newest_epoch = parts.store.newest_epoch().await?;
+    Ok(CheckBegun { newest_epoch })
 }
 
 impl External {
@@ -552,6 +566,7 @@ impl External {
         Self {
             factor: FactorId::from_static("external"),
             kind: Kind::Knowledge,
+            begun: None,
         }
     }
 
@@ -560,7 +575,16 @@ impl External {
         Self {
             factor: FactorId::from_static("external"),
             kind: Kind::Possession,
+            begun: None,
         }
+    }
+
+    /// When its check began, which is before the application read what it compares with. Should the user be changed from
+    /// then on, a new password above all, no session is opened: what was right is right no more.
+    #[must_use]
+    pub fn begun(mut self, begun: CheckBegun) -> Self {
+        self.begun = Some(begun);
+        self
     }
 
     /// Names it, for claims and events. The names of our own factors are refused.
@@ -580,6 +604,9 @@ pub enum ExternalRefusal {
     /// The user was deleted; its id is never used again.
     #[error("the user was deleted")]
     Deleted,
+    /// The user was changed while the first factor was checked: what it was checked against is old.
+    #[error("the user was changed meanwhile")]
+    Changed,
     /// The factor's name is one of ours, or none.
     #[error("the factor's name is reserved")]
     ReservedFactor,
@@ -606,11 +633,6 @@ pub(crate) async fn sign_in_external(
     let now = parts.now();
     let method = MethodId::new(user_id.as_str());
     let fresh = User {
-        tenant: caller.tenant.clone(),
-        id: user_id.clone(),
-        state: UserState::Live,
-        epoch: 1,
-        revision: 1,
         methods: vec![Method {
             id: method.clone(),
             factor: external.factor.clone(),
@@ -619,9 +641,7 @@ pub(crate) async fn sign_in_external(
             verified: false,
             joined_at: now,
         }],
-        summary: Summary::default(),
-        metadata: JsonMap::new(),
-        created_at: now,
+        ..User::bare(&caller.tenant, user_id, now)
     };
     // A hook that refuses leaves nothing behind: with hooks, the row of a new user is written after they were asked.
     let hooked = !parts.hooks.is_empty();
@@ -635,9 +655,14 @@ pub(crate) async fn sign_in_external(
         Some(user) => user,
     };
     let state = user.state;
+    // `open_session` holds to the epoch that was read here; this holds to the one of before the check (A-SES-11).
+    let is_old = external
+        .begun
+        .is_some_and(|begun| user.epoch > begun.newest_epoch);
     let completion = first(now, external.kind, None, false);
     let factor = &external.factor;
     let opened = match state {
+        UserState::Live if is_old => None,
         UserState::Live => {
             let opening = session::prepare(parts, &user, &method, factor, completion, caller).await?;
             if hooked {
@@ -650,7 +675,8 @@ pub(crate) async fn sign_in_external(
     Ok(opened.ok_or_else(|| {
         let (refusal, reason) = match state {
             UserState::Deleted => (ExternalRefusal::Deleted, "deleted"),
-            UserState::Live | UserState::Disabled => (ExternalRefusal::Disabled, "disabled"),
+            UserState::Disabled => (ExternalRefusal::Disabled, "disabled"),
+            UserState::Live => (ExternalRefusal::Changed, "changed"),
         };
         let event = parts.event(EventKind::SignIn, Outcome::Refused).because(reason);
         let event = event.of(&caller.tenant, user_id).with_factor(&external.factor);

@@ -247,6 +247,7 @@ async fn complete(
         })
     };
     let enrolled = enrollment.is_some();
+    let became_full = rise.as_ref().is_some_and(|rise| rise.class != old.class);
     let completion = FactorCompletion {
         tenant: user.tenant.clone(),
         handle: old.handle.clone(),
@@ -269,6 +270,12 @@ async fn complete(
         FactorOutcome::Gone => return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended)),
         FactorOutcome::Outrun => return Ok(ConsumeOutcome::Refused(CodeRefusal::Restart)),
     };
+    let now_asked = session::standing(parts, &user.tenant, &user.summary, &session.factors);
+    if became_full && !now_asked.satisfied {
+        // More was required of the user meanwhile: this is no complete session, and must not have the life of one.
+        session::end(parts, &session.handle).await?;
+        return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended));
+    }
     let note = |kind| {
         let event = parts
             .event(kind, Outcome::Granted)

@@ -13,7 +13,7 @@ pub(crate) mod session;
 pub(crate) mod upkeep;
 pub(crate) mod user;
 
-pub use account::{Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
+pub use account::{CheckBegun, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
 pub use answer::ConsumeOutcome;
 pub use claim::Renewed;
 pub use code::{CodeRefusal, General, SentCode};

@@ -20,37 +20,43 @@ pub(crate) async fn changed(
     user: &UserId,
     what: Changed,
 ) -> Result<bool, Fault> {
-    if what == Changed::Deleted {
-        return delete(parts, tenant, user).await;
+    let there = apply(parts, tenant, user, what).await?;
+    if !there && parts.knows(tenant) {
+        // Of the application's own table, and never signed in. A sign-in that is under way would make the row in a moment:
+        // it has to find that something has changed (A-SES-11).
+        let bare = User::bare(tenant, user, parts.now());
+        parts.store.ensure_user(&bare).await?;
+        apply(parts, tenant, user, what).await?;
     }
-    let change = UserChange {
-        state: what.state(),
-        reset_factors: false,
-        notices: Vec::new(),
-    };
-    let work = parts.store.change_user(tenant, user, &change);
-    let there = session::ending(parts, tenant, user, work).await?.is_some();
-    session::revoke_tokens(parts, tenant, user, None);
-    parts.record(
-        &parts
+    let event = match what {
+        Changed::Deleted => parts.event(EventKind::AccountDeleted, Outcome::Noted),
+        what => parts
             .event(EventKind::AccountChanged, Outcome::Noted)
-            .of(tenant, user)
             .because(what.as_str()),
-    );
+    };
+    parts.record(&event.of(tenant, user));
+    if what == Changed::Deleted {
+        let keys = account::limits(parts).account_keys(tenant, user, &factors(parts));
+        parts.store.clear(&keys).await?;
+    }
     Ok(there)
 }
 
-async fn delete(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-    let work = parts.store.delete_user(tenant, user);
-    let there = session::ending(parts, tenant, user, work).await?.is_some();
+/// Writes a change, and ends what this process remembers. Whether there was such a user.
+async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -> Result<bool, Fault> {
+    let work = async {
+        if what == Changed::Deleted {
+            return Ok(parts.store.delete_user(tenant, user).await?.is_some());
+        }
+        let change = UserChange {
+            state: what.state(),
+            reset_factors: false,
+            notices: Vec::new(),
+        };
+        Ok(parts.store.change_user(tenant, user, &change).await?.is_some())
+    };
+    let there = session::ending(parts, tenant, user, work).await?;
     session::revoke_tokens(parts, tenant, user, None);
-    parts.record(
-        &parts
-            .event(EventKind::AccountDeleted, Outcome::Noted)
-            .of(tenant, user),
-    );
-    let keys = account::limits(parts).account_keys(tenant, user, &factors(parts));
-    parts.store.clear(&keys).await?;
     Ok(there)
 }
 

@@ -31,6 +31,23 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+impl User {
+    /// A live user without any way to sign in here: one of the application's own table.
+    pub fn bare(tenant: &TenantId, id: &UserId, now: Timestamp) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            id: id.clone(),
+            state: UserState::Live,
+            epoch: 1,
+            revision: 1,
+            methods: Vec::new(),
+            summary: Summary::default(),
+            metadata: JsonMap::new(),
+            created_at: now,
+        }
+    }
+}
+
 /// Whether a user may have sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

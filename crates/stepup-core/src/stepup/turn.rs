@@ -194,6 +194,7 @@ impl Told for Result<SignedIn, ExternalRefusal> {
             Ok(opened) => signed_in(opened),
             Err(ExternalRefusal::Disabled) => Done::Refused("disabled"),
             Err(ExternalRefusal::Deleted) => Done::Refused("deleted"),
+            Err(ExternalRefusal::Changed) => Done::Refused("changed"),
             Err(ExternalRefusal::ReservedFactor) => Done::Refused("reserved_factor"),
             Err(ExternalRefusal::NotOffered) => Done::Refused("not_offered"),
         }

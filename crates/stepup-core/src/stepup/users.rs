@@ -86,7 +86,9 @@ impl Stepup {
         export::export(&self.parts, tenant, user).await
     }
 
-    /// Tells what the application changed by itself; sessions and half-logins of the user end.
+    /// Tells what the application changed by itself; sessions and half-logins of the user end, and so do sign-ins of the
+    /// application's own that began before ([`External::begun`](crate::flow::External::begun)). Call it after the
+    /// application's commit. Whether there was such a user; a row is made of one who never signed in.
     ///
     /// # Errors
     /// [`Fault`].

@@ -71,6 +71,10 @@ impl Tables {
         (user.state != UserState::Deleted).then_some(user)
     }
 
+    fn newest_epoch(&self) -> i64 {
+        self.users.values().map(|user| user.epoch).max().unwrap_or(1)
+    }
+
     /// The user that a session may live by: there, live, and of the same epoch.
     fn live_user(&self, session: &Session) -> Option<&User> {
         let user = self.users.get(&(session.tenant.clone(), session.user.clone()))?;
@@ -178,6 +182,10 @@ impl UserStore for MemoryStore {
             .entry(key)
             .or_insert_with(|| user.clone())
             .clone())
+    }
+
+    async fn newest_epoch(&self) -> Stored<i64> {
+        Ok(self.tables().newest_epoch())
     }
 }
 
@@ -605,11 +613,12 @@ impl Flows for MemoryStore {
         }
         let mut tables = self.tables();
         tables.check_notices(&change.notices)?;
+        let newest = tables.newest_epoch();
         let Some(row) = tables.user_mut(tenant, user) else {
             return Ok(None);
         };
         row.state = change.state.unwrap_or(row.state);
-        row.epoch += 1;
+        row.epoch = newest + 1;
         row.revision += 1;
         if change.reset_factors {
             row.summary.enrolled.clear();

@@ -50,6 +50,10 @@ pub trait UserStore: Send + Sync + 'static {
 
     /// Makes `user` unless a row of that id exists, and returns the row that is there afterwards.
     async fn ensure_user(&self, user: &User) -> Stored<User>;
+
+    /// The highest epoch of all users of all tenants; 1 if there is none. What [`Flows::change_user`] raises from now on
+    /// it raises above this, so that a change is noticed by whoever did not know yet whose it would be.
+    async fn newest_epoch(&self) -> Stored<i64>;
 }
 
 /// A user and its password credential.
@@ -326,7 +330,7 @@ pub trait Flows: Send + Sync + 'static {
     /// this session, and deletes all other sessions and challenges of the user.
     async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome>;
 
-    /// Applies `change`, raises epoch and revision, deletes all sessions and challenges, writes the notices. The
+    /// Applies `change`, raises the epoch above that of every user ([`UserStore::newest_epoch`]) and the revision by one, deletes all sessions and challenges, writes the notices. The
     /// user as it is now; none if there is none (a tombstone is none).
     async fn change_user(
         &self,

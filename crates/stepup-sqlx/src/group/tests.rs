@@ -36,7 +36,10 @@ impl Place {
 
     /// Holds back who leads, so that what follows comes together.
     fn hold(&self) -> Held {
-        lock(&self.writes.queue).led = true;
+        let mut queue = lock(&self.writes.queue);
+        queue.appoint();
+        queue.begun = true;
+        drop(queue);
         Held(self.writes.clone())
     }
 }
@@ -45,7 +48,7 @@ struct Held(Writes);
 
 impl Held {
     fn go(self) {
-        lock(&self.0.queue).led = false;
+        lock(&self.0.queue).led = None;
         self.0.enqueue(Entry {
             ticket: Ticket(Arc::new(AtomicU8::new(Ticket::TAKEN_BACK))),
             job: Box::new(One {
@@ -96,7 +99,7 @@ async fn what_waits_together_is_committed_together_and_in_order() {
         task.await.unwrap().unwrap();
     }
     assert_eq!(place.rows().await.len(), 200);
-    assert!(!lock(&place.writes.queue).led);
+    assert!(lock(&place.writes.queue).led.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,16 +189,17 @@ async fn whoever_waits_too_long_is_told_and_writes_nothing() {
     assert_eq!(place.rows().await, [2]);
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_leader_whose_runtime_ends_leaves_the_lead_to_the_next() {
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let (first, second) = (runtime(), runtime());
-    let place = second.block_on(Place::new());
+    let place = first.block_on(Place::new());
     let writes = place.writes.clone();
     let (begun, was_begun) = std::sync::mpsc::channel();
     first.spawn(async move {
@@ -218,21 +222,84 @@ fn a_leader_whose_runtime_ends_leaves_the_lead_to_the_next() {
     first.shutdown_timeout(Duration::from_secs(5));
     let told = second.block_on(waiting).unwrap();
     assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
-    second.block_on(place.writes.statement(insert(2))).unwrap();
-    assert_eq!(second.block_on(place.rows()), [2]);
+    // Where it was made there is nobody any more: whoever loses patience leads from where it is.
+    for x in [2, 3] {
+        second.block_on(place.writes.statement(insert(x))).unwrap();
+    }
+    assert_eq!(second.block_on(place.rows()), [2, 3]);
+}
+
+#[test]
+fn a_runtime_that_nobody_drives_holds_up_no_write() {
+    let still = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let place = still.block_on(Place::new());
+    let other = runtime();
+    other.block_on(place.writes.statement(insert(1))).unwrap();
+    assert_eq!(other.block_on(place.rows()), [1]);
+    // Its own leader comes late, and finds that it is none.
+    still.block_on(tokio::task::yield_now());
+    other.block_on(place.writes.statement(insert(2))).unwrap();
+    assert_eq!(other.block_on(place.rows()), [1, 2]);
+}
+
+#[test]
+fn whoever_calls_from_a_runtime_that_blocks_holds_up_nobody_else() {
+    let home = runtime();
+    let place = home.block_on(Place::new());
+    let writes = place.writes.clone();
+    let (written, was_written) = std::sync::mpsc::channel();
+    let blocking = std::thread::spawn(move || {
+        let one = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        one.block_on(async move {
+            let mut first = Box::pin(writes.statement(insert(1)));
+            // Asked for, and then something else takes the thread for as long as the others need.
+            tokio::select! {
+                biased;
+                _ = &mut first => {}
+                () = std::future::ready(()) => {}
+            }
+            was_written.recv().unwrap();
+            first.await.map(drop)
+        })
+    });
+    while lock(&place.writes.queue).leaders == 0 {
+        std::thread::yield_now();
+    }
+    home.block_on(place.writes.statement(insert(2))).unwrap();
+    written.send(()).unwrap();
+    blocking.join().unwrap().unwrap();
+    assert_eq!(home.block_on(place.rows()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_write_that_was_begun_and_does_not_end_is_given_up() {
+    let mut place = Place::new().await;
+    place.writes.patience = Duration::from_millis(20);
+    let endless = place
+        .writes
+        .transaction(|_| Box::pin(std::future::pending::<Stored<()>>()));
+    let told = endless.await;
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
 }
 
 #[test]
 fn the_end_of_a_leader_leaves_alone_what_another_one_leads() {
     let queue = Arc::new(Mutex::new(Queue::default()));
-    lock(&queue).led = true;
-    let mut ended = Lead {
+    let appoint = || Lead {
         queue: queue.clone(),
-        leads: true,
+        number: lock(&queue).appoint(),
     };
+    let ended = appoint();
     assert!(ended.next().is_none());
-    // The next one leads, and somebody waits for it, before the first is gone.
-    lock(&queue).led = true;
+    let replaced = appoint();
+    // The next one leads, and somebody waits for it, before the others are gone.
+    let leads = appoint();
     lock(&queue).waiting.push_back(Entry {
         ticket: Ticket::default(),
         job: Box::new(One {
@@ -241,8 +308,9 @@ fn the_end_of_a_leader_leaves_alone_what_another_one_leads() {
             tell: oneshot::channel().0,
         }),
     });
-    drop(ended);
-    let queue = lock(&queue);
-    assert!(queue.led);
-    assert_eq!(queue.waiting.len(), 1);
+    assert!(replaced.next().is_none());
+    drop((ended, replaced));
+    assert_eq!(lock(&queue).waiting.len(), 1);
+    assert_eq!(leads.next().map(|group| group.len()), Some(1));
+    assert_eq!(lock(&queue).led, Some(leads.number));
 }

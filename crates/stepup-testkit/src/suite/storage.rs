@@ -96,6 +96,7 @@ sentences! { $
     a_credential_is_resealed_only_from_the_version_it_was_read_in
     of_many_reseals_of_one_version_one_wins
     credentials_are_listed_by_kind_oldest_first
+    a_change_raises_the_epoch_above_that_of_every_user
 
     // Accounts.
     an_account_is_made_whole

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stepup_core::error::StoreError;
 use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::user::UserState;
+use stepup_core::storage::UserChange;
 
 use super::fixture::*;
 
@@ -190,6 +191,41 @@ pub async fn metadata_merges_at_once_lose_nothing(store: Store) {
     let kept = store.user(&public(), &ann.id).await.unwrap().unwrap().metadata;
     assert_eq!(kept.len(), 17);
     assert!((0..16).all(|caller| kept.get(&format!("key{caller}")) == Some(&caller.into())));
+}
+
+/// Who notes the newest epoch sees by it whether any user was changed since (threat A-SES-11).
+pub async fn a_change_raises_the_epoch_above_that_of_every_user(store: Store) {
+    assert_eq!(store.newest_epoch().await.unwrap(), 1);
+    let (ann, bob) = (with_user(&store, "ann").await, with_user(&store, "bob").await);
+    let change = UserChange {
+        state: None,
+        reset_factors: false,
+        notices: Vec::new(),
+    };
+    let mut newest = store.newest_epoch().await.unwrap();
+    assert_eq!(newest, ann.epoch.max(bob.epoch));
+    for user in [&ann, &ann, &bob, &ann] {
+        let changed = store
+            .change_user(&public(), &user.id, &change)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(changed.epoch > newest, "{} after {newest}", changed.epoch);
+        newest = store.newest_epoch().await.unwrap();
+        assert_eq!(newest, changed.epoch);
+    }
+    let told = race(16, |caller| {
+        let store = Arc::clone(&store);
+        let id = if caller % 2 == 0 {
+            ann.id.clone()
+        } else {
+            bob.id.clone()
+        };
+        let change = change.clone();
+        async move { store.change_user(&public(), &id, &change).await }
+    })
+    .await;
+    assert!(told.into_iter().all(|one| one.unwrap().unwrap().epoch > newest));
 }
 
 /// Clearing keeps the user.

@@ -334,6 +334,10 @@ impl UserStore for Careless {
     async fn ensure_user(&self, user: &User) -> Stored<User> {
         self.inner.ensure_user(user).await
     }
+
+    async fn newest_epoch(&self) -> Stored<i64> {
+        Ok(1)
+    }
 }
 
 #[test]
@@ -346,6 +350,10 @@ fn a_store_that_compares_keys_carelessly_is_found_out() {
     ));
     assert!(is_false(
         super::one_identifier_may_sign_in_once_in_each_tenant,
+        careless
+    ));
+    assert!(is_false(
+        super::a_change_raises_the_epoch_above_that_of_every_user,
         careless
     ));
 }
