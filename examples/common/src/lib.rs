@@ -3,13 +3,17 @@
 //! * [`page`] is the page that the demo shows to a person.
 //! * [`settings`] reads the environment.
 //! * [`site`] puts stepup together from it.
-//! * [`answers`] are the bodies of the demo's own routes.
+//! * [`answers`] are the answers of the demo's own routes, each an [`Answer`] that the framework writes down.
+//! * [`start`] is what every `main` does.
 
+mod answer;
 pub mod answers;
 pub mod clock;
 pub mod page;
 pub mod settings;
 pub mod site;
+pub mod start;
 
+pub use answer::{Answer, Unread};
 pub use settings::Settings;
 pub use site::Site;
