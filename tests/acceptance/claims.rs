@@ -22,6 +22,7 @@ use stepup_core::keyring::Root;
 use stepup_testkit::clock::ManualClock;
 use tokio::net::TcpListener;
 
+use crate::kit::serving::only_on_axum;
 use crate::kit::{Client, MODES, Mode, Response, Server, half};
 
 const ANN: &str = "ann@example.com";
@@ -106,6 +107,7 @@ impl Site {
     }
 
     async fn start_with(change: impl FnOnce(&Arc<Table>, stepup::Builder) -> stepup::Builder) -> Self {
+        only_on_axum();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let here = format!("http://localhost:{}", address.port());

@@ -24,6 +24,7 @@ use stepup_core::keyring::Root;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
+use crate::kit::serving::only_on_axum;
 use crate::kit::{Client, MODES, Mode, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ANN: &str = "ann@example.com";
@@ -443,6 +444,7 @@ async fn checklist_1_cookies_carry_the_configured_domain_and_are_cleared_under_i
         .await
         .unwrap();
     let wire = Wire::new(stepup, &Transport::new().with_cookie_domain(".acme.test")).unwrap();
+    only_on_axum();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move { axum::serve(listener, serve(&wire)).await });

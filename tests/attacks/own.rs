@@ -27,6 +27,7 @@ use stepup_core::keyring::Root;
 use stepup_testkit::clock::ManualClock;
 use tokio::net::TcpListener;
 
+use crate::kit::serving::only_on_axum;
 use crate::kit::{Client, Mode, PASSWORD};
 
 /// The application, served for one test. Nothing happens beside its requests unless [`Own::tick`] is called.
@@ -59,6 +60,7 @@ impl<S: Storage> Own<S> {
         codes: Option<Arc<dyn Deliver>>,
         change: impl FnOnce(Builder) -> Builder,
     ) -> Self {
+        only_on_axum();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let store = Arc::new(store);

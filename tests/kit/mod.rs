@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of the kit")]
 
 pub mod document;
+pub mod serving;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use axum::Router;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use demo_axum::serve::{Bounds, serve};
 use demo_common::{Settings, Site};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -20,7 +20,9 @@ use stepup::Builder;
 use stepup::time::{Clock, SystemClock};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use serving::{App, Serving, anywhere, listen};
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const PHONE: &str = "+41791234567";
@@ -40,10 +42,10 @@ pub struct Server {
     pub address: SocketAddr,
     pub site: Site,
     pub settings: Settings,
-    make: fn(Site) -> Router,
+    app: App,
     add: Add,
     folder: Arc<TempDir>,
-    serving: tokio::task::JoinHandle<()>,
+    serving: Serving,
 }
 
 /// What a test adds to the demo's builder.
@@ -57,19 +59,13 @@ impl Server {
 
     /// With other settings.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::in_folder(
-            demo_axum::app,
-            plain(),
-            Arc::new(tempfile::tempdir().unwrap()),
-            change,
-        )
-        .await
+        Self::in_folder(App::Demo, plain(), Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
     /// With something added to stepup: hooks, claims.
     pub async fn start_adding(add: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::in_folder(demo_axum::app, Arc::new(add), folder, |_| {}).await
+        Self::in_folder(App::Demo, Arc::new(add), folder, |_| {}).await
     }
 
     /// With both.
@@ -78,7 +74,7 @@ impl Server {
         add: impl Fn(Builder) -> Builder + Send + Sync + 'static,
     ) -> Self {
         Self::in_folder(
-            make,
+            App::Own(make),
             Arc::new(add),
             Arc::new(tempfile::tempdir().unwrap()),
             |_| {},
@@ -88,16 +84,17 @@ impl Server {
 
     /// With an application of the test's own in the place of the demo.
     pub async fn start_app(make: fn(Site) -> Router) -> Self {
-        Self::in_folder(make, plain(), Arc::new(tempfile::tempdir().unwrap()), |_| {}).await
+        Self::in_folder(
+            App::Own(make),
+            plain(),
+            Arc::new(tempfile::tempdir().unwrap()),
+            |_| {},
+        )
+        .await
     }
 
-    async fn in_folder(
-        make: fn(Site) -> Router,
-        add: Add,
-        folder: Arc<TempDir>,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn in_folder(app: App, add: Add, folder: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {
+        let listener = listen(anywhere());
         let mut settings = Settings::read(|_| None).unwrap();
         settings.listen = listener.local_addr().unwrap();
         settings.dev_clock = true;
@@ -106,29 +103,24 @@ impl Server {
             folder.path().join("demo.sqlite").display()
         );
         change(&mut settings);
-        Self::serve(make, add, folder, listener, settings).await
+        Self::serve(app, add, folder, listener, settings).await
     }
 
     async fn serve(
-        make: fn(Site) -> Router,
+        app: App,
         add: Add,
         folder: Arc<TempDir>,
-        listener: TcpListener,
+        listener: std::net::TcpListener,
         settings: Settings,
     ) -> Self {
         let address = listener.local_addr().unwrap();
         let site = Site::start_with(&settings, address, &*add).await.unwrap();
-        let app = make(site.clone());
-        let serving = tokio::spawn(async move {
-            serve(listener, app, Bounds::default(), std::future::pending())
-                .await
-                .unwrap();
-        });
+        let serving = Serving::start(app, listener, site.clone()).await;
         Self {
             address,
             site,
             settings,
-            make,
+            app,
             add,
             folder,
             serving,
@@ -137,26 +129,22 @@ impl Server {
 
     /// Stops it and starts another process's worth of it on the same file and port: nothing in memory survives. The
     /// clock shows the same time.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
         let moved = self.clock_moved();
-        self.serving.abort();
-        let _ = (&mut self.serving).await;
+        self.serving.stop().await;
         self.site.settle().await;
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        let folder = Arc::clone(&self.folder);
-        let again = Self::serve(
-            self.make,
-            self.add.clone(),
-            folder,
-            listener,
-            self.settings.clone(),
-        )
-        .await;
+        let listener = listen(self.address);
+        let again = Self::serve(self.app, self.add, self.folder, listener, self.settings).await;
         again.moved(moved).await;
         again
     }
 
-    /// The same with other settings.
+    /// Asks it to stop, and waits for the requests under way.
+    pub async fn stop_gracefully(self) {
+        self.serving.finish().await;
+    }
+
+    /// [`Server::restart`] with other settings.
     pub async fn changed(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self.restart().await
@@ -165,14 +153,14 @@ impl Server {
     /// A second process's worth of the same deployment: the same origins, the same file, nothing else in common. Its
     /// clock shows the same time; who moves one moves the other.
     pub async fn second(&self) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(anywhere());
         let here = format!("http://localhost:{}", self.address.port());
         let mut settings = self.settings.clone();
         settings.listen = listener.local_addr().unwrap();
         settings.api_domain.get_or_insert_with(|| here.clone());
         settings.website_domain.get_or_insert(here);
         let second = Self::serve(
-            self.make,
+            self.app,
             self.add.clone(),
             Arc::clone(&self.folder),
             listener,
@@ -299,12 +287,6 @@ impl Server {
             document::check(self.address, method, target, &response).await;
         }
         response
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 

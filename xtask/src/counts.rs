@@ -9,6 +9,8 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Tests that the suite left out, and said so.
     pub(crate) ignored: u64,
+    /// Tests that a filter of ours left out.
+    pub(crate) left_out: u64,
 }
 
 impl Counts {
@@ -27,6 +29,7 @@ impl Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.left_out += other.left_out;
     }
 }
 
@@ -39,6 +42,7 @@ fn cargo_summary(line: &str) -> Option<Counts> {
             Some((n, "passed")) => counts.passed = n.parse().ok()?,
             Some((n, "failed")) => counts.failed = n.parse().ok()?,
             Some((n, "ignored")) => counts.ignored = n.parse().ok()?,
+            Some((n, "filtered out")) => counts.left_out = n.parse().ok()?,
             _ => {}
         }
     }
@@ -83,13 +87,21 @@ mod tests {
             passed,
             failed,
             ignored,
+            left_out: 0,
         }
     }
 
     #[test]
     fn the_summary_of_cargo_test_is_read() {
         let line = "test result: FAILED. 12 passed; 3 failed; 4 ignored; 0 measured; 9 filtered out; finished in 1.00s";
-        assert_eq!(Counts::of_line(line), counts(12, 3, 4));
+        let left_out = 9;
+        assert_eq!(
+            Counts::of_line(line),
+            Counts {
+                left_out,
+                ..counts(12, 3, 4)
+            }
+        );
         let colored = "test result: \u{1b}[32mok\u{1b}(B\u{1b}[m. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
         assert_eq!(Counts::of_line(colored), counts(1, 0, 0));
     }

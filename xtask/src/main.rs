@@ -13,6 +13,7 @@
 mod bench;
 mod browser;
 mod counts;
+mod framework;
 mod install;
 mod lint;
 mod part;
@@ -38,8 +39,8 @@ parts:
   lint       formatting, clippy, documentation, licenses and banned crates
   core       unit tests of the crates below the protocol, and the architecture
   sqlx       the stores
-  adapters   the protocol, the frameworks, the examples
-  attacks    attacks over HTTP
+  adapters   the protocol, the frameworks, the examples; acceptance and attacks on every framework but Axum
+  attacks    attacks over HTTP, on Axum
   browser    the frontend SDK in Chromium against the demo
 
 environment:
@@ -98,6 +99,21 @@ fn test(workspace: &Workspace, parts: &[Part]) -> ExitCode {
     } else {
         for &part in parts.iter().filter(|part| part.is_rust()) {
             report.step(part.name(), || rust::part(workspace, part));
+        }
+    }
+    if everything || parts.contains(&Part::Adapters) {
+        let chosen: &[&str] = if everything {
+            &["--workspace"]
+        } else {
+            &["--package", "stepup-tests"]
+        };
+        match framework::others(workspace) {
+            Ok(others) => {
+                for other in others {
+                    report.step(other.name, || framework::pass(workspace, other, chosen));
+                }
+            }
+            Err(why) => report.step("frameworks", || Err(why.into())),
         }
     }
     if everything || parts.contains(&Part::Browser) {

@@ -202,9 +202,13 @@ impl std::fmt::Display for Row {
             passed,
             failed,
             ignored,
+            left_out,
         } = self.counts;
         if self.counts != Counts::default() {
             write!(f, "   {passed} passed, {failed} failed, {ignored} ignored")?;
+        }
+        if left_out > 0 {
+            write!(f, ", {left_out} left to axum")?;
         }
         if !why.is_empty() {
             write!(f, "   {why}")?;
@@ -227,7 +231,7 @@ mod tests {
         Counts {
             passed,
             failed,
-            ignored: 0,
+            ..Counts::default()
         }
     }
 
