@@ -31,7 +31,7 @@ const OTHERS: [Framework; 2] = [
 ];
 
 /// The suites that run on each.
-const SUITES: [&str; 2] = ["acceptance", "attacks"];
+const SUITES: [&str; 3] = ["acceptance", "attacks", "parity"];
 
 /// The frameworks that the workspace has a demo on, Axum left out.
 pub(crate) fn others(workspace: &Workspace) -> Result<Vec<Framework>, String> {

@@ -39,7 +39,7 @@ parts:
   lint       formatting, clippy, documentation, licenses and banned crates
   core       unit tests of the crates below the protocol, and the architecture
   sqlx       the stores
-  adapters   the protocol, the frameworks, the examples; acceptance and attacks on every framework but Axum
+  adapters   the protocol, the frameworks, the examples; acceptance, attacks and parity on every framework but Axum
   attacks    attacks over HTTP, on Axum
   browser    the frontend SDK in Chromium against the demo
 

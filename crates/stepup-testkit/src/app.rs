@@ -119,6 +119,11 @@ impl TestApp {
         self.outbox.settle().await;
     }
 
+    /// The protocol, as the application has it.
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     fn person<'p>(&self, people: &'p mut BTreeMap<String, Person>, name: &str) -> &'p mut Person {
         let number = people.len();
         people.entry(name.to_owned()).or_insert_with(|| Person {
@@ -359,8 +364,8 @@ fn json_of(response: &Response<Bytes>) -> Value {
     serde_json::from_slice(response.body()).unwrap_or_default()
 }
 
-const ORIGIN_OF_ALL: &str = "http://localhost:3000";
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const ORIGIN_OF_ALL: &str = "http://localhost:3000";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const REFRESH: &str = "/session/refresh";
 const ACCESS_COOKIE: &str = "sAccessToken";

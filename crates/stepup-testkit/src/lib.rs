@@ -6,3 +6,4 @@ pub mod clock;
 pub mod faults;
 pub mod mailbox;
 pub mod suite;
+pub mod transcript;
