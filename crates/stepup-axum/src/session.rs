@@ -140,5 +140,5 @@ fn guard(parts: &Parts) -> Result<Guard, Rejection> {
         .extensions
         .get::<Guard>()
         .cloned()
-        .ok_or_else(|| Rejection(Refused::missing_layer()))
+        .ok_or_else(|| Rejection(Refused::missing_layer("`.layer(stepup_axum::layer(..))`")))
 }

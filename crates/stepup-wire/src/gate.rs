@@ -166,11 +166,11 @@ impl Guard {
 pub struct Refused(Box<Response<Bytes>>);
 
 impl Refused {
-    /// The layer that every guard needs is missing. The log names the call that was forgotten.
-    pub fn missing_layer() -> Self {
+    /// The layer that every guard needs is missing. The log names `call`, the one that was forgotten.
+    pub fn missing_layer(call: &'static str) -> Self {
         tracing::error!(
             target: "stepup",
-            "a guard found no stepup in the request: add the layer of stepup around the application's routes"
+            "a guard found no stepup in the request: put {call} around the application's routes"
         );
         let reply = Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "the session layer is missing");
         Self(Box::new(reply.split().0))
@@ -178,6 +178,11 @@ impl Refused {
 
     pub(crate) fn new(refusal: Refusal) -> Self {
         Self(Box::new(refusal.into_reply().split().0))
+    }
+
+    /// The response, for whoever needs it more than once.
+    pub fn response(&self) -> &Response<Bytes> {
+        &self.0
     }
 
     /// The response.

@@ -266,7 +266,7 @@ where
             let (parts, body) = request.into_parts();
             let admitted = match parts.extensions.get::<Guard>() {
                 Some(guard) => guard.session::<R>(&parts).await.map(drop),
-                None => Err(Refused::missing_layer()),
+                None => Err(Refused::missing_layer("the `SessionLayer`")),
             };
             match admitted {
                 Ok(()) => Ok(inner

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use stepup_core::Trust;
 use stepup_core::require::{Requirement, rule_of};
+use stepup_core::rule::Rule;
 
 use crate::body::BodyError;
 use crate::csrf::{RID, SEC_FETCH_SITE};
@@ -29,7 +30,7 @@ use crate::writes::{ACCESS_TOKEN, FRONT_TOKEN, REFRESH_TOKEN};
 
 /// All headers of a request that are ever read here. An adapter may leave out the others; every line of these it must
 /// hand over as it came, since a repeated header means something else than a single one.
-pub const READ_HEADERS: [HeaderName; 16] = [
+pub static READ_HEADERS: [HeaderName; 16] = [
     ACCESS_CONTROL_REQUEST_METHOD,
     AUTHORIZATION,
     CONTENT_LENGTH,
@@ -49,7 +50,7 @@ pub const READ_HEADERS: [HeaderName; 16] = [
 ];
 
 /// All headers of a response that [`Visit::finish`] may read and write.
-pub const WRITTEN_HEADERS: [HeaderName; 9] = [
+pub static WRITTEN_HEADERS: [HeaderName; 9] = [
     ACCESS_CONTROL_ALLOW_CREDENTIALS,
     ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -94,7 +95,15 @@ impl Visit {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn session<R: Requirement>(&self) -> Result<Session<R>, Refused> {
-        self.guard.demand(self.admit().await)
+        self.guard.demand(self.admit(rule_of::<R>()).await)
+    }
+
+    /// The same for whoever asks no more of a session than that it meets `rule`: a guard around a scope.
+    ///
+    /// # Errors
+    /// [`Refused`]: the response to send.
+    pub async fn meets(&self, rule: &Rule) -> Result<(), Refused> {
+        self.guard.demand(self.admit::<()>(rule).await).map(drop)
     }
 
     /// As [`Guard::optional_session`].
@@ -102,17 +111,16 @@ impl Visit {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn optional_session<R: Requirement>(&self) -> Result<Option<Session<R>>, Refused> {
-        self.admit().await.map_err(|refusal| self.guard.refuse(refusal))
+        self.admit(rule_of::<R>())
+            .await
+            .map_err(|refusal| self.guard.refuse(refusal))
     }
 
-    async fn admit<R: Requirement>(&self) -> Result<Option<Session<R>>, Refusal> {
+    async fn admit<R>(&self, rule: &Rule) -> Result<Option<Session<R>>, Refusal> {
         let Some(verified) = self.verify()? else {
             return Ok(None);
         };
-        let session = self
-            .guard
-            .admit_verified::<R>(verified, rule_of::<R>(), Trust::Token)
-            .await?;
+        let session = self.guard.admit_verified(verified, rule, Trust::Token).await?;
         // With the claims that were fetched for it.
         *self.verified() = Some(session.verified().clone());
         Ok(Some(session))

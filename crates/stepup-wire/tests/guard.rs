@@ -58,7 +58,7 @@ fn object(value: serde_json::Value) -> JsonMap {
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, _) = request.into_parts();
     let Some(guard) = parts.extensions.get::<Guard>().cloned() else {
-        return Ok(refused(Refused::missing_layer()));
+        return Ok(refused(Refused::missing_layer("the layer")));
     };
     Ok(match parts.uri.path() {
         "/any" => named(guard.session::<AnySession>(&parts).await),

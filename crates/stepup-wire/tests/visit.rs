@@ -16,7 +16,7 @@ use common::{Client, Site};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
 use stepup_wire::body::BodyError;
-use stepup_wire::core::require::{AnySession, Require2fa};
+use stepup_wire::core::require::{AnySession, Require2fa, rule_of};
 use stepup_wire::{Gate, Peer, READ_HEADERS, Visit, WRITTEN_HEADERS};
 
 const PEER: Option<Peer> = Some(Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
@@ -87,6 +87,8 @@ async fn what_one_guard_is_refused_another_may_be_granted() {
     let visit = visit(&site, &half);
     let refused = visit.session::<Require2fa>().await.unwrap_err();
     assert_eq!(refused.into_response().status(), StatusCode::FORBIDDEN);
+    assert!(visit.meets(rule_of::<Require2fa>()).await.is_err());
+    assert!(visit.meets(rule_of::<AnySession>()).await.is_ok());
     assert!(visit.session::<AnySession>().await.is_ok());
     assert_eq!(ended(&visit)["cache-control"], "no-store");
 }
