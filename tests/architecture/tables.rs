@@ -37,7 +37,7 @@ pub(crate) const CRATES: &[Row] = &[
     of("stepup-verify",   &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES])),
     of("stepup-ui",       &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
     of("stepup-axum",     &["stepup-wire"],               Only(&["axum", "bytes", "http", "http-body", "tower", "tower-layer", "tower-service"])),
-    of("stepup-actix",    &["stepup-wire"],               Only(&["actix-web", "bytes", "futures-util", "http"])),
+    of("stepup-actix",    &["stepup-wire"],               Only(&["actix-web", "futures-util", "http", "http-body"])),
     of("stepup-rocket",   &["stepup-wire"],               Only(&["bytes", "http", "rocket"])),
     of("stepup-cli",      &["stepup-core", "stepup-delivery", "stepup-sqlx"], Not(&[FRAMEWORKS])),
     of("stepup-testkit",  &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES])),

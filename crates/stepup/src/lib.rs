@@ -24,12 +24,15 @@
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `actix` | the module `actix`: extractors, endpoints and the middleware for Actix Web |
 //! | `axum` | the module `axum`: extractors, routes and the layer for Axum |
 //! | `sqlite` | the module `sqlite`: storage in an SQLite file |
 //! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
 
+#[cfg(feature = "actix")]
+pub use stepup_actix as actix;
 #[cfg(feature = "axum")]
 pub use stepup_axum as axum;
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,122 @@
+//! Actix Web's types, which are those of `http` 0.2, to and from those of `http` 1: by name and by bytes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::StreamExt;
+use http::request::Parts;
+use http_body::{Body, Frame, SizeHint};
+use stepup_wire::{Peer, READ_HEADERS, Visit, WRITTEN_HEADERS};
+
+/// What guards read of a request.
+pub(crate) fn parts(request: &HttpRequest) -> Parts {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = method(request);
+    parts.headers = only(&READ_HEADERS, request.headers());
+    parts
+}
+
+/// A request to an endpoint, and its body, which is still to be read.
+pub(crate) fn request(request: &HttpRequest, payload: Payload) -> http::Request<Streamed> {
+    let mut parts = parts(request);
+    // What is no address for `http` 1 is none of an endpoint either.
+    parts.uri = http::Uri::try_from(request.uri().to_string()).unwrap_or_default();
+    if let Some(peer) = peer(request) {
+        parts.extensions.insert(peer);
+    }
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    http::Request::from_parts(parts, Streamed { payload, length })
+}
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(request: &HttpRequest) -> Option<Peer> {
+    request.peer_addr().map(|peer| Peer(peer.ip()))
+}
+
+/// A response of ours.
+pub(crate) fn response(ours: &http::Response<Bytes>) -> HttpResponse {
+    let mut response = HttpResponse::build(status(ours)).body(ours.body().clone());
+    append(response.headers_mut(), ours.headers());
+    response
+}
+
+/// The status of a response of ours.
+pub(crate) fn status(ours: &http::Response<Bytes>) -> StatusCode {
+    // The same numbers are statuses to both.
+    StatusCode::from_u16(ours.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// What the guards owe to a response: these lines go into the place of all that it has of [`WRITTEN_HEADERS`].
+pub(crate) fn owed(visit: &Visit, headers: &HeaderMap) -> http::HeaderMap {
+    let mut headers = only(&WRITTEN_HEADERS, headers);
+    visit.finish(&mut headers);
+    headers
+}
+
+/// Puts it there.
+pub(crate) fn pay(headers: &mut HeaderMap, owed: &http::HeaderMap) {
+    headers.retain(|name, _| named(&WRITTEN_HEADERS, name).is_none());
+    append(headers, owed);
+}
+
+fn method(request: &HttpRequest) -> http::Method {
+    // The same words are methods to both. What were none is taken for one that changes something.
+    http::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(http::Method::POST)
+}
+
+fn only(names: &[http::HeaderName], headers: &HeaderMap) -> http::HeaderMap {
+    let mut kept = http::HeaderMap::new();
+    for (name, value) in headers {
+        if let Some(name) = named(names, name) {
+            // The same bytes are values to both. What were none is taken for one that means nothing to anybody.
+            let value = http::HeaderValue::from_bytes(value.as_bytes());
+            kept.append(name, value.unwrap_or(http::HeaderValue::from_static("?")));
+        }
+    }
+    kept
+}
+
+fn named<'a>(names: &'a [http::HeaderName], name: &HeaderName) -> Option<&'a http::HeaderName> {
+    names.iter().find(|ours| ours.as_str() == name.as_str())
+}
+
+fn append(headers: &mut HeaderMap, lines: &http::HeaderMap) {
+    for (name, value) in lines {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        if let (Ok(name), Ok(mut line)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+            // Tokens are kept out of the compression's memory of HTTP/2.
+            line.set_sensitive(value.is_sensitive());
+            headers.append(name, line);
+        }
+    }
+}
+
+/// A body that is still to be read.
+pub(crate) struct Streamed {
+    payload: Payload,
+    /// What was announced, in bytes: a body that is too long is not read at all.
+    length: Option<u64>,
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = PayloadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+        let chunk = self.payload.poll_next_unpin(cx);
+        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
