@@ -44,3 +44,5 @@ mod tenants;
 mod time;
 #[path = "attacks/tokens.rs"]
 mod tokens;
+#[path = "attacks/updates.rs"]
+mod updates;

@@ -9,7 +9,7 @@ use stepup_core::factor::password::Password as PasswordFactor;
 use stepup_core::factor::passwordless::{DeviceId, Passwordless};
 use stepup_core::flow::{
     Caller, CodeRefusal, ConsumeOutcome, External, FactorInfoOutcome, General, RefreshOutcome, SignInOutcome,
-    SignUpOutcome, SignedIn,
+    SignUpOutcome, SignedIn, Update,
 };
 use stepup_core::id::{FactorId, KeyId, TenantId, UserId};
 use stepup_core::keyring::{Root, SecretList};
@@ -387,7 +387,7 @@ async fn a_revocation_whose_acknowledgement_was_lost_holds_for_the_very_next_req
     // Threats A-SES-18 and A-DB-02: the store ended the sessions, and nobody told so.
     let site = Site::new().await;
     let tenant = TenantId::public();
-    for (round, verb) in ["change_user", "delete_user", "revoke_sessions"]
+    for (round, verb) in ["change_user", "update_user", "delete_user", "revoke_sessions"]
         .into_iter()
         .enumerate()
     {
@@ -400,6 +400,10 @@ async fn a_revocation_whose_acknowledgement_was_lost_holds_for_the_very_next_req
         site.store.fail_verb(verb, When::After);
         let failed = match verb {
             "change_user" => site.stepup.disable(&tenant, &user).await.is_err(),
+            "update_user" => {
+                let update = Update::new().email(format!("eve{round}@example.com"));
+                site.stepup.update_user(&tenant, &user, update).await.is_err()
+            }
             "delete_user" => site.stepup.delete(&tenant, &user).await.is_err(),
             _ => site.stepup.revoke_all(&tenant, &user).await.is_err(),
         };

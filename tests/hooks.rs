@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use stepup::axum::{Rejection, SignIn};
 use stepup::delivery::Outbox;
-use stepup::flow::{Caller, Contact, OpenedBy};
+use stepup::flow::{Caller, Contact, OpenedBy, Update};
 use stepup::hook::{Api, Cx, Done, Hook, Outgoing, OutgoingContent, SessionDraft, Step, Stop};
 use stepup::{BooleanClaim, External, Passwordless, TenantId, UserId};
 use stepup_core::error::Source;
@@ -214,6 +214,8 @@ async fn every_endpoint_and_every_step_has_its_hooks() {
     stepup.merge_payload(&handle, &patch).await.unwrap().unwrap();
     stepup.reset_factors(&public, &user).await.unwrap();
     stepup.revoke_all(&public, &user).await.unwrap();
+    let update = Update::new().email("ann@new.example.com");
+    stepup.update_user(&public, &user, update).await.unwrap().unwrap();
     stepup.disable(&public, &user).await.unwrap();
     let seen = probe.seen();
     for step in [
@@ -234,6 +236,7 @@ async fn every_endpoint_and_every_step_has_its_hooks() {
         "reset_factors",
         "end_all",
         "change_user",
+        "update_user",
     ] {
         let both = [format!("before {step}"), format!("after {step}")];
         let times = both.map(|place| seen.iter().filter(|seen| **seen == place).count());

@@ -120,6 +120,19 @@ pub enum NoticeKind {
         /// When.
         at: Timestamp,
     },
+    /// The contact by which the user signs in was changed. It goes to where the user was reached before, and names no
+    /// address: whoever reads the old one need not know the new one.
+    ContactChanged {
+        /// Which kind of contact.
+        channel: Channel,
+        /// When.
+        at: Timestamp,
+    },
+    /// The password was changed.
+    PasswordChanged {
+        /// When.
+        at: Timestamp,
+    },
     /// All second factors were removed by the site.
     FactorsReset {
         /// When.

@@ -16,7 +16,7 @@ use crate::error::{Fault, Source};
 use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
 use crate::record::JsonMap;
-use crate::record::user::{Changed, User};
+use crate::record::user::{Changed, ContactEdit, User};
 use crate::session::access::AccessClaims;
 use crate::session::claim::{self, Claim};
 use crate::stepup::Stepup;
@@ -234,6 +234,17 @@ pub enum Step {
         /// How.
         what: Changed,
     },
+    /// Changes by which contacts a user signs in, or its password.
+    UpdateUser {
+        /// Whom.
+        user: UserId,
+        /// The address, as it was typed.
+        email: ContactEdit,
+        /// The number, as it was typed.
+        phone: ContactEdit,
+        /// Whether there is a new password. To change it changes nothing.
+        password: bool,
+    },
     /// Removes a user's second factors.
     ResetFactors {
         /// Whose.
@@ -286,6 +297,7 @@ impl Step {
             Self::FactorInfo => "factor_info",
             Self::Exists { .. } => "exists",
             Self::ChangeUser { .. } => "change_user",
+            Self::UpdateUser { .. } => "update_user",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",
             Self::RequireFactors { .. } => "require_factors",

@@ -91,6 +91,28 @@ pub fn text(message: &Message) -> Text {
                  sign in instead. Otherwise there is nothing to do: your account was not touched."
             ),
         },
+        Content::Notice(NoticeKind::ContactChanged { channel, .. }) => {
+            let what = match channel {
+                Channel::Sms => "phone number",
+                Channel::Email => "e-mail address",
+            };
+            Text {
+                kind: "contact_changed",
+                subject: format!("The {what} of your {app} account was changed"),
+                body: format!(
+                    "The {what} that signs in to your {app} account was changed, and all its sessions were ended. If \
+                     that was not you, contact us at once."
+                ),
+            }
+        }
+        Content::Notice(NoticeKind::PasswordChanged { .. }) => Text {
+            kind: "password_changed",
+            subject: format!("The password of your {app} account was changed"),
+            body: format!(
+                "The password of your {app} account was changed, and all its sessions were ended. If that was not you, \
+                 contact us at once."
+            ),
+        },
         Content::Notice(NoticeKind::FactorsReset { .. }) => Text {
             kind: "factors_reset",
             subject: format!("The second factors of your {app} account were removed"),

@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use stepup_core::error::StoreError;
-use stepup_core::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
+use stepup_core::id::{ChallengeId, FactorId, MethodId, SessionHandle, TenantId, UserId};
+use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
-use stepup_core::record::user::{Summary, User, UserState};
+use stepup_core::record::user::{Identifier, Summary, User, UserState};
 use stepup_core::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Stored, UserChange,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Stored,
+    UpdateOutcome, UserChange, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -16,7 +18,8 @@ use crate::row::{Columns, json, malformed};
 use crate::user::of;
 use crate::{challenge, counter, credential, notice, session, user};
 
-const IDENTIFIED: &str = "SELECT 1 FROM stepup_identifier WHERE tenant = ?1 AND kind = ?2 AND value = ?3";
+const IDENTIFIED: &str = "SELECT 1 FROM stepup_identifier
+     WHERE tenant = ?1 AND user_id <> ?2 AND kind = ?3 AND value = ?4";
 
 const IDENTIFY: &str = "INSERT INTO stepup_identifier (tenant, user_id, kind, value, method)
      VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -86,6 +89,21 @@ const CHANGE: &str = concat!(
 const UNBIND: &str = "DELETE FROM stepup_credential
      WHERE tenant = ?1 AND user_id = ?2 AND (kind <> 'password' OR ?3)";
 
+const UPDATE: &str = concat!(
+    "UPDATE stepup_user SET methods = ?3, revision = revision + 1,
+        epoch = (SELECT max(epoch) + 1 FROM stepup_user)
+     WHERE tenant = ?1 AND id = ?2
+     RETURNING ",
+    user::user_columns!("")
+);
+
+const FORGET_PASSWORD: &str = "DELETE FROM stepup_credential
+     WHERE tenant = ?1 AND user_id = ?2 AND kind = 'password'";
+
+/// Challenges of strangers are bound to no user.
+const FORGET_STRANGERS: &str = "DELETE FROM stepup_challenge
+     WHERE tenant = ?1 AND user_id = '' AND destination IN (SELECT value FROM json_each(?2))";
+
 const REQUIRE: &str = "UPDATE stepup_user SET revision = revision + 1,
         summary = json_set(summary, '$.required', json(?4))
      WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' AND revision = ?3 RETURNING 1";
@@ -154,6 +172,12 @@ impl Flows for SqliteStore {
             .await
     }
 
+    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
+        let update = update.clone();
+        self.transact(move |tx| Box::pin(async move { self::update(tx, &update).await }))
+            .await
+    }
+
     async fn require_factors(
         &self,
         tenant: &TenantId,
@@ -198,27 +222,12 @@ impl Flows for SqliteStore {
 async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<AccountOutcome> {
     let user = &account.user;
     for (identifier, _) in &account.identifiers {
-        let rows = sqlx::query(IDENTIFIED)
-            .bind(user.tenant.as_str())
-            .bind(identifier.kind.as_str())
-            .bind(identifier.value.as_str())
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(fault)?;
-        if !rows.is_empty() {
+        if is_taken(tx, &user.tenant, &user.id, identifier).await? {
             return Ok(AccountOutcome::IdentifierTaken);
         }
     }
     user::insert(tx, user).await?;
-    for (identifier, method) in &account.identifiers {
-        of(IDENTIFY, &user.tenant, &user.id)
-            .bind(identifier.kind.as_str())
-            .bind(identifier.value.as_str())
-            .bind(method.as_str())
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-    }
+    identify(tx, &user.tenant, &user.id, &account.identifiers).await?;
     for credential in &account.credentials {
         credential::insert(tx, credential).await?;
     }
@@ -235,6 +244,41 @@ async fn create(tx: &mut SqliteConnection, account: &NewAccount) -> Stored<Accou
         }
     }
     Ok(AccountOutcome::Created)
+}
+
+/// Whether `identifier` signs in to another user than this one.
+async fn is_taken(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    user: &UserId,
+    identifier: &Identifier,
+) -> Stored<bool> {
+    let rows = of(IDENTIFIED, tenant, user)
+        .bind(identifier.kind.as_str())
+        .bind(identifier.value.as_str())
+        .fetch_all(tx)
+        .await
+        .map_err(fault)?;
+    Ok(!rows.is_empty())
+}
+
+/// Adds what a user signs in by. The primary key has the last word on whether it is free.
+async fn identify(
+    tx: &mut SqliteConnection,
+    tenant: &TenantId,
+    user: &UserId,
+    identifiers: &[(Identifier, MethodId)],
+) -> Stored<()> {
+    for (identifier, method) in identifiers {
+        of(IDENTIFY, tenant, user)
+            .bind(identifier.kind.as_str())
+            .bind(identifier.value.as_str())
+            .bind(method.as_str())
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    Ok(())
 }
 
 async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> Stored<FactorOutcome> {
@@ -363,6 +407,53 @@ pub(crate) async fn change(
     session::end_all(tx, tenant, id, None).await?;
     notice::insert(tx, &change.notices).await?;
     Ok(Some(user))
+}
+
+/// Replaces how a user signs in, and ends what it was signed in to. Whoever is refused is refused before anything is
+/// written, under the lock.
+async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<UpdateOutcome> {
+    let (tenant, id) = (&update.tenant, &update.user);
+    let found = user::one(tx, tenant, id).await?;
+    match found.filter(|user| user.state != UserState::Deleted) {
+        None => return Ok(UpdateOutcome::Gone),
+        Some(user) if user.revision != update.revision => return Ok(UpdateOutcome::Outrun),
+        Some(_) => {}
+    }
+    for (identifier, _) in &update.identifiers {
+        if is_taken(tx, tenant, id, identifier).await? {
+            return Ok(UpdateOutcome::IdentifierTaken(identifier.kind));
+        }
+    }
+    let rows = of(UPDATE, tenant, id)
+        .bind(json(&update.methods)?)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(fault)?;
+    let user = user::read(&mut Columns::of(rows.first().ok_or_else(malformed)?))?;
+    let forget = of(FORGET_IDENTIFIERS, tenant, id);
+    forget.execute(&mut *tx).await.map_err(fault)?;
+    identify(tx, tenant, id, &update.identifiers).await?;
+    if let Some(password) = &update.password {
+        if password.kind != CredentialKind::Password || (&password.tenant, &password.user) != (tenant, id) {
+            return Err(StoreError::Conflict(
+                "a credential that is no password of the user",
+            ));
+        }
+        let forget = of(FORGET_PASSWORD, tenant, id);
+        forget.execute(&mut *tx).await.map_err(fault)?;
+        credential::insert(tx, password).await?;
+    }
+    session::end_all(tx, tenant, id, None).await?;
+    if !update.contacts.is_empty() {
+        sqlx::query(FORGET_STRANGERS)
+            .bind(tenant.as_str())
+            .bind(json(&update.contacts)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    notice::insert(tx, &update.notices).await?;
+    Ok(UpdateOutcome::Done(Box::new(user)))
 }
 
 /// Deletes everything of a user but a tombstone.

@@ -16,9 +16,11 @@ use stepup_core::id::TenantId;
 use stepup_core::record::JsonMap;
 use stepup_core::record::challenge::{Answer, Binding, Challenge, Slot};
 use stepup_core::record::counter::{Ask, Charge, CounterKey};
-use stepup_core::record::user::{Summary, User, UserState};
+use stepup_core::record::user::{Identifier, IdentifierKind, Summary, User, UserState};
 use stepup_core::secret::Mac;
-use stepup_core::storage::{ChallengeStore, CounterStore, Flows, KeyStore, UserChange, UserStore};
+use stepup_core::storage::{
+    ChallengeStore, CounterStore, Flows, KeyStore, UserChange, UserStore, UserUpdate,
+};
 use stepup_core::time::Timestamp;
 use stepup_sqlx::SqliteStore;
 use tempfile::TempDir;
@@ -41,6 +43,7 @@ async fn a_request_that_goes_away_at_any_point_leaves_no_transaction_open() {
         let (tenant, id) = (TenantId::public(), "ann".into());
         give_up_after(polls, store.change_user(&tenant, &id, &change)).await;
         give_up_after(polls, store.merge_metadata(&tenant, &id, &patch)).await;
+        give_up_after(polls, store.update_user(&update())).await;
         give_up_after(polls, store.charge(&[ask("k", 1_000_000)], NOW)).await;
         give_up_after(polls, store.user(&tenant, &id)).await;
     }
@@ -58,6 +61,39 @@ async fn a_request_that_goes_away_at_any_point_leaves_no_transaction_open() {
         store.charge(&[ask("k", 1)], NOW).await.unwrap(),
         Charge::Granted(vec![1])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_whose_request_went_away_is_done_whole_or_not_at_all() {
+    let (folder, store) = open().await;
+    store.ensure_user(&ann()).await.unwrap();
+    let (tenant, id) = (TenantId::public(), "ann".into());
+    let mut other = connection(&folder, MINUTE).await;
+    for polls in 0..40 {
+        let before = store.user(&tenant, &id).await.unwrap().unwrap();
+        let address = format!("ann{polls}@example.test");
+        let identifier = Identifier {
+            kind: IdentifierKind::Email,
+            value: address.clone(),
+        };
+        let update = UserUpdate {
+            revision: before.revision,
+            identifiers: vec![(identifier, "ann".into())],
+            ..update()
+        };
+        give_up_after(polls % 8, store.update_user(&update)).await;
+        // Whoever writes next waits until it is done.
+        store.clear(&[CounterKey::new("other")]).await.unwrap();
+        let after = store.user(&tenant, &id).await.unwrap().unwrap();
+        let sql = "SELECT count(*) FROM stepup_identifier WHERE value = ?";
+        let named: i64 = sqlx::query_scalar(sql)
+            .bind(&address)
+            .fetch_one(&mut other)
+            .await
+            .unwrap();
+        assert_eq!(after.revision - before.revision, named, "after {polls} polls");
+        assert_eq!(after.epoch - before.epoch, named);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,6 +365,20 @@ fn ann() -> User {
         summary: Summary::default(),
         metadata: JsonMap::new(),
         created_at: NOW,
+    }
+}
+
+/// No contact at all, from the first revision on.
+fn update() -> UserUpdate {
+    UserUpdate {
+        tenant: TenantId::public(),
+        user: "ann".into(),
+        revision: 0,
+        methods: Vec::new(),
+        identifiers: Vec::new(),
+        password: None,
+        contacts: Vec::new(),
+        notices: Vec::new(),
     }
 }
 

@@ -12,11 +12,12 @@ use stepup_core::id::{FactorId, TenantId};
 use stepup_core::record::JsonMap;
 use stepup_core::record::challenge::{Binding, Challenge, Resend, Slot};
 use stepup_core::record::counter::{Ask, CounterKey};
+use stepup_core::record::credential::{Credential, CredentialKind};
 use stepup_core::record::session::{Chain, Class, Origin, Rotate, Rotation, Session};
 use stepup_core::record::user::{Identifier, IdentifierKind, Summary, User, UserState};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
-    ChallengeStore, CounterStore, FactorCompletion, Flows, NewAccount, SessionStore, UserStore,
+    ChallengeStore, CounterStore, FactorCompletion, Flows, NewAccount, SessionStore, UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 use stepup_sqlx::SqliteStore;
@@ -91,9 +92,16 @@ async fn each_decision_takes_the_statements_that_were_promised() {
     // Session, challenges, user: one statement each in one transaction.
     assert_eq!(take().len(), 3, "complete_factor");
 
+    store.update_user(&update(0)).await.unwrap();
+    // User, identifier free?, user; identifiers out and in; password out and in; sessions, challenges, strangers'.
+    assert_eq!(take().len(), 10, "update_user");
+    store.update_user(&update(0)).await.unwrap();
+    assert_eq!(take().len(), 1, "update_user, outrun");
+
     // No text, address or digest is part of a statement: everything is bound.
     store.charge(&asks, now).await.unwrap();
     store.user_by_identifier(&tenant, &email()).await.unwrap();
+    store.update_user(&update(1)).await.unwrap();
     let log = take().concat();
     assert!(!log.contains("example") && !log.contains("account"), "{log}");
 }
@@ -264,5 +272,29 @@ fn completion() -> FactorCompletion {
         enrollment: None,
         clear: Vec::new(),
         now: NOW,
+    }
+}
+
+/// The address as it is, and a new password.
+fn update(revision: i64) -> UserUpdate {
+    let password = Credential {
+        tenant: TenantId::public(),
+        user: "ann".into(),
+        kind: CredentialKind::Password,
+        id: format!("p{revision}").as_str().into(),
+        public: serde_json::json!({}),
+        sealed: Some(b"sealed".to_vec()),
+        version: 1,
+        created_at: NOW,
+    };
+    UserUpdate {
+        tenant: TenantId::public(),
+        user: "ann".into(),
+        revision,
+        methods: Vec::new(),
+        identifiers: vec![(email(), "ann".into())],
+        password: Some(password),
+        contacts: vec!["ann@example.test".to_owned(), "old@example.test".to_owned()],
+        notices: Vec::new(),
     }
 }

@@ -21,7 +21,8 @@ use stepup_core::record::user::{Identifier, User};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
-    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UserChange, UserStore,
+    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UpdateOutcome, UserChange,
+    UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -192,6 +193,7 @@ macro_rules! delegate {
         fn look(handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Option<Look>;
         fn complete_factor(completion: &FactorCompletion) -> FactorOutcome;
         fn change_user(tenant: &TenantId, user: &UserId, change: &UserChange) -> Option<User>;
+        fn update_user(update: &UserUpdate) -> UpdateOutcome;
         fn require_factors(tenant: &TenantId, user: &UserId, revision: i64, required: &[FactorId]) -> bool;
         fn delete_user(tenant: &TenantId, user: &UserId) -> Option<Vec<SessionHandle>>;
         fn sweep(now: Timestamp, limit: u32) -> u64;

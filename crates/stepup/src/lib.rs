@@ -59,6 +59,6 @@ pub use stepup_core::secret_file::SecretFile;
 pub use stepup_core::session::claim::{ArrayClaim, BooleanClaim, Claim, PrimitiveClaim};
 pub use stepup_core::tenant::{Tenant, Tenants};
 pub use stepup_core::{AppInfo, BuildError, Builder, Ending, Stepup};
-pub use stepup_core::{config, event, flow, hook, rule, session, storage, time};
+pub use stepup_core::{config, event, flow, hook, password, rule, session, storage, time};
 pub use stepup_delivery as delivery;
 pub use stepup_wire as wire;

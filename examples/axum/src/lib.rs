@@ -184,6 +184,11 @@ pub struct Claims;
 #[doc = include_str!("../../../docs/hooks.md")]
 pub struct Hooks;
 
+/// The code of the chapter on users, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/users.md")]
+pub struct Users;
+
 /// The code of the chapter on testing, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/testing.md")]

@@ -228,7 +228,7 @@ fn hash_place<'a>(tenant: &'a TenantId, user: &'a UserId, id: &'a CredentialId) 
     ]
 }
 
-fn seal_hash(
+pub(super) fn seal_hash(
     parts: &Parts,
     tenant: &TenantId,
     user: &UserId,

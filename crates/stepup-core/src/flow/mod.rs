@@ -10,6 +10,7 @@ pub(crate) mod first;
 pub(crate) mod info;
 pub(crate) mod own;
 pub(crate) mod session;
+pub(crate) mod update;
 pub(crate) mod upkeep;
 pub(crate) mod user;
 
@@ -22,10 +23,11 @@ pub use first::{Device, FirstOutcome, FirstRefusal, OpenedBy, SentFirst};
 pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
 pub use own::{OwnFactor, OwnFactors, Role};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
+pub use update::{Update, UpdateRefusal};
 pub use user::DerivedKey;
 
 pub use crate::caller::Caller;
-pub use crate::record::user::Changed;
+pub use crate::record::user::{Changed, ContactEdit};
 
 use crate::record::session::Session;
 use crate::record::user::User;

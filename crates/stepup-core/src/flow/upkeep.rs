@@ -155,12 +155,11 @@ pub(crate) async fn notices(
     let Some(deliver) = &parts.notices else {
         return Ok(Vec::new());
     };
-    let mut to: Vec<(Channel, String)> = user
-        .methods
-        .iter()
-        .filter_map(|m| m.email.clone())
-        .map(|email| (Channel::Email, email))
-        .collect();
+    let mut to: Vec<(Channel, String)> = Vec::new();
+    for method in &user.methods {
+        to.extend(method.email.clone().map(|email| (Channel::Email, email)));
+        to.extend(method.phone.clone().map(|phone| (Channel::Sms, phone)));
+    }
     if let Some(directory) = &parts.directory {
         to.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
     }

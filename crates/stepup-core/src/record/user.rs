@@ -120,6 +120,18 @@ impl Changed {
     }
 }
 
+/// What becomes of a contact by which a user signs in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ContactEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// This one takes its place, as it was typed.
+    Set(String),
+    /// It signs in no more.
+    Remove,
+}
+
 /// A way to sign in: the protocol's login method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Method {

@@ -16,11 +16,13 @@ use crate::flow::code::{CodeRefusal, SentCode};
 use crate::flow::info::FactorInfoOutcome;
 use crate::flow::own::OwnFactors;
 use crate::flow::session::{self, MergeError, RefreshOutcome};
+use crate::flow::update::UpdateRefusal;
 use crate::flow::user::DerivedKey;
 use crate::flow::{IssuedTokens, SignedIn};
 use crate::hook::{Api, Done, Step};
 use crate::id::SessionHandle;
 use crate::record::JsonMap;
+use crate::record::user::User;
 use crate::session::access::AccessClaims;
 use crate::stepup::{Hooking, Stepup, other_step};
 
@@ -313,6 +315,13 @@ impl Told for Result<Option<JsonMap>, DerivedKey> {
             Ok(None) => Done::Refused("unknown"),
             Err(_) => Done::Refused("derived_key"),
         }
+    }
+}
+
+impl Told for Result<User, UpdateRefusal> {
+    fn done(&self) -> Done<'_> {
+        self.as_ref()
+            .map_or_else(|refusal| Done::Refused(refusal.word()), |_| Done::Granted)
     }
 }
 

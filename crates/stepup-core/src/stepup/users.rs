@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::error::Fault;
 use crate::flow::export;
+use crate::flow::update::{self, Update, UpdateRefusal};
 use crate::flow::user::{self, DerivedKey};
 use crate::hook::Step;
 use crate::id::{FactorId, TenantId, UserId};
@@ -101,6 +102,46 @@ impl Stepup {
             return Err(other_step());
         };
         turn.end(user::changed(&self.parts, tenant, user, *what)).await
+    }
+
+    /// Changes by which contacts a user signs in, or its password: all of it or nothing. Its sessions, half-logins and the
+    /// open challenges of its contacts end, and it is told where it was reached before. The user as it is then; what
+    /// changes nothing ends nothing.
+    ///
+    /// It is the application's own act: whether who asks for it may, and whether a new contact is theirs, the application
+    /// has to know. Second factors are never touched by it, and none of their contacts ever signs in by it.
+    ///
+    /// # Errors
+    /// [`UpdateRefusal`], as the inner error: nothing was changed; [`Fault`].
+    ///
+    /// # Source
+    /// ASVS v5.0.0-6.3.7, 7.4.3; threats A-SES-09, A-LEG-07.
+    pub async fn update_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        update: Update,
+    ) -> Result<Result<User, UpdateRefusal>, Fault> {
+        let step = Step::UpdateUser {
+            user: user.clone(),
+            email: update.email,
+            phone: update.phone,
+            password: update.password.is_some(),
+        };
+        let turn = self.turn(Caller::within(tenant), step).await?;
+        let Step::UpdateUser {
+            user, email, phone, ..
+        } = turn.step()
+        else {
+            return Err(other_step());
+        };
+        let (email, phone) = (email.clone(), phone.clone());
+        let update = Update {
+            email,
+            phone,
+            ..update
+        };
+        turn.end(update::update(&self.parts, tenant, user, &update)).await
     }
 
     /// Removes all second factors of a user who lost them; sessions end, the user is told, and the next sign-in enrolls

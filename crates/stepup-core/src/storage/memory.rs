@@ -11,8 +11,8 @@ use async_trait::async_trait;
 
 use super::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, Enrollment, FactorCompletion,
-    FactorOutcome, Flows, KeyStore, Look, NewAccount, NoticeStore, RiseTo, SessionStore, Stored, UserChange,
-    UserStore,
+    FactorOutcome, Flows, KeyStore, Look, NewAccount, NoticeStore, RiseTo, SessionStore, Stored,
+    UpdateOutcome, UserChange, UserStore, UserUpdate,
 };
 use crate::error::StoreError;
 use crate::id::{
@@ -632,6 +632,68 @@ impl Flows for MemoryStore {
         tables.end_sessions(tenant, user, None);
         tables.add_notices(&change.notices);
         Ok(Some(row))
+    }
+
+    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
+        let (tenant, id) = (&update.tenant, &update.user);
+        let mut tables = self.tables();
+        let Some(user) = tables.user_mut(tenant, id).cloned() else {
+            return Ok(UpdateOutcome::Gone);
+        };
+        if user.revision != update.revision {
+            return Ok(UpdateOutcome::Outrun);
+        }
+        for (identifier, _) in &update.identifiers {
+            let named = (tenant.clone(), identifier.clone());
+            if tables
+                .identifiers
+                .get(&named)
+                .is_some_and(|(owner, _)| owner != id)
+            {
+                return Ok(UpdateOutcome::IdentifierTaken(identifier.kind));
+            }
+        }
+        tables.check_notices(&update.notices)?;
+        if let Some(password) = &update.password {
+            if password.kind != CredentialKind::Password || (&password.tenant, &password.user) != (tenant, id)
+            {
+                return Err(StoreError::Conflict(
+                    "a credential that is no password of the user",
+                ));
+            }
+            if tables.has_credential(password) {
+                return Err(StoreError::Conflict("credential id"));
+            }
+        }
+
+        let user = User {
+            epoch: tables.newest_epoch() + 1,
+            revision: user.revision + 1,
+            methods: update.methods.clone(),
+            ..user
+        };
+        tables.users.insert((tenant.clone(), id.clone()), user.clone());
+        tables
+            .identifiers
+            .retain(|(of, _), (owner, _)| of != tenant || owner != id);
+        for (identifier, method) in &update.identifiers {
+            let named = (tenant.clone(), identifier.clone());
+            tables.identifiers.insert(named, (id.clone(), method.clone()));
+        }
+        if let Some(password) = &update.password {
+            tables
+                .credentials
+                .retain(|_, c| c.tenant != *tenant || c.user != *id || c.kind != CredentialKind::Password);
+            tables.add_credential(password);
+        }
+        tables.end_sessions(tenant, id, None);
+        tables.challenges.retain(|_, c| {
+            c.tenant != *tenant
+                || !c.binding.user.as_str().is_empty()
+                || !update.contacts.contains(&c.destination)
+        });
+        tables.add_notices(&update.notices);
+        Ok(UpdateOutcome::Done(Box::new(user)))
     }
 
     async fn require_factors(

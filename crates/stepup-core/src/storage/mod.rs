@@ -19,7 +19,7 @@ use crate::record::credential::{Credential, CredentialKind};
 use crate::record::key::SigningKeyRecord;
 use crate::record::notice::Notice;
 use crate::record::session::{Class, Rotate, Session, SessionView};
-use crate::record::user::{Identifier, Summary, User, UserState};
+use crate::record::user::{Identifier, IdentifierKind, Method, Summary, User, UserState};
 use crate::secret::Mac;
 use crate::time::Timestamp;
 
@@ -311,6 +311,40 @@ pub struct UserChange {
     pub notices: Vec<Notice>,
 }
 
+/// Other contacts by which a user signs in, or another password.
+#[derive(Clone, Debug)]
+pub struct UserUpdate {
+    /// The tenant of the user.
+    pub tenant: TenantId,
+    /// The user.
+    pub user: UserId,
+    /// The user's revision that all this was computed from.
+    pub revision: i64,
+    /// How the user signs in from now on.
+    pub methods: Vec<Method>,
+    /// What it signs in by from now on, all of it.
+    pub identifiers: Vec<(Identifier, crate::id::MethodId)>,
+    /// The password that takes the place of what was there.
+    pub password: Option<Credential>,
+    /// Addresses and numbers. Challenges of strangers to them, bound to no user, end.
+    pub contacts: Vec<String>,
+    /// What the user is told, where it was reached before.
+    pub notices: Vec<Notice>,
+}
+
+/// What became of an update.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpdateOutcome {
+    /// Done. The user as it is now.
+    Done(Box<User>),
+    /// There is no such user, or only a tombstone. Nothing was written.
+    Gone,
+    /// The user changed since it was read. Nothing was written.
+    Outrun,
+    /// An identifier of this kind is another account's. Nothing was written.
+    IdentifierTaken(IdentifierKind),
+}
+
 /// The verbs that cross records. Each is one transaction.
 #[async_trait]
 pub trait Flows: Send + Sync + 'static {
@@ -338,6 +372,12 @@ pub trait Flows: Send + Sync + 'static {
         user: &UserId,
         change: &UserChange,
     ) -> Stored<Option<User>>;
+
+    /// Replaces how a user signs in: methods, identifiers and, if one is given, the password credential; raises epoch and
+    /// revision as [`Flows::change_user`] does, deletes all sessions and challenges of the user and those of strangers to the named contacts, writes the
+    /// notices. Whether an identifier is free is decided by its primary key. Second factors stay as they are, and so does
+    /// the state of the user.
+    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome>;
 
     /// Replaces the list of factors required of a user, if its revision is still `revision`; touches the user's
     /// session rows, so that a refresh at the same time sees it. Whether it did.

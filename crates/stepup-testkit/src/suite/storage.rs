@@ -25,6 +25,7 @@ mod fixture;
 mod flows;
 mod keys;
 mod sessions;
+mod updates;
 mod users;
 #[cfg(test)]
 mod wrong;
@@ -33,7 +34,9 @@ use std::sync::Arc;
 
 use stepup_core::storage::Storage;
 
-pub use self::{accounts::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, users::*};
+pub use self::{
+    accounts::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, updates::*, users::*,
+};
 
 /// Proves one sentence: makes a store and hands it over, on a runtime of several threads.
 ///
@@ -106,6 +109,20 @@ sentences! { $
     of_many_accounts_with_one_identifier_one_is_made
     one_identifier_may_sign_in_once_in_each_tenant
     a_contact_may_be_the_second_factor_of_many
+
+    // Updates.
+    an_update_changes_methods_identifiers_and_password_together
+    an_update_ends_sessions_and_the_challenges_of_its_contacts_and_no_others
+    an_update_of_the_password_alone_keeps_every_identifier
+    an_update_to_anothers_identifier_writes_nothing
+    an_update_touches_no_second_factor_and_no_state
+    an_update_is_done_from_the_revision_it_was_read_in_and_to_no_tombstone
+    an_update_that_clashes_leaves_nothing_behind
+    an_identifier_that_was_given_up_is_free
+    of_many_updates_from_one_revision_one_is_done
+    of_many_users_that_want_one_identifier_one_gets_it
+    an_update_and_a_new_account_never_share_an_identifier
+    a_session_opened_while_its_user_is_updated_does_not_survive
 
     // Challenges.
     a_right_code_is_right_once

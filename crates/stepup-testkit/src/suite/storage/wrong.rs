@@ -22,7 +22,8 @@ use stepup_core::secret::Mac;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
-    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UserChange, UserStore,
+    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UpdateOutcome, UserChange,
+    UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -219,6 +220,18 @@ impl Flows for ReadsThenWrites {
         self.inner.change_user(tenant, user, change).await
     }
 
+    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
+        let mut update = update.clone();
+        let user = self.inner.user(&update.tenant, &update.user).await?;
+        update.revision = user.map_or(0, |user| user.revision);
+        let told = self.inner.update_user(&update).await?;
+        if matches!(told, UpdateOutcome::IdentifierTaken(_)) {
+            update.identifiers.clear();
+            return self.inner.update_user(&update).await;
+        }
+        Ok(told)
+    }
+
     async fn require_factors(
         &self,
         tenant: &TenantId,
@@ -286,6 +299,14 @@ fn a_store_that_reads_before_it_writes_is_found_out() {
     ));
     assert!(is_false(
         super::of_many_enrollments_from_one_revision_one_is_done,
+        reads_then_writes
+    ));
+    assert!(is_false(
+        super::of_many_updates_from_one_revision_one_is_done,
+        reads_then_writes
+    ));
+    assert!(is_false(
+        super::of_many_users_that_want_one_identifier_one_gets_it,
         reads_then_writes
     ));
 }
