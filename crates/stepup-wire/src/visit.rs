@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    FORWARDED, HeaderName, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
+    FORWARDED, HeaderName, HeaderValue, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, Response};
@@ -61,6 +61,42 @@ pub static WRITTEN_HEADERS: [HeaderName; 9] = [
     ACCESS_TOKEN,
     REFRESH_TOKEN,
 ];
+
+/// Of the lines of a request's headers, those of [`READ_HEADERS`]. No other is looked at twice.
+pub fn read_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+where
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
+{
+    named(&READ_HEADERS, lines)
+}
+
+/// Of the lines of a response's headers, those of [`WRITTEN_HEADERS`].
+pub fn written_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+where
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
+{
+    named(&WRITTEN_HEADERS, lines)
+}
+
+fn named<N, V>(names: &[HeaderName], lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+where
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
+{
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        // Lengths alone tell most apart.
+        let is_it = |ours: &&HeaderName| ours.as_str().eq_ignore_ascii_case(name.as_ref());
+        if let Some(name) = names.iter().find(is_it) {
+            // Bytes that no header may hold are taken for a value that means nothing to anybody.
+            let value = HeaderValue::from_bytes(value.as_ref());
+            headers.append(name, value.unwrap_or(HeaderValue::from_static("?")));
+        }
+    }
+    headers
+}
 
 /// One request, and what is owed to its response. Its token is verified once, however many guards ask for a session.
 pub struct Visit {
