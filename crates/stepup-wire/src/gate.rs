@@ -186,11 +186,6 @@ impl Refused {
     }
 
     /// The response.
-    pub fn response(&self) -> &Response<Bytes> {
-        &self.0
-    }
-
-    /// The response.
     pub fn into_response(self) -> Response<Bytes> {
         *self.0
     }

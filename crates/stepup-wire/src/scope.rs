@@ -3,9 +3,9 @@
 //! For frameworks whose routes cannot be wrapped, so that requests have to be judged before they are routed.
 
 use std::fmt;
-use std::pin::Pin;
 
-use stepup_core::require::Requirement;
+use stepup_core::require::{Requirement, rule_of};
+use stepup_core::rule::Rule;
 
 use crate::gate::Refused;
 use crate::visit::Visit;
@@ -16,10 +16,8 @@ pub struct Scopes(Vec<Scope>);
 
 struct Scope {
     prefix: Vec<String>,
-    judge: fn(&Visit) -> Judged<'_>,
+    rule: &'static Rule,
 }
-
-type Judged<'a> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 'a>>;
 
 impl Scopes {
     /// None.
@@ -32,18 +30,18 @@ impl Scopes {
         let is_plain = !path.contains(['<', '>', '{', '}', '*', '?', '#', '%', ':']);
         self.0.push(Scope {
             prefix: pieces(path.split('/').filter(|_| is_plain)),
-            judge: |visit| Box::pin(async move { visit.session::<R>().await.map(drop) }),
+            rule: rule_of::<R>(),
         });
     }
 
     /// Whether a path might lead into a scope, for any reader of the path. `segments` are what the router compares: decoded.
     ///
     /// What stands behind a route may read more into the rest of a path than the router does: a folder of files steps up at
-    /// `..`, or tells no cases apart. No browser sends such paths, so whoever does is asked for more rather than for less: a
-    /// path with `.` or `..` in it is within every scope.
+    /// `..`, from wherever it is mounted, or tells no cases apart. No browser sends such paths, so whoever does is asked for
+    /// more rather than for less: in whichever way `..` could be read, it leads around no scope.
     pub fn hold<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> bool {
-        let pieces = pieces(segments);
-        self.0.iter().any(|scope| scope.holds(&pieces))
+        let readings = readings(pieces(segments));
+        self.0.iter().any(|scope| scope.holds(&readings))
     }
 
     /// Asks of a request what the scopes ask that hold its path.
@@ -58,19 +56,62 @@ impl Scopes {
         if self.0.is_empty() {
             return Ok(());
         }
-        let pieces = pieces(segments);
-        for scope in self.0.iter().filter(|scope| scope.holds(&pieces)) {
-            (scope.judge)(visit).await?;
+        let readings = readings(pieces(segments));
+        for scope in self.0.iter().filter(|scope| scope.holds(&readings)) {
+            visit.meets(scope.rule).await?;
         }
         Ok(())
     }
 }
 
 impl Scope {
-    fn holds(&self, pieces: &[String]) -> bool {
-        pieces.starts_with(&self.prefix) || pieces.iter().any(|piece| piece == "." || piece == "..")
+    fn holds(&self, readings: &Readings) -> bool {
+        match readings {
+            Readings::All(paths) => paths.iter().any(|path| path.starts_with(&self.prefix)),
+            Readings::TooMany => true,
+        }
     }
 }
+
+/// What a path may mean, once for each place at which a reader may begin to step up and down.
+enum Readings {
+    All(Vec<Vec<String>>),
+    /// So many that nobody means any: such a path is within every scope.
+    TooMany,
+}
+
+fn readings(pieces: Vec<String>) -> Readings {
+    if !pieces.iter().any(|piece| is_step(piece)) {
+        return Readings::All(vec![pieces]);
+    }
+    if pieces.len() > MOST_PIECES {
+        return Readings::TooMany;
+    }
+    let starts = 0..=pieces.len();
+    Readings::All(
+        starts
+            .map(|start| {
+                let (mount, rest) = pieces.split_at(start);
+                let mut below: Vec<&String> = Vec::new();
+                for piece in rest {
+                    match piece.as_str() {
+                        "." => {}
+                        ".." => drop(below.pop()),
+                        _ => below.push(piece),
+                    }
+                }
+                mount.iter().chain(below).cloned().collect()
+            })
+            .collect(),
+    )
+}
+
+fn is_step(piece: &str) -> bool {
+    piece == "." || piece == ".."
+}
+
+/// A path with steps in it is read in as many ways as it has pieces: that must cost nothing to speak of.
+const MOST_PIECES: usize = 32;
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,6 +181,23 @@ mod tests {
         ] {
             assert!(holds("/in", path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_step_up_leads_into_a_scope_from_wherever_it_is_taken() {
+        // A folder of files that is mounted at `/files` goes no higher than that.
+        assert!(holds("/files/in", "/files/../in"));
+        assert!(holds("/files/in", "/files/../../in") && holds("/files/in", "/files/out/../in"));
+        assert!(holds("/a/b/in", "/a/b/../../../in"));
+        // In no reading does this lead there.
+        assert!(!holds("/in", "/out/../Cargo.toml") && !holds("/in", "/out/.."));
+        assert!(!holds("/files/in", "/files/out/../out"));
+    }
+
+    #[test]
+    fn a_path_of_many_steps_is_within_every_scope() {
+        assert!(holds("/in", &"/a/..".repeat(100_000)));
+        assert!(!holds("/in", &"/a".repeat(100_000)));
     }
 
     #[test]

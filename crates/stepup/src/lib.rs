@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `actix` | the module `actix`: extractors, endpoints and the middleware for Actix Web |
 //! | `axum` | the module `axum`: extractors, routes and the layer for Axum |
+//! | `rocket` | the module `rocket`: request guards and the fairing for Rocket |
 //! | `sqlite` | the module `sqlite`: storage in an SQLite file |
 //! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
 //!
@@ -35,6 +36,8 @@
 pub use stepup_actix as actix;
 #[cfg(feature = "axum")]
 pub use stepup_axum as axum;
+#[cfg(feature = "rocket")]
+pub use stepup_rocket as rocket;
 #[cfg(feature = "sqlite")]
 pub use stepup_sqlx as sqlite;
 #[cfg(feature = "verify")]

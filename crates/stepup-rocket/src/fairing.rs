@@ -1,0 +1,169 @@
+//! The fairing: what happens to a request before it is routed, and to its response before it is sent.
+
+use std::time::Duration;
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
+use rocket::http::uri::Origin;
+use rocket::http::{Method, Status};
+use rocket::route::{Handler, Outcome};
+use rocket::{Build, Data, Request, Response, Rocket, Route, fairing};
+use stepup_wire::core::require::Requirement;
+use stepup_wire::{Gate, Peer, Refused, Scopes, Visit, Wire};
+
+use crate::convert;
+use crate::seen::Seen;
+
+/// Carries stepup to the guards, pays what they owe on every response, answers preflights and the endpoints.
+#[derive(Debug)]
+pub struct StepupFairing {
+    gate: Gate,
+    wire: Option<Wire>,
+    scopes: Scopes,
+    patience: Duration,
+    pages: Pages,
+    /// Where requests go that are answered before they are routed.
+    aside: Origin<'static>,
+}
+
+/// Who writes the body of a refusal.
+#[derive(Debug, PartialEq)]
+enum Pages {
+    Ours,
+    Catchers,
+}
+
+/// Managed where the fairing is attached, for guards to find out.
+pub(crate) struct Attached;
+
+impl StepupFairing {
+    pub(crate) fn new(gate: Gate, wire: Option<Wire>) -> Self {
+        let aside = Origin::parse_owned(format!("{}{ASIDE}", gate.rules().base));
+        Self {
+            // The base path was checked when the site was built.
+            aside: aside.unwrap_or(Origin::ROOT),
+            gate,
+            wire,
+            scopes: Scopes::new(),
+            patience: Duration::from_secs(20),
+            pages: Pages::Ours,
+        }
+    }
+
+    /// Asks `R` of every request to `path` and below, whatever its method, and whether or not there is a route.
+    ///
+    /// The path is judged as the router reads it, decoded, and beyond that without regard to case; `..` leads around no scope,
+    /// however it is read. No fairing that is attached later may lead a request into a scope.
+    #[must_use]
+    pub fn require<R: Requirement>(mut self, path: &str) -> Self {
+        self.scopes.add::<R>(path);
+        self
+    }
+
+    /// Leaves the bodies of refusals to the application's catchers. The clients of the protocol read ours: a 403 without
+    /// its JSON leads nobody to the second factor.
+    #[must_use]
+    pub fn with_pages_of_catchers(mut self) -> Self {
+        self.pages = Pages::Catchers;
+        self
+    }
+
+    /// How long an endpoint waits for the body of its request; 20 s if nothing else is said.
+    #[must_use]
+    pub fn body_within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        let ours = Answers(self.wire.clone(), self.patience);
+        // Before every other route, so that nothing takes what is led there.
+        let aside = METHODS.map(|method| Route::ranked(isize::MIN, method, ASIDE, ours.clone()));
+        // After those of the application under the base path that name their path whole.
+        let endpoints = METHODS.map(|method| Route::new(method, "/<_..>", ours.clone()));
+        let endpoints = endpoints.into_iter().filter(|_| self.wire.is_some());
+        aside.into_iter().chain(endpoints).collect()
+    }
+}
+
+/// A name that no endpoint has.
+const ASIDE: &str = "/aside";
+
+const METHODS: [Method; 9] = [Get, Put, Post, Delete, Options, Head, Trace, Connect, Patch];
+
+#[rocket::async_trait]
+impl Fairing for StepupFairing {
+    fn info(&self) -> Info {
+        Info {
+            name: "stepup",
+            kind: Kind::Ignite | Kind::Request | Kind::Response,
+        }
+    }
+
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        if rocket.state::<Attached>().is_some() {
+            rocket::error!("the fairing of stepup is attached twice: name all scopes on one");
+            return Err(rocket);
+        }
+        if self.wire.is_some() && self.scopes.hold(self.aside.path().segments()) {
+            rocket::error!(
+                "the path of a scope is none, or holds the endpoints of stepup: nobody could sign in"
+            );
+            return Err(rocket);
+        }
+        let base = self.gate.rules().base.as_str();
+        Ok(rocket.manage(Attached).mount(base, self.routes()))
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        let parts = convert::parts(request, data).await;
+        let peer = request.remote().map(|remote| Peer(remote.ip()));
+        let seen = match Visit::begin(&self.gate, parts, peer) {
+            Err(preflight) => Seen::new(None, Some(*preflight)),
+            Ok(visit) => {
+                let judged = self.scopes.judge(request.uri().path().segments(), &visit).await;
+                Seen::new(Some(visit), judged.err().map(Refused::into_response))
+            }
+        };
+        let is_answered = seen.answer.is_some();
+        request.local_cache(|| Some(seen));
+        if is_answered {
+            request.set_uri(self.aside.clone());
+        }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let Some(seen) = Seen::of(request) else {
+            return;
+        };
+        if let Some(refusal) = seen.refusal_in_place_of(response)
+            && self.pages == Pages::Ours
+        {
+            convert::put(&refusal, response);
+        }
+        if let Some(visit) = &seen.visit {
+            convert::finish(visit, response);
+        }
+    }
+}
+
+/// Answers what has its answer already, and the endpoints. To these the place aside is a path like any other.
+#[derive(Clone)]
+struct Answers(Option<Wire>, Duration);
+
+#[rocket::async_trait]
+impl Handler for Answers {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        let Some(seen) = Seen::of(request) else {
+            return Outcome::Error(Status::InternalServerError);
+        };
+        match (&seen.answer, &seen.visit, &self.0) {
+            (Some(answer), ..) => Outcome::Success(convert::response(answer)),
+            (None, Some(visit), Some(wire)) => {
+                let body = convert::body(data, self.1).await;
+                Outcome::Success(convert::response(&visit.answer(wire, body).await))
+            }
+            (None, ..) => Outcome::forward(data, Status::NotFound),
+        }
+    }
+}
