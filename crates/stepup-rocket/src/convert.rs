@@ -19,9 +19,9 @@ use stepup_wire::{Visit, read_headers, written_headers};
 pub(crate) type Ours = http::Response<Bytes>;
 
 /// What guards and endpoints read of a request.
-pub(crate) async fn parts(request: &Request<'_>, data: &mut Data<'_>) -> Parts {
+pub(crate) fn parts(request: &Request<'_>, method: Method) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = method(request, data).await;
+    parts.method = method;
     // What is no address for `http` is none of an endpoint either.
     parts.uri = Uri::try_from(request.uri().to_string()).unwrap_or_default();
     parts.headers = read_headers(lines(request.headers()));
@@ -30,7 +30,7 @@ pub(crate) async fn parts(request: &Request<'_>, data: &mut Data<'_>) -> Parts {
 
 /// The method that was sent. By now Rocket has put another in its place if a form names one in its first field: a foreign
 /// page could pass off its POST as a GET, which nobody asks where it comes from.
-async fn method(request: &Request<'_>, data: &mut Data<'_>) -> Method {
+pub(crate) async fn method(request: &Request<'_>, data: &mut Data<'_>) -> Method {
     let method = request.method();
     if request.content_type().is_some_and(|kind| kind.is_form()) {
         let start = data.peek("_method=delete".len()).await;
@@ -99,12 +99,7 @@ fn put_headers(headers: &http::HeaderMap, response: &mut Response<'_>) {
     }
 }
 
-fn lines<'a>(headers: &'a HeaderMap<'_>) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, [u8]>)> {
-    headers.iter().map(|header| {
-        let value = match header.value {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
-        (header.name.into_cow(), value)
-    })
+fn lines<'a>(headers: &'a HeaderMap<'_>) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+    let lines = headers.iter();
+    lines.map(|line| (line.name.into_cow(), line.value))
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
 use rocket::http::uri::Origin;
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
-use rocket::{Build, Data, Request, Response, Rocket, Route, fairing};
+use rocket::{Build, Catcher, Data, Request, Response, Rocket, Route, catcher, fairing};
 use stepup_wire::core::require::Requirement;
 use stepup_wire::{Gate, Peer, Refused, Scopes, Visit, Wire};
 
@@ -21,16 +22,9 @@ pub struct StepupFairing {
     wire: Option<Wire>,
     scopes: Scopes,
     patience: Duration,
-    pages: Pages,
+    replaces_pages: bool,
     /// Where requests go that are answered before they are routed.
     aside: Origin<'static>,
-}
-
-/// Who writes the body of a refusal.
-#[derive(Debug, PartialEq)]
-enum Pages {
-    Ours,
-    Catchers,
 }
 
 /// Managed where the fairing is attached, for guards to find out.
@@ -46,7 +40,7 @@ impl StepupFairing {
             wire,
             scopes: Scopes::new(),
             patience: Duration::from_secs(20),
-            pages: Pages::Ours,
+            replaces_pages: true,
         }
     }
 
@@ -60,11 +54,10 @@ impl StepupFairing {
         self
     }
 
-    /// Leaves the bodies of refusals to the application's catchers. The clients of the protocol read ours: a 403 without
-    /// its JSON leads nobody to the second factor.
+    /// Leaves the bodies of refusals to the application's catchers. Clients read ours: a 403 without its JSON leads nobody on.
     #[must_use]
     pub fn with_pages_of_catchers(mut self) -> Self {
-        self.pages = Pages::Catchers;
+        self.replaces_pages = false;
         self
     }
 
@@ -75,12 +68,22 @@ impl StepupFairing {
         self
     }
 
+    fn attached_to(&self, rocket: Rocket<Build>) -> Rocket<Build> {
+        let base = self.gate.rules().base.as_str();
+        let refused = self.wire.iter().map(|_| Catcher::new(400, self.answers()));
+        let rocket = rocket.manage(Attached).mount(base, self.routes());
+        rocket.register(base, refused.collect::<Vec<_>>())
+    }
+
+    fn answers(&self) -> Answers {
+        Answers(self.wire.clone(), self.patience)
+    }
+
     fn routes(&self) -> Vec<Route> {
-        let ours = Answers(self.wire.clone(), self.patience);
         // Before every other route, so that nothing takes what is led there.
-        let aside = METHODS.map(|method| Route::ranked(isize::MIN, method, ASIDE, ours.clone()));
+        let aside = METHODS.map(|method| Route::ranked(isize::MIN, method, ASIDE, self.answers()));
         // After those of the application under the base path that name their path whole.
-        let endpoints = METHODS.map(|method| Route::new(method, "/<_..>", ours.clone()));
+        let endpoints = METHODS.map(|method| Route::new(method, "/<_..>", self.answers()));
         let endpoints = endpoints.into_iter().filter(|_| self.wire.is_some());
         aside.into_iter().chain(endpoints).collect()
     }
@@ -101,22 +104,20 @@ impl Fairing for StepupFairing {
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        if rocket.state::<Attached>().is_some() {
-            rocket::error!("the fairing of stepup is attached twice: name all scopes on one");
-            return Err(rocket);
-        }
-        if self.wire.is_some() && self.scopes.hold(self.aside.path().segments()) {
-            rocket::error!(
-                "the path of a scope is none, or holds the endpoints of stepup: nobody could sign in"
-            );
-            return Err(rocket);
-        }
-        let base = self.gate.rules().base.as_str();
-        Ok(rocket.manage(Attached).mount(base, self.routes()))
+        let holds_us = self.wire.is_some() && self.scopes.hold(self.aside.path().segments());
+        let problem = match rocket.state::<Attached>() {
+            Some(_) => "the fairing of stepup is attached twice: name all scopes on one",
+            None if holds_us => {
+                "a scope is no plain path, or holds the endpoints of stepup: nobody could sign in"
+            }
+            None => return Ok(self.attached_to(rocket)),
+        };
+        rocket::error!("{problem}");
+        Err(rocket)
     }
 
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
-        let parts = convert::parts(request, data).await;
+        let parts = convert::parts(request, convert::method(request, data).await);
         let peer = request.remote().map(|remote| Peer(remote.ip()));
         let seen = match Visit::begin(&self.gate, parts, peer) {
             Err(preflight) => Seen::new(None, Some(*preflight)),
@@ -137,7 +138,7 @@ impl Fairing for StepupFairing {
             return;
         };
         if let Some(refusal) = seen.refusal_in_place_of(response)
-            && self.pages == Pages::Ours
+            && self.replaces_pages
         {
             convert::put(&refusal, response);
         }
@@ -154,16 +155,30 @@ struct Answers(Option<Wire>, Duration);
 #[rocket::async_trait]
 impl Handler for Answers {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
-        let Some(seen) = Seen::of(request) else {
-            return Outcome::Error(Status::InternalServerError);
-        };
-        match (&seen.answer, &seen.visit, &self.0) {
-            (Some(answer), ..) => Outcome::Success(convert::response(answer)),
-            (None, Some(visit), Some(wire)) => {
-                let body = convert::body(data, self.1).await;
-                Outcome::Success(convert::response(&visit.answer(wire, body).await))
-            }
-            (None, ..) => Outcome::forward(data, Status::NotFound),
+        let seen = Seen::of(request);
+        if let Some(answer) = seen.and_then(|seen| seen.answer.as_ref()) {
+            return Outcome::Success(convert::response(answer));
         }
+        let (Some(visit), Some(wire)) = (seen.and_then(|seen| seen.visit.as_ref()), &self.0) else {
+            return Outcome::forward(data, Status::NotFound);
+        };
+        let body = convert::body(data, self.1).await;
+        Outcome::Success(convert::response(&visit.answer(wire, body).await))
+    }
+}
+
+/// Under the base path, answers what Rocket refuses by itself and past all fairings: methods that it does not know.
+#[rocket::async_trait]
+impl catcher::Handler for Answers {
+    async fn handle<'r>(&self, status: Status, request: &'r Request<'_>) -> catcher::Result<'r> {
+        let mut response = Response::build().status(status).finalize();
+        if let (None, Some(wire)) = (Seen::of(request), &self.0)
+            && let Ok(unknown) = http::Method::from_bytes(b"UNKNOWN")
+            && let Ok(visit) = Visit::begin(&wire.into(), convert::parts(request, unknown), None)
+        {
+            convert::put(&visit.answer(wire, Ok(Bytes::new())).await, &mut response);
+            convert::finish(&visit, &mut response);
+        }
+        Ok(response)
     }
 }

@@ -16,19 +16,16 @@
 //! # }
 //! ```
 //!
-//! Attach it after all other fairings: it then sees the address that is routed, and its headers are the last word.
-//! A launch with a guard and without the fairing aborts.
+//! Attach it after all other fairings: it then sees the address that is routed, and its headers are the last word. Without it,
+//! a launch with a guard aborts.
 //!
 //! What Rocket 0.5 does by itself, and what it means here:
 //!
-//! * It hands on headers in UTF-8 only. A line of other bytes is as good as not sent: no token is read from it, and it names
-//!   no origin.
-//! * It refuses a method that it does not know with 400, by the application's catcher and past all fairings.
+//! * It hands on headers in UTF-8 only. A line of other bytes is as good as not sent: it holds no token, and no origin.
+//! * It refuses a method that it does not know with 400, past all fairings. Under the base path a catcher of ours answers.
 //! * A form may name another method in its first field, `_method`. Routes go by that one; whether the request is believed
 //!   goes by the one that was sent.
-//! * It has no deadlines for slow clients. Endpoints of ours wait for their body as long as [`StepupFairing::body_within`]
-//!   says; put a proxy with deadlines in front.
-//! * `Option<Session<R>>` is filled with `None` on every error. Where a session is optional, take [`OptionalSession`].
+//! * It has no deadlines for slow clients but [`StepupFairing::body_within`] at our endpoints: put a proxy that has in front.
 //!
 //! Everything is decided in `stepup-wire` and below it; this crate only moves types.
 

@@ -19,11 +19,10 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn new(visit: Option<Visit>, answer: Option<Ours>) -> Self {
-        let refusal = Mutex::new(None);
         Self {
             visit,
             answer,
-            refusal,
+            refusal: Mutex::default(),
         }
     }
 

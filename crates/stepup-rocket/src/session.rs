@@ -88,9 +88,9 @@ where
 
 /// Whether the launch must be stopped: every guard would answer 500.
 fn is_missing(rocket: &Rocket<Ignite>) -> bool {
-    let missing = rocket.state::<Attached>().is_none();
-    if missing {
-        rocket::error!("a route has a guard of stepup: .attach(stepup_rocket::fairing(&stepup)) is missing");
+    if rocket.state::<Attached>().is_some() {
+        return false;
     }
-    missing
+    rocket::error!("a route has a guard of stepup: .attach(stepup_rocket::fairing(&stepup)) is missing");
+    true
 }

@@ -255,6 +255,16 @@ async fn what_rocket_refuses_by_itself_carries_nothing() {
         (400, "the application's page")
     );
     assert!(!answer.has("set-cookie"));
+    // Endpoints are ours.
+    for (path, status) in [("/auth/signin", 405), ("/auth/nowhere", 404), ("/auth", 404)] {
+        let answer = server
+            .send(&format!("BREW {path}"), Request::builder(), "", "")
+            .await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.one("content-type"), "application/json");
+        assert_eq!(answer.has("allow"), status == 405);
+        assert!(answer.all("vary").contains(&"Origin"), "{}", answer.head);
+    }
 }
 
 #[get("/guarded")]
