@@ -9,6 +9,8 @@ mod claims;
 mod clients;
 #[path = "acceptance/document.rs"]
 mod document;
+#[path = "acceptance/mailbox.rs"]
+mod mailbox;
 #[path = "acceptance/page.rs"]
 mod page;
 #[path = "acceptance/second_factor.rs"]

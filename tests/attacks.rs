@@ -24,6 +24,8 @@ mod enumeration;
 mod expect;
 #[path = "attacks/legacy.rs"]
 mod legacy;
+#[path = "attacks/mailbox.rs"]
+mod mailbox;
 #[path = "attacks/own.rs"]
 mod own;
 #[path = "attacks/passwordless.rs"]

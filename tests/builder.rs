@@ -11,7 +11,7 @@ use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
 use stepup_core::entropy::OsEntropy;
 use stepup_core::error::Source;
 use stepup_core::factor::password::Password;
-use stepup_core::factor::passwordless::{Countries, Passwordless};
+use stepup_core::factor::passwordless::{Countries, Means, Passwordless};
 use stepup_core::id::{FactorId, KeyId};
 use stepup_core::keyring::{Root, SecretList};
 use stepup_core::policy::{EnrollmentMode, Policy, any_of};
@@ -325,4 +325,65 @@ async fn a_profile_names_the_policies_that_do_not_go_with_it() {
         problems.len() == 1 && problems[0].contains("need .notices"),
         "{problems:?}"
     );
+}
+
+fn with_mailboxes(policy: Policy) -> Builder {
+    let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+    Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+        .factor(Password::new())
+        .factor(Passwordless::sms(Outbox::new()))
+        .factor(Passwordless::email(Outbox::new()))
+        .notices(Outbox::new())
+        .background(BackgroundThread::start().unwrap())
+        .policy(policy)
+}
+
+#[tokio::test]
+async fn a_code_by_mail_is_a_second_factor_but_not_by_the_profile_aal2() {
+    let mail = || Policy::second_factor(any_of([FactorId::OTP_PHONE, FactorId::OTP_EMAIL]));
+    let phone = || Policy::second_factor(any_of([FactorId::OTP_PHONE]));
+    for profile in [Profile::Default, Profile::Strict, Profile::SafeEnumeration] {
+        with_mailboxes(mail()).profile(profile).build().await.unwrap();
+    }
+    let aal2 = |policy| with_mailboxes(policy).profile(Profile::Aal2);
+    aal2(phone()).build().await.unwrap();
+    for builder in [
+        aal2(mail()),
+        aal2(phone()).tenants([Tenant::new("lax").policy(mail())]),
+    ] {
+        let problems = problems(builder.build().await.unwrap_err());
+        assert!(
+            problems.len() == 1 && problems[0].contains("aal2 takes no codes by e-mail"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_no_second_factor() {
+    for (link, code) in [
+        (FactorId::LINK_PHONE, "otp-phone"),
+        (FactorId::LINK_EMAIL, "otp-email"),
+    ] {
+        let policy = Policy::second_factor(any_of([link.clone()]));
+        let problems = problems(with_mailboxes(policy).build().await.unwrap_err());
+        assert_eq!(
+            problems,
+            [format!(
+                "the policy accepts {link}, and a link is no second factor: accept {code}"
+            )]
+        );
+    }
+    for means in [Means::Link, Means::Both] {
+        let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+        let builder = Stepup::builder(app, Arc::new(MemoryStore::new()), secrets())
+            .factor(Passwordless::email(Outbox::new()).means(means))
+            .notices(Outbox::new())
+            .background(BackgroundThread::start().unwrap());
+        let problems = problems(builder.build().await.unwrap_err());
+        assert!(
+            problems.len() == 1 && problems[0].contains("a second factor is always a code"),
+            "{problems:?}"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepup::sqlite::SqliteStore;
+use stepup_core::delivery::Channel;
 use stepup_core::entropy::OsEntropy;
 use stepup_core::factor::password::Password as PasswordFactor;
 use stepup_core::factor::passwordless::{DeviceId, Passwordless};
@@ -117,7 +118,7 @@ impl Site {
     async fn create(&self, session: &SignedIn, phone: &str) -> Result<DeviceId, CodeRefusal> {
         let access = self.access(session);
         self.stepup
-            .create_code(&self.caller, &access, phone)
+            .create_code(&self.caller, &access, Channel::Sms, phone)
             .await
             .unwrap()
             .map(|sent| sent.device)

@@ -126,9 +126,11 @@ fn the_acceptance_page_names_every_test() {
         "## Acceptance table".to_owned(),
         String::new(),
     ];
-    lines.push("In `tests/acceptance/second_factor.rs`.".to_owned());
+    lines.push(
+        "In `tests/acceptance/second_factor.rs`; `.._mailbox..` in `tests/acceptance/mailbox.rs`, for codes by e-mail.".to_owned(),
+    );
     lines.push(String::new());
-    lines.extend(written(TABLE, &["second_factor.rs"]));
+    lines.extend(written(TABLE, &["second_factor.rs", "mailbox.rs"]));
     lines.extend(
         [
             "",

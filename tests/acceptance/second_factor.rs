@@ -183,7 +183,7 @@ async fn a3_the_carrier_is_told_that_the_code_is_a_second_factor() {
     };
     let session = stepup.verify(ann.tokens.access.expose()).unwrap();
     let sent = stepup
-        .create_code(&Caller::internal(), &session, PHONE)
+        .create_code(&Caller::internal(), &session, Channel::Sms, PHONE)
         .await
         .unwrap();
     assert!(sent.is_ok());

@@ -222,6 +222,38 @@ describe("the demo's page", () => {
     await page.getByText("The guard lets this session pass.").waitFor();
   });
 
+  walk("where mailboxes are a second factor too, a person takes one, and next time gets a code there", async () => {
+    const both = await Server.start({ STEPUP_SECOND_FACTORS: "otp-phone,otp-email" });
+    try {
+      await page.goto(both.origin);
+      const person = newPerson();
+      const mailbox = `codes-of-${person.email}`;
+      await signUp(person);
+      await isAt("Second, your phone");
+      await button("Use an e-mail address instead").click();
+      await isAt("Second, a mailbox");
+      await page.getByText("Best not the one that you sign in with").waitFor();
+      await screenshot("mailbox");
+      await page.getByLabel("E-mail address for codes").fill(mailbox);
+      await page.getByRole("group", { name: "Second, a mailbox" }).getByRole("button", { name: "Send the code" }).click();
+      await isAt("Enter the code");
+      assert.ok((await page.getByText("It was sent to").innerText()).includes("@example.com"));
+      await giveCode((await both.codes(mailbox, 1))[0]);
+      await isAt("You are in");
+      await page.getByText("Code by e-mail: proved at").waitFor();
+      await screenshot("mailbox inside");
+
+      await both.advance(60);
+      await button("Sign out").click();
+      await signIn(person);
+      await isAt("Enter the code");
+      await giveCode((await both.codes(mailbox, 2))[1]);
+      await isAt("You are in");
+    } finally {
+      await both.stop();
+    }
+  });
+
   walk("the flow can be walked on a small screen", async () => {
     await page.setViewportSize({ width: 360, height: 740 });
     await screenshot("small first visit");

@@ -15,7 +15,7 @@ use crate::event::{EventSink, TracingSink};
 use crate::evidence::Kind;
 use crate::factor::Part;
 use crate::factor::password::{Password, PasswordFactor};
-use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor};
+use crate::factor::passwordless::{Countries, Means, Passwordless, PasswordlessFactor, factor_of};
 use crate::flow::upkeep::Upkeep;
 use crate::hook::{Hook, Hooks};
 use crate::id::FactorId;
@@ -447,9 +447,9 @@ impl Builder {
     fn offered(&self) -> Vec<Offered> {
         self.codes
             .iter()
-            .filter(|codes| codes.way.role.is_second() && codes.channel == Channel::Sms)
-            .map(|_| Offered {
-                factor: FactorId::OTP_PHONE,
+            .filter(|codes| codes.way.role.is_second())
+            .map(|codes| Offered {
+                factor: factor_of(codes.channel, false),
                 kind: Kind::Possession,
             })
             .collect()
@@ -486,10 +486,12 @@ impl Builder {
             match factor.channel {
                 Channel::Sms if !carries => say("the delivery of Passwordless::sms carries no text messages"),
                 Channel::Email if !carries => say("the delivery of Passwordless::email carries no e-mail"),
-                Channel::Email if factor.way.role.is_second() => {
-                    say("codes by e-mail are a first factor only: call .only_first_factor()");
-                }
                 _ => {}
+            }
+            if !factor.way.role.is_first() && factor.way.means != Means::Code {
+                say(
+                    "a second factor is always a code: .means(..) is for what signs in, call .as_first_factor()",
+                );
             }
             match &factor.countries {
                 None if factor.channel == Channel::Sms && !factor.way.deliver.reveals_codes() => {
@@ -540,6 +542,17 @@ impl Builder {
         if self.profiles.contains(&Profile::Aal2) && policies.iter().any(|p| p.lets_in_by_one_factor()) {
             problems
                 .push("the profile aal2 needs policies that demand a second factor at sign-in".to_owned());
+        }
+        let takes_mail = |policy: &&Policy| {
+            policy
+                .demanded()
+                .is_some_and(|d| d.contains(&FactorId::OTP_EMAIL))
+        };
+        if self.profiles.contains(&Profile::Aal2) && policies.iter().any(takes_mail) {
+            // NIST SP 800-63B-4 §3.1.3.1.
+            problems.push(
+                "the profile aal2 takes no codes by e-mail: a mailbox is no authenticator there".to_owned(),
+            );
         }
         if self.config.disclosure == Disclosure::Hidden {
             let told = self.notices.as_ref().is_some_and(|d| d.carries(Channel::Email));
@@ -606,8 +619,21 @@ fn check_policy(whose: &str, policy: &Policy, offered: &[Offered], problems: &mu
         .iter()
         .filter(|f| !offered.iter().any(|o| o.factor == **f))
     {
-        problems.push(format!("{whose} accepts {factor}, which no factor provides"));
+        problems.push(match factor_by_code(factor) {
+            // It would be opened without the session that it is to complete.
+            Some(code) => format!("{whose} accepts {factor}, and a link is no second factor: accept {code}"),
+            None => format!("{whose} accepts {factor}, which no factor provides"),
+        });
     }
+}
+
+/// The code that goes where the links of `factor` do, if it is links.
+fn factor_by_code(factor: &FactorId) -> Option<FactorId> {
+    let channels = [Channel::Sms, Channel::Email];
+    let channel = channels
+        .into_iter()
+        .find(|channel| factor_of(*channel, true) == *factor)?;
+    Some(factor_of(channel, false))
 }
 
 fn ages_of(claims: &[Arc<dyn ClaimSource>]) -> Vec<(String, Duration)> {

@@ -39,6 +39,18 @@ pub enum Disclosure {
     Hidden,
 }
 
+/// Whether the mailbox of an account may be its second factor as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnMailbox {
+    /// It may. Beside a password it is a second factor, as long as nobody gets a new password by reading that mailbox: then
+    /// whoever reads it holds both.
+    #[default]
+    Admitted,
+    /// It may not: codes go to another address than the one that signs in.
+    Refused,
+}
+
 /// What becomes of an account whose password was guessed at too often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -130,6 +142,8 @@ pub struct CodeConfig {
     pub resend_cap: Duration,
     /// Life of a challenge in a complete session: 15 min. A half-login's challenge ends with the half-login.
     pub challenge: Duration,
+    /// Whether the address that signs in may be the one that second-factor codes go to.
+    pub own_mailbox: OwnMailbox,
 }
 
 impl Default for CodeConfig {
@@ -143,6 +157,7 @@ impl Default for CodeConfig {
             resend_base: Duration::from_secs(15),
             resend_cap: Duration::from_secs(240),
             challenge: 15 * MINUTE,
+            own_mailbox: OwnMailbox::Admitted,
         }
     }
 }

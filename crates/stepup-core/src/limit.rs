@@ -236,41 +236,47 @@ impl Limits<'_> {
             .collect()
     }
 
-    /// A code to a contact that nobody has verified. The first two asks are the country's breaker and its right
-    /// answers, looked at; [`Limits::SENT`] is the place of the country's count.
+    /// A code to a contact that nobody has verified. For a phone the first two asks are its country's breaker and right
+    /// answers, looked at; [`Limits::SENT`] is the place of the country's count. A mailbox has no country.
     pub(crate) fn code_to_unverified(
         &self,
         tenant: &TenantId,
         user: &UserId,
         destination: &str,
-        country: &str,
+        country: Option<&str>,
         network: &str,
     ) -> Vec<Ask> {
-        let mut asks = vec![
-            self.breaker(country).look(),
-            self.verified(country).look(),
-            self.window("sms-cc", &[country], self.config.sms_country),
-            self.window("sms-all", &[], self.config.sms_site),
-        ];
+        let mut asks = self.for_country(country);
         asks.extend(self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes));
-        asks.extend(self.windows("to", &[destination], &self.config.destination));
-        asks.extend(self.near_all("sms-net", network, &self.config.sms_network));
+        asks.extend(self.for_anybody(destination, country, network));
         asks
     }
 
     /// A message that is to sign somebody in, to a contact that anybody may name. Phones have the budgets of unverified
     /// contacts, their country's first, as in [`Limits::code_to_unverified`]; mailboxes cost nothing but patience.
     pub(crate) fn first_code(&self, destination: &str, country: Option<&str>, network: &str) -> Vec<Ask> {
-        let mut asks = Vec::new();
-        if let Some(country) = country {
-            asks = vec![
+        let mut asks = self.for_country(country);
+        asks.extend(self.for_anybody(destination, country, network));
+        asks
+    }
+
+    /// A text message to a country, and of the site.
+    fn for_country(&self, country: Option<&str>) -> Vec<Ask> {
+        country.map_or_else(Vec::new, |country| {
+            vec![
                 self.breaker(country).look(),
                 self.verified(country).look(),
                 self.window("sms-cc", &[country], self.config.sms_country),
                 self.window("sms-all", &[], self.config.sms_site),
-            ];
-        }
-        asks.extend(self.windows("to", &[destination], &self.config.destination));
+            ]
+        })
+    }
+
+    /// A message to a contact, whoever asks for it, and from a network.
+    fn for_anybody(&self, destination: &str, country: Option<&str>, network: &str) -> Vec<Ask> {
+        let mut asks: Vec<Ask> = self
+            .windows("to", &[destination], &self.config.destination)
+            .collect();
         let label = if country.is_some() { "sms-net" } else { "mail-net" };
         asks.extend(self.near_all(label, network, &self.config.sms_network));
         asks
@@ -326,7 +332,7 @@ mod tests {
             asks.push(limits.sign_in(network, &["t", "a"]).remove(0));
             asks.extend(
                 limits
-                    .code_to_unverified(&tenant, &user, "+1", "US", network)
+                    .code_to_unverified(&tenant, &user, "+1", Some("US"), network)
                     .split_off(9),
             );
             asks.iter().map(|ask| ask.limit).collect()
@@ -344,7 +350,7 @@ mod tests {
             config: &config,
         };
         let (tenant, user) = (TenantId::public(), UserId::from("u"));
-        let mut asks = limits.code_to_unverified(&tenant, &user, "+41791234567", "CH", "192.0.2.1");
+        let mut asks = limits.code_to_unverified(&tenant, &user, "+41791234567", Some("CH"), "192.0.2.1");
         asks.extend(
             limits
                 .code_to_verified(&tenant, &user, "+41791234567")

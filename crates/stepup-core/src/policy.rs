@@ -178,15 +178,7 @@ pub fn assess(policy: &Policy, offered: &[Offered], summary: &Summary, done: &Co
     }
     let demanded_nothing_known = policy.demanded().is_some_and(<[FactorId]>::is_empty);
 
-    let usable = |factor: &FactorId| {
-        let enrolled = summary.enrolled(factor);
-        let known = offered.iter().find(|o| o.factor == *factor);
-        first.is_some_and(|f| match (enrolled, known) {
-            (Some(e), _) => is_second_to(e.kind, e.channel.as_deref(), false, f),
-            (None, Some(o)) => is_second_to(o.kind, None, false, f),
-            (None, None) => false,
-        })
-    };
+    let usable = |factor: &FactorId| would_be_second(offered, summary, done, factor);
     let next: Vec<FactorId> = match unmet.first() {
         None => Vec::new(),
         // Of the enrolled ones those first that meet the later demands as well: one code instead of two.
@@ -230,6 +222,20 @@ pub fn assess(policy: &Policy, offered: &[Offered], summary: &Summary, done: &Co
         stuck: !satisfied && next.is_empty(),
         // What no route has asked for yet is not due.
         next: if satisfied { Vec::new() } else { next },
+    }
+}
+
+/// Whether `factor`, once completed, would count as a second one in a session with the factors `done`: what opened a
+/// session never does, nor does what is of its kind or comes by its channel (R-MFA-6, threat A-MFA-16).
+pub fn would_be_second(offered: &[Offered], summary: &Summary, done: &Completed, factor: &FactorId) -> bool {
+    let Some(first) = done.values().filter(|c| c.first).min_by_key(|c| c.at) else {
+        return false;
+    };
+    let known = offered.iter().find(|o| o.factor == *factor);
+    match (summary.enrolled(factor), known) {
+        (Some(e), _) => is_second_to(e.kind, e.channel.as_deref(), false, first),
+        (None, Some(o)) => is_second_to(o.kind, None, false, first),
+        (None, None) => false,
     }
 }
 

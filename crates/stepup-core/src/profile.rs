@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::config::{Config, Disclosure, Lockout};
+use crate::config::{Config, Disclosure, Lockout, OwnMailbox};
 use crate::session::keys::SigningAlgorithm;
 
 /// A set of numbers that belong together. `docs/configuration.md` lists what each changes, and where it comes from;
@@ -16,10 +16,11 @@ pub enum Profile {
     /// The defaults.
     Default,
     /// Safer for the account's owner, harder for everybody: one code lives at a time, an account whose password was
-    /// guessed at a hundred times opens to nobody until it is reset, and a session is shown no address in clear that it
-    /// does not need.
+    /// guessed at a hundred times opens to nobody until it is reset, the mailbox that signs in is no second factor, and a
+    /// session is shown no address in clear that it does not need.
     Strict,
-    /// NIST SP 800-63B-4 §2.2.3: 1 h idle, 24 h at most, and a second factor of everybody.
+    /// NIST SP 800-63B-4 §2.2.3: 1 h idle, 24 h at most, and a second factor of everybody, which is no code by e-mail
+    /// (§3.1.3.1).
     Aal2,
     /// The lifetimes and the algorithm of SuperTokens, for a site that moves over.
     Supertokens,
@@ -57,6 +58,7 @@ impl Profile {
             Self::Default => {}
             Self::Strict => {
                 config.codes.live = 1;
+                config.codes.own_mailbox = OwnMailbox::Refused;
                 config.limits.lockout = Lockout::UntilReset;
                 config.mask_settled = true;
             }
@@ -135,7 +137,12 @@ mod tests {
         assert_eq!(differences(Profile::Default), Vec::<String>::new());
         assert_eq!(
             differences(Profile::Strict),
-            ["live: 1", "lockout: UntilReset", "mask_settled: true"]
+            [
+                "live: 1",
+                "own_mailbox: Refused",
+                "lockout: UntilReset",
+                "mask_settled: true"
+            ]
         );
         assert_eq!(
             differences(Profile::Aal2),

@@ -13,6 +13,7 @@ use crate::app::AppInfo;
 use crate::builder::Builder;
 use crate::caller::Caller;
 use crate::config::Config;
+use crate::delivery::Channel;
 use crate::error::Fault;
 use crate::event::{Event, EventKind, Outcome};
 use crate::factor::passwordless::DeviceId;
@@ -534,7 +535,7 @@ impl Stepup {
 
     // Second factor
 
-    /// Sends a code that completes the second factor of the session behind `access`.
+    /// Sends a code that completes the second factor of the session behind `access`, to the number or address `typed`.
     ///
     /// # Errors
     /// [`CodeRefusal`], as the inner error; [`Fault`].
@@ -542,14 +543,16 @@ impl Stepup {
         &self,
         caller: &Caller,
         access: &AccessClaims,
-        phone: &str,
+        channel: Channel,
+        typed: &str,
     ) -> Result<Result<SentCode, CodeRefusal>, Fault> {
-        let contact = phone.to_owned();
+        let contact = typed.to_owned();
         let turn = self.turn(caller, Step::CreateCode { contact }).await?;
         let Step::CreateCode { contact } = turn.step() else {
             return Err(other_step());
         };
-        turn.end(code::create(&self.parts, caller, access, contact)).await
+        turn.end(code::create(&self.parts, caller, access, channel, contact))
+            .await
     }
 
     /// Sends one more code of the challenge behind `device`.

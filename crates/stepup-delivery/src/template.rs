@@ -2,6 +2,7 @@
 //! application's name (threat A-SMS-08).
 
 use stepup_core::delivery::{Channel, Content, Message, NoticeKind};
+use stepup_core::id::FactorId;
 
 /// A message, ready to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,12 +57,17 @@ pub fn text(message: &Message) -> Text {
                 body,
             }
         }
-        Content::Notice(NoticeKind::FactorAdded { contact, .. }) => {
+        Content::Notice(NoticeKind::FactorAdded { factor, contact, .. }) => {
             let which = contact
                 .as_deref()
                 .map_or(String::new(), |contact| format!(" ({contact})"));
+            let what = if *factor == FactorId::OTP_EMAIL {
+                "An e-mail address"
+            } else {
+                "A phone"
+            };
             let body = format!(
-                "A phone{which} was added to your {app} account as its second factor, and all other sessions were ended. \
+                "{what}{which} was added to your {app} account as its second factor, and all other sessions were ended. \
                  If that was not you, somebody knows your password: contact us at once."
             );
             Text {

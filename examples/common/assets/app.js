@@ -6,10 +6,17 @@ const $ = (id) => document.getElementById(id);
 
 /** What `front-token` said last: `{ userId, expires, claims }`, or null without a session. */
 let session = null;
-/** The code that was asked for: ids to answer it with, the number, and when. Kept over a reload, so that it costs no second SMS. */
+/** The code that was asked for: ids to answer it with, where it went, and when. Kept over a reload, so that it costs no second one. */
 let challenge = null;
-/** The stored phone number, once the server told it. */
-let storedNumber = null;
+/** Second factors that this page can do: the step that asks for a contact, its field, and what the protocol calls it. */
+const ways = {
+  "otp-phone": { step: "phone", property: "phoneNumber", list: "phoneNumbers", title: "Second, your phone", name: "phone" },
+  "otp-email": { step: "mailbox", property: "email", list: "emails", title: "Second, your mailbox", name: "e-mail address" },
+};
+/** Which of them will do now, which one is being used, and the stored contact of each, once the server told it. */
+let offered = [];
+let chosen = "otp-phone";
+let stored = {};
 /** The call that was refused until the second factor is confirmed again. */
 let pending = null;
 
@@ -93,7 +100,7 @@ function inWords(wait) {
 
 // ---------------------------------------------------------------- steps
 
-const titles = { door: "Sign in", phone: "Your phone", send: "Your phone", code: "Enter the code", inside: "You are in" };
+const titles = { door: "Sign in", phone: "Your phone", mailbox: "Your mailbox", send: "A code", code: "Enter the code", inside: "You are in" };
 const appName = document.title;
 
 /**
@@ -112,7 +119,7 @@ function show(name, { problem = "", notice = "", focus = true } = {}) {
     if (place === 0) stair.setAttribute("aria-current", "step");
     else stair.removeAttribute("aria-current");
   });
-  for (const number of document.querySelectorAll(".number")) fillNumber(number);
+  for (const contact of document.querySelectorAll(".number")) fillContact(contact);
   for (const field of current.querySelectorAll("input")) fieldError(field.id, "");
   document.body.dataset.at = name;
   document.title = titles[name] ? `${titles[name]} – ${appName}` : appName;
@@ -143,15 +150,17 @@ function fieldErrors(errors) {
   $(errors[0][0]).focus();
 }
 
-/** Whose phone it is is nobody's business who looks over a shoulder; the last two digits tell two phones apart. */
-function fillNumber(element) {
-  const number = challenge?.number ?? storedNumber ?? "";
-  const isNumber = /^\+[\d\s().-]+$/.test(number);
-  const dots = Object.assign(document.createElement("span"), { textContent: "•••• ••", ariaHidden: "true" });
-  const spoken = Object.assign(document.createElement("span"), { textContent: "the number ending in ", className: "spoken" });
-  // A server that masks numbers itself sends something else than digits, which is shown as it came.
-  if (isNumber) element.replaceChildren(spoken, dots, number.slice(-2));
-  else element.textContent = number || "your phone";
+/** Whose contact it is is nobody's business who looks over a shoulder; a few characters tell two of them apart. */
+function fillContact(element) {
+  const contact = challenge?.contact ?? stored[chosen] ?? "";
+  const isNumber = /^\+[\d\s().-]+$/.test(contact);
+  const dots = (text) => Object.assign(document.createElement("span"), { textContent: text, ariaHidden: "true" });
+  const spoken = (text) => Object.assign(document.createElement("span"), { textContent: text, className: "spoken" });
+  const at = contact.lastIndexOf("@");
+  // A server that masks contacts itself sends something else than digits, which is shown as it came.
+  if (isNumber) element.replaceChildren(spoken("the number ending in "), dots("•••• ••"), contact.slice(-2));
+  else if (at > 0 && !contact.includes("*")) element.replaceChildren(spoken("the address at "), dots(`${contact[0]}•••`), contact.slice(at));
+  else element.textContent = contact || `your ${ways[chosen].name}`;
 }
 
 /** Runs what a button or a form does: once at a time, and with an answer for everything that can go wrong on the way. */
@@ -186,7 +195,8 @@ function unreachable() {
 }
 
 function forget() {
-  session = storedNumber = pending = null;
+  session = pending = null;
+  stored = {};
   keep(null);
   // Whoever sits here next is not shown what was typed.
   for (const form of document.forms) form.reset();
@@ -223,26 +233,52 @@ async function proceed({ arrived }) {
   // For example an enrolment too long after the password: whoever found this browser open must not add a phone.
   if (info.body.status !== "OK") return stuck("Please sign in again", explain(info));
   const { next, alreadySetup, allowedToSetup } = info.body.factors;
-  const offered = next.length ? next : [...alreadySetup, ...allowedToSetup];
-  if (!offered.includes("otp-phone")) {
-    return stuck("Another factor is asked for", `The server accepts: ${offered.join(", ") || "none that this account can use"}. This page can do codes by SMS only.`);
+  const due = next.length ? next : [...alreadySetup, ...allowedToSetup];
+  offered = due.filter((id) => id in ways);
+  if (!offered.length) {
+    return stuck("Another factor is asked for", `The server accepts: ${due.join(", ") || "none that this account can use"}. This page can do codes only.`);
   }
-  if (challenge) return enterCode({ focus: arrived });
-  if (!storedNumber) return show("phone", { focus: arrived });
-  $("send-title").textContent = "Second, your phone";
-  $("send-why").textContent = "This account has a phone, and only that phone will do.";
-  $("send-cancel").hidden = true;
+  if (challenge) {
+    chosen = challenge.way;
+    return enterCode({ focus: arrived });
+  }
+  chosen = offered.find((id) => stored[id]) ?? offered[0];
+  if (!stored[chosen]) return askForContact({ focus: arrived });
   // After a password the code is on its way at once. A reload must not cost a message, so it asks first.
-  if (arrived) return askForCode(storedNumber);
-  show("send", { focus: false });
+  if (arrived) return askForCode(stored[chosen]);
+  offerCode(`This account has a stored ${ways[chosen].name}, and only that one will do.`, { focus: false });
+}
+
+/** Asks where codes should go from now on; of several kinds of contacts the person may take another one. */
+function askForContact(options) {
+  for (const [button, id] of [["to-mailbox", "otp-email"], ["to-phone", "otp-phone"]]) $(button).hidden = !offered.includes(id);
+  show(ways[chosen].step, options);
+}
+
+function switchTo(id) {
+  chosen = id;
+  askForContact();
+}
+
+/** Offers to send a code to the stored contact, or to the other one where there are two. */
+function offerCode(why, options) {
+  const other = offered.find((id) => id !== chosen && stored[id]);
+  $("send-title").textContent = pending ? "Confirm that it is you" : ways[chosen].title;
+  $("send-why").textContent = why;
+  $("send-cancel").hidden = !pending;
+  $("send-other").hidden = !other;
+  $("send-other").textContent = other ? `Use the ${ways[other].name} instead` : "";
+  show("send", options);
 }
 
 /** Asks which factors there are. This call also brings the claims up to date. */
 async function factors() {
   const info = await call("PUT", `${api}/mfa/info`, {}, "multifactorauth");
   if (info.body.status === "OK") {
-    const isSetUp = info.body.factors.alreadySetup.includes("otp-phone");
-    storedNumber = (isSetUp && info.body.phoneNumbers["otp-phone"]?.[0]) || null;
+    for (const [id, { list }] of Object.entries(ways)) {
+      const isSetUp = info.body.factors.alreadySetup.includes(id);
+      stored[id] = (isSetUp && info.body[list][id]?.[0]) || null;
+    }
     paintFactors(info.body);
   }
   return info;
@@ -254,28 +290,29 @@ function stuck(title, why) {
   show("stuck");
 }
 
-async function askForCode(number) {
-  const body = { phoneNumber: number, shouldTryLinkingWithSessionUser: true };
+async function askForCode(contact) {
+  const { property, step } = ways[chosen];
+  const body = { [property]: contact, shouldTryLinkingWithSessionUser: true };
   const answer = await call("POST", `${api}/signinup/code`, body, "passwordless");
   if (answer.body.status === "OK") {
     const { deviceId, preAuthSessionId } = answer.body;
-    keep({ deviceId, preAuthSessionId, number, handle: handle(), at: Date.now(), sent: 1 });
+    keep({ deviceId, preAuthSessionId, contact, way: chosen, handle: handle(), at: Date.now(), sent: 1 });
     enterCode();
     loadMessagesSoon();
-  } else if (storedNumber) {
+  } else if (stored[chosen]) {
     show("send", { problem: explain(answer) });
   } else {
-    // Too long after the password no number will do; then the way on is to sign in again, not to correct the field.
+    // Too long after the password no contact will do; then the way on is to sign in again, not to correct the field.
     const info = await factors();
     if (info.body.status !== "OK") return stuck("Please sign in again", explain(info));
-    fieldErrors([["phone", explain(answer)]]);
+    fieldErrors([[step, explain(answer)]]);
   }
 }
 
 function enterCode(options) {
   $("code").value = "";
   show("code", options);
-  $("other-number").hidden = Boolean(storedNumber);
+  $("other-number").hidden = Boolean(stored[chosen]);
   $("code-cancel").hidden = !isComplete();
   countDown();
 }
@@ -300,7 +337,7 @@ function countDown() {
 /** The server has forgotten this code, or its attempts are used up: only a new one helps. */
 function restart() {
   keep(null);
-  show(storedNumber ? "send" : "phone", { problem: "That code cannot be used any more. Ask for a new one." });
+  show(stored[chosen] ? "send" : ways[chosen].step, { problem: "That code cannot be used any more. Ask for a new one." });
 }
 
 async function resend() {
@@ -357,12 +394,11 @@ async function inside(options) {
 async function confirmAgain(refused) {
   await factors();
   // The session was completed by a factor that this page cannot ask for; the refusal itself is on show already.
-  if (!storedNumber) return;
+  offered = Object.keys(ways).filter((id) => stored[id]);
+  if (!offered.length) return;
+  if (!stored[chosen]) chosen = offered[0];
   pending = refused;
-  $("send-title").textContent = "Confirm that it is you";
-  $("send-why").textContent = "A transfer asks for a second factor of the last five minutes; yours is older.";
-  $("send-cancel").hidden = false;
-  show("send");
+  offerCode("A transfer asks for a second factor of the last five minutes; yours is older.");
 }
 
 async function repeat() {
@@ -557,16 +593,23 @@ for (const button of document.querySelectorAll("[data-call]")) {
 onSubmit("sign-up", () => enter("/signup", { email: "up-email", password: "up-password" }));
 onSubmit("sign-in", () => enter("/signin", { email: "in-email", password: "in-password" }));
 onSubmit("phone-form", () => $("phone").value.trim() ? askForCode($("phone").value.trim()) : fieldErrors([["phone", "Enter a phone number."]]));
+onSubmit("mailbox-form", () => $("mailbox").value.trim() ? askForCode($("mailbox").value.trim()) : fieldErrors([["mailbox", "Enter an e-mail address."]]));
 onSubmit("code-form", confirmCode);
 onSubmit("comment-form", () => tryRoute("POST", "/api/comment", { text: $("comment").value }));
 onClick("retry", start);
-onClick("send-code", () => askForCode(storedNumber));
+onClick("send-code", () => askForCode(stored[chosen]));
+onClick("send-other", () => {
+  chosen = offered.find((id) => id !== chosen && stored[id]);
+  return askForCode(stored[chosen]);
+});
+onClick("to-mailbox", () => switchTo("otp-email"));
+onClick("to-phone", () => switchTo("otp-phone"));
 onClick("send-cancel", inside);
 onClick("code-cancel", inside);
 onClick("resend", resend);
 onClick("other-number", () => {
   keep(null);
-  show("phone");
+  askForContact();
 });
 onClick("again", signOut);
 onClick("sign-out", signOut);

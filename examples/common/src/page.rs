@@ -201,7 +201,7 @@ fn flow(view: &PageView<'_>) -> String {
         r#"<section class="card flow" aria-label="Sign-in and second factor">
 <ol class="stairs" aria-label="Progress">
 <li>Password</li>
-<li>Phone</li>
+<li>Code</li>
 <li>Inside</li>
 </ol>
 <p id="notice" class="notice" role="status" hidden></p>
@@ -248,6 +248,17 @@ fn flow(view: &PageView<'_>) -> String {
 {phone}
 <button>Send the code</button>
 </form>
+<button type="button" id="to-mailbox" class="link" hidden>Use an e-mail address instead</button>
+</div>
+
+<div data-step="mailbox" role="group" aria-labelledby="mailbox-title" data-stair="2" hidden>
+<h2 id="mailbox-title" tabindex="-1">Second, a mailbox</h2>
+<p>The password is right, but it opens only half the door. Give an e-mail address: a code goes there at every sign-in.</p>
+<form id="mailbox-form" method="post" action="/" novalidate>
+{mailbox}
+<button>Send the code</button>
+</form>
+<button type="button" id="to-phone" class="link" hidden>Use a phone instead</button>
 </div>
 
 <div data-step="send" role="group" aria-labelledby="send-title" data-stair="2" hidden>
@@ -255,6 +266,7 @@ fn flow(view: &PageView<'_>) -> String {
 <p><span id="send-why"></span> The code goes to <b class="number"></b>.</p>
 <div class="row"><button type="button" id="send-code">Send the code</button>
 <button type="button" id="send-cancel" class="quiet" hidden>Not now</button></div>
+<button type="button" id="send-other" class="link" hidden></button>
 </div>
 
 <div data-step="code" role="group" aria-labelledby="code-title" data-stair="2" hidden>
@@ -266,7 +278,7 @@ fn flow(view: &PageView<'_>) -> String {
 <button>Confirm</button>
 </form>
 <div class="row links"><button type="button" id="resend" class="link">Send a new code</button>
-<button type="button" id="other-number" class="link" hidden>Use another number</button>
+<button type="button" id="other-number" class="link" hidden>Send it somewhere else</button>
 <button type="button" id="code-cancel" class="link" hidden>Not now</button></div>
 </div>
 
@@ -323,6 +335,14 @@ fn flow(view: &PageView<'_>) -> String {
             autocomplete: "tel",
             inputmode: "tel",
             hint: "With the country code, for example +1 201 555 0123."
+        },
+        mailbox = Field {
+            id: "mailbox",
+            label: "E-mail address for codes",
+            kind: "email",
+            autocomplete: "email",
+            inputmode: "email",
+            hint: "Best not the one that you sign in with: whoever reads that mailbox may hold both factors."
         },
         code = Field {
             id: "code",

@@ -60,6 +60,9 @@ const FIRST_FACTORS: [FactorId; 5] = [
     FactorId::LINK_EMAIL,
 ];
 
+/// What can be a second factor.
+const SECOND_FACTORS: [FactorId; 2] = [FactorId::OTP_PHONE, FactorId::OTP_EMAIL];
+
 impl Settings {
     /// Reads the environment.
     ///
@@ -109,10 +112,15 @@ impl Settings {
         }
         let mut second_factors = Vec::new();
         for second in list("STEPUP_SECOND_FACTORS") {
-            if second == FactorId::OTP_PHONE.as_str() {
-                second_factors.push(FactorId::OTP_PHONE);
-            } else {
-                problems.push(format!("STEPUP_SECOND_FACTORS: {second} is not built yet"));
+            match SECOND_FACTORS.iter().find(|factor| factor.as_str() == second) {
+                Some(factor) => second_factors.push(factor.clone()),
+                // It would be opened without the session that it is to complete.
+                None if second.starts_with("link-") => {
+                    problems.push(format!(
+                        "STEPUP_SECOND_FACTORS: {second}: a link is no second factor"
+                    ));
+                }
+                None => problems.push(format!("STEPUP_SECOND_FACTORS: {second} is not built yet")),
             }
         }
         if second_factors.is_empty() {
@@ -210,6 +218,22 @@ mod tests {
         assert!(settings.listens_on_loopback() && settings.sms_countries.is_none());
         assert_eq!(settings.second_factors, [FactorId::OTP_PHONE]);
         assert_eq!(settings.database_file(), Some(PathBuf::from("demo.sqlite")));
+    }
+
+    #[test]
+    fn codes_to_phones_and_to_mailboxes_are_second_factors_in_their_order_and_links_are_none() {
+        let settings = read(&[("STEPUP_SECOND_FACTORS", "otp-email, otp-phone")]).unwrap();
+        assert_eq!(
+            settings.second_factors,
+            [FactorId::OTP_EMAIL, FactorId::OTP_PHONE]
+        );
+        for link in ["link-phone", "link-email"] {
+            let problems = read(&[("STEPUP_SECOND_FACTORS", link)]).unwrap_err();
+            assert!(
+                problems.len() == 1 && problems[0].contains("no second factor"),
+                "{problems:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One-time codes and links to a contact: `otp-phone` as a second factor; `otp-*` and `link-*` as a first.
+//! One-time codes and links to a contact: `otp-*` as a second factor; `otp-*` and `link-*` as a first.
 //!
 //! A challenge is named by the SHA-256 of a device id that only the asking client holds. Its codes are stored as keyed
 //! digests over everything that they are bound to, so that a code works for one user, session, destination and
@@ -21,12 +21,10 @@ use crate::keyring::{Keyring, Purpose};
 use crate::record::challenge::{Binding, MACS};
 use crate::secret::{Mac, Secret};
 
-/// The second factor's id.
-pub const ID: FactorId = FactorId::OTP_PHONE;
-
 /// Codes and links to a contact: as a second factor, as a first one, or both.
 ///
-/// SMS is a restricted authenticator (NIST SP 800-63B-4 §3.2.9): offer another one beside it.
+/// SMS is a restricted authenticator (NIST SP 800-63B-4 §3.2.9): offer another one beside it. A mailbox is none at all by that
+/// standard (§3.1.3.1): codes by e-mail are weak, and the profile `aal2` takes none.
 #[derive(Debug)]
 pub struct Passwordless {
     pub(crate) channel: Channel,
@@ -123,8 +121,7 @@ impl Passwordless {
         Self::by(Channel::Sms, deliver)
     }
 
-    /// Sends codes to mailboxes by `deliver`. They are a first factor: call [`Passwordless::only_first_factor`]. Where both
-    /// phones and mailboxes sign in, add one of each.
+    /// Sends codes to mailboxes by `deliver`. Where both phones and mailboxes are wanted, add one of each.
     pub fn email(deliver: impl Deliver) -> Self {
         Self::by(Channel::Email, Arc::new(deliver))
     }
@@ -148,8 +145,8 @@ impl Passwordless {
         self
     }
 
-    /// Makes it a first factor too. Phones that are a second factor do not become keys by that: who signs in by phone signs
-    /// in to the account whose *identifier* it is (threat A-LEG-07).
+    /// Makes it a first factor too. Contacts that are a second factor do not become keys by that: who signs in by a contact
+    /// signs in to the account whose *identifier* it is (threat A-LEG-07).
     #[must_use]
     pub fn as_first_factor(mut self) -> Self {
         self.way.role = Role::Both;
@@ -215,18 +212,22 @@ pub(crate) struct PasswordlessFactor {
 }
 
 impl PasswordlessFactor {
-    /// The way of a channel, if codes by it sign in.
-    pub(crate) fn first(&self, channel: Channel) -> Option<&Way> {
-        let way = match channel {
-            Channel::Sms => &self.sms,
-            Channel::Email => &self.email,
-        };
-        way.as_ref().filter(|way| way.role.is_first())
+    /// The way of a channel.
+    pub(crate) fn way(&self, channel: Channel) -> Option<&Way> {
+        match channel {
+            Channel::Sms => self.sms.as_ref(),
+            Channel::Email => self.email.as_ref(),
+        }
     }
 
-    /// The way of the second factor, if it is one.
-    pub(crate) fn second(&self) -> Option<&Way> {
-        self.sms.as_ref().filter(|way| way.role.is_second())
+    /// The way of a channel, if codes by it sign in.
+    pub(crate) fn first(&self, channel: Channel) -> Option<&Way> {
+        self.way(channel).filter(|way| way.role.is_first())
+    }
+
+    /// The way of a channel, if codes by it are a second factor.
+    pub(crate) fn second(&self, channel: Channel) -> Option<&Way> {
+        self.way(channel).filter(|way| way.role.is_second())
     }
 
     /// The first factors that it provides.
@@ -241,7 +242,8 @@ impl PasswordlessFactor {
     /// What codes are good for, by whichever channel.
     pub(crate) fn role(&self) -> Option<Role> {
         let first = self.first(Channel::Sms).or(self.first(Channel::Email));
-        match (first, self.second()) {
+        let second = self.second(Channel::Sms).or(self.second(Channel::Email));
+        match (first, second) {
             (Some(_), Some(_)) => Some(Role::Both),
             (Some(_), None) => Some(Role::FirstFactor),
             (None, Some(_)) => Some(Role::SecondFactor),

@@ -8,11 +8,12 @@ use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
 use crate::factor::passwordless::{self, BoundTo, DeviceId};
 use crate::flow::code::{
-    CodeRefusal, Contact, FACTOR, General, binding, contact, country_of, own_challenge, second, session_for,
+    CodeRefusal, Contact, General, Second, binding, contact, country_of, of_challenge, own_challenge,
+    seconds, session_for,
 };
 use crate::flow::session::{self, Checked};
 use crate::flow::{Caller, IssuedRefresh, SignedIn, account, upkeep};
-use crate::id::CredentialId;
+use crate::id::{CredentialId, FactorId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::Answer;
@@ -22,7 +23,7 @@ use crate::record::session::Class;
 use crate::record::user::{Enrolled, Summary};
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
-use crate::session::claim::mask_phone;
+use crate::session::claim::mask_contact;
 use crate::session::refresh::RefreshToken;
 use crate::storage::{Enrollment, FactorCompletion, FactorOutcome, RiseTo};
 
@@ -63,20 +64,23 @@ pub(crate) async fn consume(
     typed: &str,
 ) -> Result<ConsumeOutcome, Fault> {
     let refused = |refusal| Ok(ConsumeOutcome::Refused(refusal));
-    if second(parts).is_none() {
+    let Some(any) = seconds(parts).next() else {
         return refused(CodeRefusal::NotOffered);
-    }
+    };
     let id = device.challenge();
     let checked = match session_for(parts, access, Some(&id)).await? {
         Ok(checked) => checked,
         Err(refusal) => return refused(refusal),
     };
+    // A challenge that is none of this session's is a guess all the same, at whichever factor comes first.
+    let second = of_challenge(parts, &checked).unwrap_or(any);
+    let factor = &second.factor;
     let user = &checked.look.user;
     let note = |kind, outcome, reason| {
         let event = parts
             .event(kind, outcome)
             .of(&user.tenant, &user.id)
-            .with_factor(&FACTOR)
+            .with_factor(factor)
             .because(reason);
         parts.record(
             &event
@@ -88,7 +92,7 @@ pub(crate) async fn consume(
     // one is a guess like any other (A-MFA-12).
     let now = parts.now();
     let limits = account::limits(parts);
-    let charged = limits.second_factor(&user.tenant, &user.id, &FACTOR);
+    let charged = limits.second_factor(&user.tenant, &user.id, factor);
     let mut asks = charged.to_vec();
     asks.extend(
         limits
@@ -107,12 +111,12 @@ pub(crate) async fn consume(
             return refused(CodeRefusal::General(General::Throttled(retry_after)));
         }
     };
-    let binding = binding(&checked);
-    let challenge = match own_challenge(&checked, &binding) {
+    let binding = binding(&checked, factor);
+    let challenge = match own_challenge(&checked, factor, &binding) {
         Ok(challenge) => challenge,
         Err(refusal) => {
             note(EventKind::CodeAnswered, Outcome::Refused, "no_such_challenge");
-            failed(parts, caller, &checked, failures).await?;
+            failed(parts, caller, &checked, factor, failures).await?;
             return refused(refusal);
         }
     };
@@ -133,7 +137,7 @@ pub(crate) async fn consume(
         .answer(&user.tenant, &id, &binding, &macs, now)
         .await?;
     if answer != Answer::Right {
-        failed(parts, caller, &checked, failures).await?;
+        failed(parts, caller, &checked, factor, failures).await?;
     }
     match answer {
         Answer::Gone => {
@@ -155,18 +159,24 @@ pub(crate) async fn consume(
         Answer::Right => {
             let keys = charged.into_iter().map(|ask| ask.key).collect();
             let destination = challenge.destination.clone();
-            complete(parts, caller, access, &checked, &destination, keys).await
+            complete(parts, caller, access, &checked, &second, &destination, keys).await
         }
     }
 }
 
 /// What follows from an answer that was not right: the network and the site count it, and the user is told once of a
 /// series of them (R-MFA-10). `failures` is the account's count, this one included.
-async fn failed(parts: &Parts, caller: &Caller, checked: &Checked, failures: u32) -> Result<(), Fault> {
+async fn failed(
+    parts: &Parts,
+    caller: &Caller,
+    checked: &Checked,
+    factor: &FactorId,
+    failures: u32,
+) -> Result<(), Fault> {
     let (user, now) = (&checked.look.user, parts.now());
     let config = &parts.config.limits;
     let event = |kind| {
-        let event = parts.event(kind, Outcome::Noted).with_factor(&FACTOR);
+        let event = parts.event(kind, Outcome::Noted).with_factor(factor);
         event.from_network(&caller.origin.network)
     };
     let asks = account::limits(parts).second_factor_failed(&caller.origin.network);
@@ -182,8 +192,8 @@ async fn failed(parts: &Parts, caller: &Caller, checked: &Checked, failures: u32
         }
     }
     if failures == config.second_factor.free.saturating_mul(config.scale) {
-        // The number itself may be in the wrong hands, or a thief's: it is not where the user is told.
-        let own = match contact(checked) {
+        // The contact itself may be in the wrong hands, or a thief's: it is not where the user is told.
+        let own = match contact(checked, factor) {
             Contact::Enrolled(own) => Some(own),
             Contact::None | Contact::Lost => None,
         };
@@ -202,29 +212,31 @@ async fn complete(
     caller: &Caller,
     access: &AccessClaims,
     checked: &Checked,
+    second: &Second<'_>,
     destination: &str,
     clear: Vec<CounterKey>,
 ) -> Result<ConsumeOutcome, Fault> {
     let now = parts.now();
     let user = &checked.look.user;
     let old = &checked.look.session;
+    let factor = &second.factor;
     let kind = parts
-        .kind_of(&FACTOR)
+        .kind_of(factor)
         .ok_or(Fault::Key("a factor without a kind"))?;
     let completion = Completion {
         at: now,
         kind,
-        channel: Some(parts.channel(Channel::Sms, destination)),
+        channel: Some(parts.channel(second.channel, destination)),
         first: false,
         signed_up: false,
     };
-    let enrollment = match contact(checked) {
-        Contact::None => Some(enrollment(parts, checked, destination, &completion).await?),
+    let enrollment = match contact(checked, factor) {
+        Contact::None => Some(enrollment(parts, checked, second, destination, &completion).await?),
         _ => None,
     };
     let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
     let mut done = old.factors.clone();
-    done.insert(FACTOR, completion.clone());
+    done.insert(factor.clone(), completion.clone());
     let after = session::standing(parts, &user.tenant, summary, &done);
 
     // A session that was complete before is only renewed; everything else is a rise in assurance: a new generation,
@@ -252,7 +264,7 @@ async fn complete(
         tenant: user.tenant.clone(),
         handle: old.handle.clone(),
         user: user.id.clone(),
-        factor: FACTOR,
+        factor: factor.clone(),
         completion,
         rise,
         enrollment,
@@ -280,7 +292,7 @@ async fn complete(
         let event = parts
             .event(kind, Outcome::Granted)
             .of(&user.tenant, &user.id)
-            .with_factor(&FACTOR);
+            .with_factor(factor);
         parts.record(
             &event
                 .in_session(&session.handle)
@@ -291,12 +303,10 @@ async fn complete(
     if enrolled {
         note(EventKind::FactorEnrolled);
         session::revoke_tokens(parts, &user.tenant, &user.id, Some(&session.handle));
-        limit::ask(
-            &*parts.store,
-            &[account::limits(parts).verified(&country_of(destination))],
-            now,
-        )
-        .await?;
+        if second.channel == Channel::Sms {
+            let answered = account::limits(parts).verified(&country_of(destination));
+            limit::ask(&*parts.store, &[answered], now).await?;
+        }
         upkeep::wake(parts);
     }
     let mut tokens = if renewal {
@@ -320,6 +330,7 @@ async fn complete(
 async fn enrollment(
     parts: &Parts,
     checked: &Checked,
+    Second { channel, factor, .. }: &Second<'_>,
     destination: &str,
     completion: &Completion,
 ) -> Result<Enrollment, Fault> {
@@ -328,7 +339,7 @@ async fn enrollment(
     let credential = CredentialId::new(parts.uuid()?);
     let mut summary: Summary = user.summary.clone();
     summary.enrolled.push(Enrolled {
-        factor: FACTOR,
+        factor: factor.clone(),
         credential: credential.clone(),
         kind: completion.kind,
         channel: completion.channel.clone(),
@@ -336,8 +347,8 @@ async fn enrollment(
         at: now,
     });
     let notice = NoticeKind::FactorAdded {
-        factor: FACTOR,
-        contact: Some(mask_phone(destination)),
+        factor: factor.clone(),
+        contact: Some(mask_contact(destination)),
         at: now,
     };
     Ok(Enrollment {
@@ -347,7 +358,7 @@ async fn enrollment(
             user: user.id.clone(),
             kind: CredentialKind::Contact,
             id: credential,
-            public: serde_json::json!({ "factor": FACTOR, "channel": "sms", "address": destination }),
+            public: serde_json::json!({ "factor": factor, "channel": channel, "address": destination }),
             sealed: None,
             version: 1,
             created_at: now,

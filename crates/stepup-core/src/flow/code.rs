@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::background::QueueFull;
-use crate::contact::PhoneNumber;
+use crate::config::OwnMailbox;
+use crate::contact::{EmailAddress, PhoneNumber};
 use crate::delivery::{Channel, Content, Deliver, Message};
 use crate::error::Fault;
 use crate::event::{Event, EventKind, Outcome, fingerprint};
-use crate::factor::passwordless::{self, BoundTo, DeviceId, PasswordlessFactor};
+use crate::factor::passwordless::{self, BoundTo, DeviceId, Way};
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{Caller, account};
 use crate::hook::{Outgoing, OutgoingContent};
@@ -22,12 +23,11 @@ use crate::policy::{self, EnrollRefusal, SessionAge};
 use crate::record::challenge::{Binding, Challenge, Resend, Resent, SLOTS, Slot};
 use crate::record::credential::Credential;
 use crate::record::session::Class;
+use crate::record::user::User;
 use crate::rule::{ClaimFailure, Rule, judge};
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
-use crate::session::claim::mask_phone;
-
-pub(super) const FACTOR: FactorId = passwordless::ID;
+use crate::session::claim::mask_contact;
 
 /// Why a code request was refused. Nothing was sent and no challenge was made.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ pub enum General {
     EmailMalformed,
     /// Not the number of this account. The stored one is not revealed.
     ForeignContact,
+    /// Not the address that the codes of this account go to. It is not revealed either.
+    ForeignEmail,
+    /// The address that signs in, where it is no second factor.
+    OwnMailbox,
+    /// It opened this session, or came by the same channel, so that it proves nothing more.
+    SameAsFirst,
     /// A number that is not sent to: country, or kind.
     NotServed,
     /// The first factor is too old to add a second one.
@@ -76,19 +82,49 @@ pub struct SentCode {
     pub challenge: ChallengeId,
 }
 
+/// Codes by one channel, as a second factor.
+#[derive(Clone)]
+pub(super) struct Second<'p> {
+    pub(super) channel: Channel,
+    pub(super) factor: FactorId,
+    way: &'p Way,
+}
+
+/// Codes by `channel`, if they are a second factor here.
+pub(super) fn second(parts: &Parts, channel: Channel) -> Option<Second<'_>> {
+    Some(Second {
+        channel,
+        factor: passwordless::factor_of(channel, false),
+        way: parts.passwordless.as_ref()?.second(channel)?,
+    })
+}
+
+/// All of them, in a fixed order.
+pub(super) fn seconds(parts: &Parts) -> impl Iterator<Item = Second<'_>> {
+    [Channel::Sms, Channel::Email]
+        .into_iter()
+        .filter_map(|channel| second(parts, channel))
+}
+
+/// The one that the challenge at hand belongs to, if it is one of this session's.
+pub(super) fn of_challenge<'p>(parts: &'p Parts, checked: &Checked) -> Option<Second<'p>> {
+    let challenge = checked.look.challenge.as_ref()?;
+    seconds(parts).find(|second| challenge.binding == binding(checked, &second.factor))
+}
+
 /// What an enrolled contact looks like to this session.
 pub(super) enum Contact {
     /// None yet.
     None,
-    /// This number.
+    /// This number or address.
     Enrolled(String),
     /// Enrolled, but its credential is gone: nobody may pass, and nobody may enroll another (A-LEG-03).
     Lost,
 }
 
-pub(super) fn contact(checked: &Checked) -> Contact {
+pub(super) fn contact(checked: &Checked, factor: &FactorId) -> Contact {
     let credentials = &checked.look.contacts;
-    match checked.look.user.summary.enrolled(&FACTOR) {
+    match checked.look.user.summary.enrolled(factor) {
         Some(enrolled) => credentials
             .iter()
             .find(|c| c.id == enrolled.credential)
@@ -97,7 +133,7 @@ pub(super) fn contact(checked: &Checked) -> Contact {
         // A credential without its summary is no reason to let a stranger enroll another one.
         None if credentials
             .iter()
-            .any(|c| c.public.get("factor").and_then(|f| f.as_str()) == Some(FACTOR.as_str())) =>
+            .any(|c| c.public.get("factor").and_then(|f| f.as_str()) == Some(factor.as_str())) =>
         {
             Contact::Lost
         }
@@ -128,9 +164,9 @@ pub(super) async fn session_for(
         .map_err(|SessionEnded| CodeRefusal::Ended))
 }
 
-pub(super) fn binding(checked: &Checked) -> Binding {
+pub(super) fn binding(checked: &Checked, factor: &FactorId) -> Binding {
     Binding {
-        purpose: passwordless::second_factor_purpose(&FACTOR),
+        purpose: passwordless::second_factor_purpose(factor),
         user: checked.look.user.id.clone(),
         session: checked.look.session.handle.clone(),
     }
@@ -167,98 +203,145 @@ pub(crate) fn enrollable(parts: &Parts, checked: &Checked, factor: &FactorId) ->
     )
 }
 
-fn enroll_refusal(parts: &Parts, checked: &Checked, refusal: EnrollRefusal) -> CodeRefusal {
+/// What a session lacks that may do nothing here.
+fn gate(parts: &Parts, checked: &Checked) -> Vec<ClaimFailure> {
+    let facts = session::facts_of(parts, checked);
+    match judge(&Rule::Site, &facts) {
+        // Where only routes ask for the second factor, it is what is missing here.
+        met if met.is_empty() => judge(&Rule::SecondFactor, &facts),
+        failures => failures,
+    }
+}
+
+fn enroll_refusal(parts: &Parts, checked: &Checked, channel: Channel, refusal: EnrollRefusal) -> CodeRefusal {
     let facts = session::facts_of(parts, checked);
     let step_up = parts.config.sessions.step_up;
     match refusal {
         EnrollRefusal::SignInAgain => CodeRefusal::General(General::SignInAgain),
-        EnrollRefusal::Enrolled => CodeRefusal::General(General::ForeignContact),
-        EnrollRefusal::Gate => CodeRefusal::Claims(match judge(&Rule::Site, &facts) {
-            // Where only routes ask for the second factor, it is what is missing here.
-            met if met.is_empty() => judge(&Rule::SecondFactor, &facts),
-            failures => failures,
-        }),
+        EnrollRefusal::Enrolled => CodeRefusal::General(foreign(channel)),
+        EnrollRefusal::Gate => CodeRefusal::Claims(gate(parts, checked)),
         EnrollRefusal::StepUp => CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts)),
     }
 }
 
-/// Whether `typed` is the stored number as this site shows it: itself, or the mask that stands for it.
+/// Whether `typed` is the stored contact as this site shows it: itself, or the mask that stands for it.
 fn is_shown(parts: &Parts, own: &str, typed: &str) -> bool {
     let masks = parts.config.mask_contacts || parts.config.mask_settled;
-    typed.trim() == own || (masks && typed == mask_phone(own))
+    typed.trim() == own || (masks && typed == mask_contact(own))
 }
 
-/// Codes, if they are a second factor here.
-pub(super) fn second(parts: &Parts) -> Option<&PasswordlessFactor> {
-    parts
-        .passwordless
-        .as_ref()
-        .filter(|factor| factor.second().is_some())
+const fn foreign(channel: Channel) -> General {
+    match channel {
+        Channel::Sms => General::ForeignContact,
+        Channel::Email => General::ForeignEmail,
+    }
 }
 
-/// Creates a code for `typed`, the number that the client sent.
+/// The normal form of what the client sent, and whether messages go there at all.
+fn read(parts: &Parts, channel: Channel, typed: &str) -> Result<(String, bool), General> {
+    match channel {
+        Channel::Sms => {
+            let number = PhoneNumber::parse(typed).map_err(|_| General::ContactMalformed)?;
+            let factor = parts.passwordless.as_ref();
+            let served = factor.is_some_and(|factor| factor.countries.admit(&number));
+            Ok((number.as_str().to_owned(), served))
+        }
+        Channel::Email => {
+            let address = EmailAddress::parse(typed).map_err(|_| General::EmailMalformed)?;
+            Ok((address.as_str().to_owned(), true))
+        }
+    }
+}
+
+/// Whether `user` signs in with this address, here or by the application's own account of it.
+async fn signs_in_with(parts: &Parts, user: &User, address: &str) -> Result<bool, Fault> {
+    if user.methods.iter().any(|m| m.email.as_deref() == Some(address)) {
+        return Ok(true);
+    }
+    let Some(directory) = &parts.directory else {
+        return Ok(false);
+    };
+    let known = directory.contacts(&user.id).await.map_err(Fault::Part)?;
+    Ok(known.iter().any(|(channel, known)| {
+        let known = (*channel == Channel::Email).then(|| EmailAddress::parse(known));
+        matches!(known, Some(Ok(known)) if known.as_str() == address)
+    }))
+}
+
+/// Creates a code for `typed`, the number or address that the client sent.
 pub(crate) async fn create(
     parts: &Parts,
     caller: &Caller,
     access: &AccessClaims,
+    channel: Channel,
     typed: &str,
 ) -> Result<Result<SentCode, CodeRefusal>, Fault> {
-    let Some(factor) = second(parts) else {
+    let Some(second) = second(parts, channel) else {
         return Ok(Err(CodeRefusal::NotOffered));
     };
     let checked = match session_for(parts, access, None).await? {
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let factor = &second.factor;
     let refuse = |refusal: CodeRefusal, reason| {
-        note_refused(parts, caller, &checked, reason);
+        note_refused(parts, caller, &checked, factor, reason);
         Ok(Err(refusal))
     };
-    let stored = contact(&checked);
-    let (number, verified) = match &stored {
-        Contact::Lost => return refuse(CodeRefusal::General(General::Unusable), "contact_lost"),
+    let general = |general, reason| refuse(CodeRefusal::General(general), reason);
+    let summary = &checked.look.user.summary;
+    if !policy::would_be_second(&parts.offered, summary, &checked.done, factor) {
+        return match gate(parts, &checked) {
+            met if met.is_empty() => general(General::SameAsFirst, "same_as_first"),
+            failures => refuse(CodeRefusal::Claims(failures), "same_as_first"),
+        };
+    }
+    let stored = contact(&checked, factor);
+    let (destination, verified) = match &stored {
+        Contact::Lost => return general(General::Unusable, "contact_lost"),
         // Sent back as the payload shows it. Numbering plans change: the stored number needs none to be itself.
         Contact::Enrolled(own) if is_shown(parts, own, typed) => (own.clone(), true),
-        stored => {
-            let Ok(number) = PhoneNumber::parse(typed) else {
-                return refuse(
-                    CodeRefusal::General(General::ContactMalformed),
-                    "contact_malformed",
-                );
-            };
-            match stored {
-                Contact::Enrolled(own) if own == number.as_str() => (own.clone(), true),
-                // Somebody with the password and a phone of their own (A-MFA-03).
-                Contact::Enrolled(_) | Contact::Lost => {
-                    return refuse(CodeRefusal::General(General::ForeignContact), "foreign_contact");
-                }
-                Contact::None => {
-                    if let Err(refusal) = enrollable(parts, &checked, &FACTOR) {
-                        return refuse(enroll_refusal(parts, &checked, refusal), "enrollment_closed");
-                    }
-                    if !factor.countries.admit(&number) {
-                        return refuse(CodeRefusal::General(General::NotServed), "not_served");
-                    }
-                    (number.as_str().to_owned(), false)
-                }
+        stored => match (read(parts, channel, typed), stored) {
+            (Err(malformed), _) => return general(malformed, "contact_malformed"),
+            (Ok((read, _)), Contact::Enrolled(own)) if *own == read => (read, true),
+            // Somebody with the password and a contact of their own (A-MFA-03).
+            (Ok(_), Contact::Enrolled(_) | Contact::Lost) => {
+                return general(foreign(channel), "foreign_contact");
             }
-        }
+            (Ok((read, served)), Contact::None) => {
+                if let Err(refusal) = enrollable(parts, &checked, factor) {
+                    let refusal = enroll_refusal(parts, &checked, channel, refusal);
+                    return refuse(refusal, "enrollment_closed");
+                }
+                if !served {
+                    return general(General::NotServed, "not_served");
+                }
+                let refuses_own = parts.config.codes.own_mailbox == OwnMailbox::Refused;
+                if channel == Channel::Email
+                    && refuses_own
+                    && signs_in_with(parts, &checked.look.user, &read).await?
+                {
+                    return general(General::OwnMailbox, "own_mailbox");
+                }
+                (read, false)
+            }
+        },
     };
-    if let Err(general) = budget(parts, caller, &checked, &number, verified).await? {
-        return refuse(CodeRefusal::General(general), "budget");
+    if let Err(spent) = budget(parts, caller, &checked, channel, &destination, verified).await? {
+        return general(spent, "budget");
     }
-    announce(parts, caller, &checked, &number).await?;
+    announce(parts, caller, &checked, channel, &destination).await?;
 
     let now = parts.now();
     let device = DeviceId::random(&*parts.entropy)?;
     let id = device.challenge();
-    let binding = binding(&checked);
+    let binding = binding(&checked, factor);
     let tenant = &checked.look.user.tenant;
     let bound = BoundTo {
         tenant,
         challenge: &id,
         binding: &binding,
-        destination: &number,
+        destination: &destination,
     };
     let codes = &parts.config.codes;
     let code = passwordless::draw(&*parts.entropy, &parts.keyring, codes.digits, &bound)?;
@@ -267,7 +350,7 @@ pub(crate) async fn create(
         tenant: tenant.clone(),
         id: id.clone(),
         binding,
-        destination: number.clone(),
+        destination: destination.clone(),
         failed: 0,
         max_failures: codes.attempts,
         slots: [
@@ -288,33 +371,31 @@ pub(crate) async fn create(
         },
     };
     parts.store.put_challenge(&challenge).await?;
-    if send(parts, factor, &challenge, code.text).is_err() {
-        return refuse(CodeRefusal::General(General::Busy), "queue_full");
+    if send(parts, &second, &challenge, code.text).is_err() {
+        return general(General::Busy, "queue_full");
     }
-    note_sent(parts, caller, &checked);
+    note_sent(parts, caller, &checked, factor);
     Ok(Ok(SentCode {
         device,
         challenge: id,
     }))
 }
 
-fn note_refused(parts: &Parts, caller: &Caller, checked: &Checked, reason: &'static str) {
+fn note_refused(parts: &Parts, caller: &Caller, checked: &Checked, factor: &FactorId, reason: &'static str) {
     let user = &checked.look.user;
     let event = parts
         .event(EventKind::CodeRefused, Outcome::Refused)
         .of(&user.tenant, &user.id);
-    let event = event
-        .in_session(&checked.look.session.handle)
-        .with_factor(&FACTOR);
+    let event = event.in_session(&checked.look.session.handle).with_factor(factor);
     parts.record(&event.because(reason).from_network(&caller.origin.network));
 }
 
-fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
+fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked, factor: &FactorId) {
     let user = &checked.look.user;
     let event = parts
         .event(EventKind::CodeSent, Outcome::Granted)
         .of(&user.tenant, &user.id)
-        .with_factor(&FACTOR);
+        .with_factor(factor);
     parts.record(
         &event
             .in_session(&checked.look.session.handle)
@@ -323,11 +404,17 @@ fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked) {
 }
 
 /// Asks the application's hooks whether a code may go out, before it is made.
-async fn announce(parts: &Parts, caller: &Caller, checked: &Checked, number: &str) -> Result<(), Fault> {
+async fn announce(
+    parts: &Parts,
+    caller: &Caller,
+    checked: &Checked,
+    channel: Channel,
+    to: &str,
+) -> Result<(), Fault> {
     let user = &checked.look.user;
     let message = Outgoing {
-        channel: Channel::Sms,
-        to: number,
+        channel,
+        to,
         content: OutgoingContent::Code { second_factor: true },
         tenant: &user.tenant,
         user: Some(&user.id),
@@ -338,7 +425,7 @@ async fn announce(parts: &Parts, caller: &Caller, checked: &Checked, number: &st
 /// Hands a code to the background. The answer does not wait for it, and does not tell how it went.
 fn send(
     parts: &Parts,
-    factor: &PasswordlessFactor,
+    second: &Second<'_>,
     challenge: &Challenge,
     code: Secret<String>,
 ) -> Result<(), QueueFull> {
@@ -347,21 +434,12 @@ fn send(
         lifetime: parts.config.codes.lifetime,
         second_factor: true,
     };
-    let Some(way) = factor.second() else {
-        return Ok(());
-    };
     let failed = parts
         .event(EventKind::DeliveryFailed, Outcome::Noted)
         .of(&challenge.tenant, &challenge.binding.user)
-        .with_factor(&FACTOR);
-    hand_over(
-        parts,
-        way.deliver.clone(),
-        Channel::Sms,
-        challenge,
-        content,
-        failed,
-    )
+        .with_factor(&second.factor);
+    let deliver = second.way.deliver.clone();
+    hand_over(parts, deliver, second.channel, challenge, content, failed)
 }
 
 /// Hands the message of a challenge to the background; `failed` is recorded if it is not delivered.
@@ -392,26 +470,33 @@ async fn budget(
     parts: &Parts,
     caller: &Caller,
     checked: &Checked,
-    number: &str,
+    channel: Channel,
+    destination: &str,
     verified: bool,
 ) -> Result<Result<(), General>, Fault> {
     let limits = account::limits(parts);
     let user = &checked.look.user;
     let now = parts.now();
     if verified {
-        let asks = limits.code_to_verified(&user.tenant, &user.id, number);
+        let asks = limits.code_to_verified(&user.tenant, &user.id, destination);
         return Ok(match limit::ask(&*parts.store, &asks, now).await? {
             Leave::Granted(_) => Ok(()),
             Leave::Refused { retry_after, .. } => Err(throttled(parts, caller, retry_after)),
         });
     }
-    let country = country_of(number);
-    let asks = limits.code_to_unverified(&user.tenant, &user.id, number, &country, &caller.origin.network);
+    let country = match channel {
+        Channel::Sms => Some(country_of(destination)),
+        Channel::Email => None,
+    };
+    let network = &caller.origin.network;
+    let asks = limits.code_to_unverified(&user.tenant, &user.id, destination, country.as_deref(), network);
     let counts = match limit::ask(&*parts.store, &asks, now).await? {
         Leave::Granted(counts) => counts,
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
     };
-    if let Err(wait) = watch_country(parts, &country, &counts).await? {
+    if let Some(country) = country
+        && let Err(wait) = watch_country(parts, &country, &counts).await?
+    {
         return Ok(Err(throttled(parts, caller, wait)));
     }
     Ok(Ok(()))
@@ -467,6 +552,7 @@ pub(super) fn country_of(number: &str) -> String {
 /// A challenge that this session may work on: its own, and to the contact that the account has now.
 pub(super) fn own_challenge<'c>(
     checked: &'c Checked,
+    factor: &FactorId,
     binding: &Binding,
 ) -> Result<&'c Challenge, CodeRefusal> {
     let challenge = checked
@@ -475,7 +561,7 @@ pub(super) fn own_challenge<'c>(
         .as_ref()
         .filter(|c| c.binding == *binding && c.tenant == checked.look.user.tenant);
     let challenge = challenge.ok_or(CodeRefusal::Restart)?;
-    match contact(checked) {
+    match contact(checked, factor) {
         Contact::None => Ok(challenge),
         Contact::Enrolled(own) if own == challenge.destination => Ok(challenge),
         // Enrolled since, with another number: the challenge is void.
@@ -491,7 +577,7 @@ pub(crate) async fn resend(
     access: &AccessClaims,
     device: &DeviceId,
 ) -> Result<Result<(), CodeRefusal>, Fault> {
-    let Some(factor) = second(parts) else {
+    let Some(any) = seconds(parts).next() else {
         return Ok(Err(CodeRefusal::NotOffered));
     };
     let id = device.challenge();
@@ -499,12 +585,14 @@ pub(crate) async fn resend(
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let binding = binding(&checked);
+    let second = of_challenge(parts, &checked).unwrap_or(any);
+    let factor = &second.factor;
+    let binding = binding(&checked, factor);
     let refuse = |refusal: CodeRefusal, reason| {
-        note_refused(parts, caller, &checked, reason);
+        note_refused(parts, caller, &checked, factor, reason);
         Ok(Err(refusal))
     };
-    let challenge = match own_challenge(&checked, &binding) {
+    let challenge = match own_challenge(&checked, factor, &binding) {
         Ok(challenge) => challenge,
         Err(refusal) => return refuse(refusal, "no_such_challenge"),
     };
@@ -522,11 +610,12 @@ pub(crate) async fn resend(
     if now < challenge.next_send_at {
         return early(challenge.next_send_at);
     }
-    let verified = matches!(contact(&checked), Contact::Enrolled(_));
-    if let Err(general) = budget(parts, caller, &checked, &challenge.destination, verified).await? {
+    let verified = matches!(contact(&checked, factor), Contact::Enrolled(_));
+    let (channel, to) = (second.channel, &challenge.destination);
+    if let Err(general) = budget(parts, caller, &checked, channel, to, verified).await? {
         return refuse(CodeRefusal::General(general), "budget");
     }
-    announce(parts, caller, &checked, &challenge.destination).await?;
+    announce(parts, caller, &checked, channel, to).await?;
     let codes = &parts.config.codes;
     let bound = BoundTo {
         tenant: &challenge.tenant,
@@ -559,10 +648,10 @@ pub(crate) async fn resend(
                 sends,
                 ..challenge.clone()
             };
-            if send(parts, factor, &message, code.text).is_err() {
+            if send(parts, &second, &message, code.text).is_err() {
                 return refuse(CodeRefusal::General(General::Busy), "queue_full");
             }
-            note_sent(parts, caller, &checked);
+            note_sent(parts, caller, &checked, factor);
             Ok(Ok(()))
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::OwnMailbox;
+use crate::delivery::Channel;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::flow::session::{self, Checked, SessionEnded};
@@ -10,7 +12,7 @@ use crate::id::FactorId;
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, FactorChoices};
 use crate::session::access::AccessClaims;
-use crate::session::claim::{mask_email, mask_phone};
+use crate::session::claim::{mask_contact, mask_email};
 
 /// Addresses by factor, as the protocol's `emails` and `phoneNumbers` are.
 pub type ByFactor = BTreeMap<FactorId, Vec<String>>;
@@ -74,7 +76,7 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Fact
         parts.record(&event.in_session(&checked.look.session.handle));
         return Ok(FactorInfoOutcome::Stuck);
     };
-    let (emails, phones) = contacts(parts, &checked);
+    let (emails, phones) = contacts(parts, &checked, &choices);
     let tokens = if is_stale(&checked, access) {
         Some(session::reissue(
             parts,
@@ -108,7 +110,7 @@ fn is_stale(checked: &Checked, access: &AccessClaims) -> bool {
 
 /// The addresses as this session may see them. The client sends back the one of the factor that is due, so that one is in
 /// clear unless all are masked; of the others nothing but their shape is needed (threat A-MFA-28).
-fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
+fn contacts(parts: &Parts, checked: &Checked, choices: &FactorChoices) -> (ByFactor, ByFactor) {
     let user = &checked.look.user;
     let settled = |factor: &FactorId| parts.config.mask_settled && !checked.standing.next.contains(factor);
     let mut emails = ByFactor::new();
@@ -128,19 +130,29 @@ fn contacts(parts: &Parts, checked: &Checked) -> (ByFactor, ByFactor) {
         });
         emails.insert(FactorId::EMAIL_PASSWORD, shown.collect());
     }
-    if parts.passwordless.is_some() {
-        let stored = user
-            .summary
-            .enrolled(&FactorId::OTP_PHONE)
-            .and_then(|e| e.contact.clone());
-        let shown = stored.map(|phone| {
-            if parts.config.mask_contacts || settled(&FactorId::OTP_PHONE) {
-                mask_phone(&phone)
-            } else {
-                phone
-            }
-        });
-        phones.insert(FactorId::OTP_PHONE, shown.into_iter().collect());
+    let Some(codes) = &parts.passwordless else {
+        return (emails, phones);
+    };
+    let stored = |factor: &FactorId| {
+        let contact = user.summary.enrolled(factor)?.contact.clone()?;
+        let masked = parts.config.mask_contacts || settled(factor);
+        Some(if masked { mask_contact(&contact) } else { contact })
+    };
+    if codes.way(Channel::Sms).is_some() {
+        phones.insert(
+            FactorId::OTP_PHONE,
+            stored(&FactorId::OTP_PHONE).into_iter().collect(),
+        );
+    }
+    if codes.second(Channel::Email).is_some() {
+        let mut list: Vec<String> = stored(&FactorId::OTP_EMAIL).into_iter().collect();
+        // Nothing is enrolled: what may be is suggested, and the client asks for a code to the first (contract, mfa/info).
+        let may_be_own = parts.config.codes.own_mailbox == OwnMailbox::Admitted;
+        let due = choices.allowed_to_set_up.contains(&FactorId::OTP_EMAIL) && !settled(&FactorId::OTP_EMAIL);
+        if user.summary.enrolled(&FactorId::OTP_EMAIL).is_none() && may_be_own && due {
+            list.extend(user.methods.iter().filter_map(|m| m.email.clone()));
+        }
+        emails.insert(FactorId::OTP_EMAIL, list);
     }
     (emails, phones)
 }

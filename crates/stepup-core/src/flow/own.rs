@@ -6,7 +6,7 @@ use crate::id::{FactorId, SessionHandle};
 use crate::parts::Parts;
 use crate::policy;
 use crate::session::access::AccessClaims;
-use crate::session::claim::mask_phone;
+use crate::session::claim::mask_contact;
 use crate::time::Timestamp;
 
 /// The factors of a user, as a half-login may see them: names and times, and no address that could be written to.
@@ -27,7 +27,7 @@ pub struct OwnFactor {
     pub factor: FactorId,
     /// Whether it signs in, or comes second.
     pub role: Role,
-    /// Its phone number, masked; none for other factors.
+    /// Its phone number or address, masked; none for other factors.
     pub contact: Option<String>,
     /// When the user got it; none for a first factor that the application keeps.
     pub added_at: Option<Timestamp>,
@@ -75,18 +75,12 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Opti
             });
         }
     }
-    factors.extend(user.summary.enrolled.iter().map(|enrolled| {
-        OwnFactor {
-            factor: enrolled.factor.clone(),
-            role: Role::Second,
-            contact: enrolled
-                .contact
-                .as_deref()
-                .filter(|contact| contact.starts_with('+'))
-                .map(mask_phone),
-            added_at: Some(enrolled.at),
-            completed_at: completed_at(&enrolled.factor),
-        }
+    factors.extend(user.summary.enrolled.iter().map(|enrolled| OwnFactor {
+        factor: enrolled.factor.clone(),
+        role: Role::Second,
+        contact: enrolled.contact.as_deref().map(mask_contact),
+        added_at: Some(enrolled.at),
+        completed_at: completed_at(&enrolled.factor),
     }));
     Ok(Some(OwnFactors {
         factors,

@@ -155,22 +155,27 @@ pub(crate) async fn notices(
     let Some(deliver) = &parts.notices else {
         return Ok(Vec::new());
     };
+    // What signs in is told even if it is what the notice is about: there may be no other way to the user.
     let mut to: Vec<(Channel, String)> = Vec::new();
     for method in &user.methods {
         to.extend(method.email.clone().map(|email| (Channel::Email, email)));
         to.extend(method.phone.clone().map(|phone| (Channel::Sms, phone)));
     }
+    let mut others = Vec::new();
     if let Some(directory) = &parts.directory {
-        to.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
+        others.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
     }
-    let phones = user.summary.enrolled.iter().filter_map(|e| e.contact.clone());
-    to.extend(
-        phones
-            .filter(|c| c.starts_with('+'))
-            .map(|phone| (Channel::Sms, phone)),
-    );
-    to.retain(|(channel, address)| Some(address.as_str()) != but && deliver.carries(*channel));
-    to.dedup();
+    let seconds = user.summary.enrolled.iter().filter_map(|e| e.contact.clone());
+    others.extend(seconds.map(|contact| match contact.starts_with('+') {
+        true => (Channel::Sms, contact),
+        false => (Channel::Email, contact),
+    }));
+    for other in others {
+        if Some(other.1.as_str()) != but && !to.contains(&other) {
+            to.push(other);
+        }
+    }
+    to.retain(|(channel, _)| deliver.carries(*channel));
     to.into_iter().map(|to| sealed(parts, user, kind, to)).collect()
 }
 

@@ -126,10 +126,13 @@ const VIEWS: [&str; 2] = ["passwordlessUserId", "_supertokens"];
 pub struct DerivedKey(pub String);
 
 fn with_views(user: &User, mut metadata: JsonMap) -> JsonMap {
-    if let Some(phone) = user.summary.enrolled(&FactorId::OTP_PHONE) {
+    let contact = [FactorId::OTP_PHONE, FactorId::OTP_EMAIL]
+        .iter()
+        .find_map(|factor| user.summary.enrolled(factor));
+    if let Some(contact) = contact {
         metadata.insert(
             "passwordlessUserId".to_owned(),
-            Value::from(phone.credential.as_str()),
+            Value::from(contact.credential.as_str()),
         );
     }
     if !user.summary.required.is_empty() {

@@ -406,3 +406,28 @@ fn on_routes_only_whoever_has_a_second_factor_completes_it_before_factors_change
     assert!(is_complete(&first, &nobody));
     assert_eq!(judge(&nobody, &first, &PHONE), Ok(()));
 }
+
+#[test]
+fn what_opened_a_session_or_is_of_its_kind_would_be_no_second_factor() {
+    let (offered, none) = (offered(), Summary::default());
+    let by_mail = Completed::from([(MAIL, completion(1, Kind::Possession, Some("mailbox:1"), true))]);
+    for factor in [PHONE, TOTP, MAIL] {
+        assert!(would_be_second(&offered, &none, &after_password(), &factor));
+        assert!(would_be_second(
+            &offered,
+            &with(std::slice::from_ref(&factor)),
+            &after_password(),
+            &factor
+        ));
+        assert!(!would_be_second(&offered, &none, &by_mail, &factor));
+        assert!(!would_be_second(&offered, &none, &Completed::new(), &factor));
+        assert!(!would_be_second(&[], &none, &after_password(), &factor));
+    }
+    // A first factor that came by the very channel, of whatever kind it calls itself.
+    let by_channel = Completed::from([(
+        PASSWORD,
+        completion(1, Kind::Knowledge, Some("otp-email:1"), true),
+    )]);
+    assert!(!would_be_second(&offered, &with(&[MAIL]), &by_channel, &MAIL));
+    assert!(would_be_second(&offered, &with(&[PHONE]), &by_channel, &PHONE));
+}

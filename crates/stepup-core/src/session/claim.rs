@@ -84,6 +84,15 @@ pub fn mask_phone(phone: &str) -> String {
         .collect()
 }
 
+/// The mask of an address or a number, whichever it is.
+pub fn mask_contact(contact: &str) -> String {
+    if contact.contains('@') {
+        mask_email(contact)
+    } else {
+        mask_phone(contact)
+    }
+}
+
 /// A claim of the application's own: a fact about a user, kept in the payload of the user's sessions as
 /// `{"v": value, "t": milliseconds}`.
 ///

@@ -18,6 +18,12 @@ impl Stepup {
         self.parts.passwordless.as_ref()?.role()
     }
 
+    /// What codes by `channel` are good for here; none if they are not on offer.
+    pub fn codes_by(&self, channel: Channel) -> Option<Role> {
+        let way = self.parts.passwordless.as_ref()?.way(channel)?;
+        Some(way.role)
+    }
+
     /// Whether contacts of `channel` sign in, in any tenant.
     pub fn signs_in_by(&self, channel: Channel) -> bool {
         let factor = self.parts.passwordless.as_ref();

@@ -21,14 +21,21 @@ use crate::tokens;
 /// `POST /signinup/code`.
 pub(super) async fn create(call: &Call<'_>, session: &Verified) -> Result<Reply, Refusal> {
     let fields = read(call)?;
-    let phone = match (fields.string("phoneNumber")?, fields.string("email")?) {
-        (Some(phone), None) => phone,
-        (None, Some(_)) => return Err(InputError::Unclear("codes are sent to phone numbers only").into()),
+    let (channel, typed) = match (fields.string("phoneNumber")?, fields.string("email")?) {
+        (Some(phone), None) => (Channel::Sms, phone),
+        (None, Some(email)) => (Channel::Email, email),
         _ => return Err(InputError::Unclear("either phoneNumber or email must be given").into()),
     };
-    match call
-        .stepup()
-        .create_code(&call.caller, &session.claims, phone)
+    let stepup = call.stepup();
+    if !stepup.codes_by(channel).is_some_and(Role::is_second) {
+        return Err(InputError::Unclear(match channel {
+            Channel::Sms => "codes are sent to e-mail addresses only",
+            Channel::Email => "codes are sent to phone numbers only",
+        })
+        .into());
+    }
+    match stepup
+        .create_code(&call.caller, &session.claims, channel, typed)
         .await?
     {
         Ok(sent) => Ok(Reply::ok(&json!({
@@ -112,10 +119,11 @@ pub(super) async fn exists(call: &Call<'_>) -> Result<Reply, Refusal> {
     ))
 }
 
-/// Whether this call is to sign in. Where a phone is both factors, the client says which it means; where only mailboxes
-/// sign in, a phone is the second factor whatever the client says, and a challenge is what it was made for.
+/// Whether this call is to sign in. The client says which it means; but contacts of a kind that only comes second act on
+/// the session whatever it says, and there a challenge is what it was made for.
 pub(super) async fn signs_in(call: &Call<'_>) -> Result<bool, Refusal> {
-    match call.stepup().codes() {
+    let stepup = call.stepup();
+    match stepup.codes() {
         None => return Err(Refusal::NotFound),
         Some(Role::SecondFactor) => return Ok(false),
         Some(Role::FirstFactor) => return Ok(true),
@@ -125,15 +133,20 @@ pub(super) async fn signs_in(call: &Call<'_>) -> Result<bool, Refusal> {
     if links_to_session(&fields, call.fdi)? {
         return Ok(false);
     }
-    if call.stepup().signs_in_by(Channel::Sms) {
+    let only_second = |channel| stepup.codes_by(channel) == Some(Role::SecondFactor);
+    if ![Channel::Sms, Channel::Email].into_iter().any(only_second) {
         return Ok(true);
     }
     match fields.string("preAuthSessionId")? {
         Some(named) => {
             let challenge = ChallengeId::from(named.trim_end_matches('='));
-            Ok(call.stepup().is_first_code(&call.caller, &challenge).await?)
+            Ok(stepup.is_first_code(&call.caller, &challenge).await?)
         }
-        None => Ok(fields.string("phoneNumber")?.is_none()),
+        None => Ok(match (fields.string("phoneNumber")?, fields.string("email")?) {
+            (Some(_), None) => !only_second(Channel::Sms),
+            (None, Some(_)) => !only_second(Channel::Email),
+            _ => true,
+        }),
     }
 }
 
@@ -178,6 +191,15 @@ fn in_words(general: General) -> Reply {
         }
         General::EmailMalformed => Reply::general_error("This is not an e-mail address."),
         General::ForeignContact => Reply::general_error("This is not the phone number of this account."),
+        General::ForeignEmail => {
+            Reply::general_error("This is not the e-mail address that the codes of this account go to.")
+        }
+        General::OwnMailbox => {
+            Reply::general_error("You sign in with this address. Please give another one for the codes.")
+        }
+        General::SameAsFirst => {
+            Reply::general_error("You signed in this way already, so it proves nothing more.")
+        }
         General::NotServed => Reply::general_error("Codes cannot be sent to this number."),
         General::SignInAgain => Reply::general_error(SIGN_IN_AGAIN),
         General::Unusable => {

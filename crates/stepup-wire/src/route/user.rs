@@ -3,38 +3,56 @@
 use serde_json::{Map, Value, json};
 use stepup_core::id::{FactorId, MethodId};
 use stepup_core::record::user::{Enrolled, Method, User};
-use stepup_core::session::claim::mask_phone;
+use stepup_core::session::claim::mask_contact;
 
 use crate::call::Call;
 use crate::fdi::Fdi;
 
-/// How a user's second-factor phone is shown.
+/// How a user's second-factor contacts are shown.
 #[derive(Clone, Copy)]
-pub(super) enum Phone {
+pub(super) enum Shown {
     Plain,
     Masked,
 }
 
-/// How the site of `call` shows phones.
-pub(super) fn mask(call: &Call<'_>) -> Phone {
+/// How the site of `call` shows them.
+pub(super) fn mask(call: &Call<'_>) -> Shown {
     if call.stepup().config().mask_contacts {
-        Phone::Masked
+        Shown::Masked
     } else {
-        Phone::Plain
+        Shown::Plain
+    }
+}
+
+/// A second-factor contact as it is shown: a number or an address.
+struct Second<'u> {
+    enrolled: &'u Enrolled,
+    shown: String,
+}
+
+impl Second<'_> {
+    fn is(&self, factor: &FactorId) -> bool {
+        self.enrolled.factor == *factor
     }
 }
 
 /// The user as the client's version knows users. `method` is the login method of the session.
 ///
-/// A second-factor phone is shown among the login methods, with a `recipeUserId` of its own; it signs nobody in. What
+/// A second-factor contact is shown among the login methods, with a `recipeUserId` of its own; it signs nobody in. What
 /// a user does not have is left out: to the clients, `null` is a value.
-pub(super) fn json(user: &User, method: &MethodId, fdi: Fdi, phone: Phone) -> Value {
-    let contacts: Vec<(&Enrolled, String)> = user
+pub(super) fn json(user: &User, method: &MethodId, fdi: Fdi, shown: Shown) -> Value {
+    let contacts: Vec<Second<'_>> = user
         .summary
         .enrolled
         .iter()
-        .filter(|enrolled| enrolled.factor == FactorId::OTP_PHONE)
-        .filter_map(|enrolled| Some((enrolled, shown(enrolled.contact.as_deref()?, phone))))
+        .filter_map(|enrolled| {
+            let contact = enrolled.contact.as_deref()?;
+            let shown = match shown {
+                Shown::Plain => contact.to_owned(),
+                Shown::Masked => mask_contact(contact),
+            };
+            Some(Second { enrolled, shown })
+        })
         .collect();
     if fdi.knows_login_methods() {
         linked(user, &contacts)
@@ -43,28 +61,28 @@ pub(super) fn json(user: &User, method: &MethodId, fdi: Fdi, phone: Phone) -> Va
     }
 }
 
-fn shown(number: &str, phone: Phone) -> String {
-    match phone {
-        Phone::Plain => number.to_owned(),
-        Phone::Masked => mask_phone(number),
-    }
-}
-
-fn linked(user: &User, contacts: &[(&Enrolled, String)]) -> Value {
+fn linked(user: &User, contacts: &[Second<'_>]) -> Value {
     let own = user.methods.iter().map(|method| login_method(user, method));
-    let seconds = contacts.iter().map(|(enrolled, number)| {
+    let seconds = contacts.iter().map(|second| {
+        let field = match second.is(&FactorId::OTP_PHONE) {
+            true => "phoneNumber",
+            false => "email",
+        };
         json!({
             "recipeId": "passwordless",
-            "recipeUserId": enrolled.credential.as_str(),
+            "recipeUserId": second.enrolled.credential.as_str(),
             "tenantIds": [user.tenant.as_str()],
-            "timeJoined": enrolled.at.as_ms(),
+            "timeJoined": second.enrolled.at.as_ms(),
             "verified": true,
-            "phoneNumber": number,
+            field: second.shown,
         })
     });
     let methods: Vec<Value> = own.chain(seconds).collect();
-    let emails = distinct(user.methods.iter().filter_map(|method| method.email.as_deref()));
-    let numbers = contacts.iter().map(|(_, number)| number.as_str());
+    let of = |factor| contacts.iter().filter(move |second| second.is(&factor));
+    let addresses = of(FactorId::OTP_EMAIL).map(|second| second.shown.as_str());
+    let numbers = of(FactorId::OTP_PHONE).map(|second| second.shown.as_str());
+    let signing = user.methods.iter().filter_map(|method| method.email.as_deref());
+    let emails = distinct(signing.chain(addresses));
     let phones = distinct(numbers.chain(user.methods.iter().filter_map(|method| method.phone.as_deref())));
     json!({
         "id": user.id.as_str(),
@@ -100,14 +118,23 @@ fn recipe(factor: &FactorId) -> &str {
 }
 
 /// The user of clients that know one login method: the session's, else the oldest, with the id of the whole user.
-fn flat(user: &User, method: &MethodId, contacts: &[(&Enrolled, String)]) -> Value {
+fn flat(user: &User, method: &MethodId, contacts: &[Second<'_>]) -> Value {
     let own = user.methods.iter().find(|own| own.id == *method);
     let own = own.or_else(|| user.methods.iter().min_by_key(|own| own.joined_at));
     let mut entry = Map::new();
     entry.insert("id".to_owned(), user.id.as_str().into());
     entry.insert("timeJoined".to_owned(), user.created_at.as_ms().into());
-    put(&mut entry, "email", own.and_then(|own| own.email.as_deref()));
-    let number = contacts.first().map(|(_, number)| number.as_str());
+    let second = |factor: FactorId| {
+        let second = contacts.iter().find(|second| second.is(&factor));
+        second.map(|second| second.shown.as_str())
+    };
+    let address = own.and_then(|own| own.email.as_deref());
+    put(
+        &mut entry,
+        "email",
+        address.or_else(|| second(FactorId::OTP_EMAIL)),
+    );
+    let number = second(FactorId::OTP_PHONE);
     put(
         &mut entry,
         "phoneNumber",
