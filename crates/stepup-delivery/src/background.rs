@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Jobs that may wait or run at once. A job is a message of a few hundred bytes.
-const QUEUE: usize = 1_024;
+pub(crate) const QUEUE: usize = 1_024;
 /// A job that takes longer is dropped: a carrier that hangs must not fill the queue.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// How long the thread goes on for what was begun, once nobody holds it any more.
 const FAREWELL: Duration = Duration::from_secs(5);
 
