@@ -43,6 +43,7 @@ use crate::storage::Storage;
 use crate::time::Timestamp;
 
 pub use ended::Ending;
+pub(crate) use ended::{LOOK, is_lost_by_time};
 
 /// Sessions and second factors of one application. Cheap to clone; build one and share it.
 #[derive(Clone, Debug)]

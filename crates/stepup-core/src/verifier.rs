@@ -22,13 +22,17 @@ use crate::rule::{ClaimRule, Rule, judge_route};
 use crate::session::access::{AccessClaims, AccessReader, AccessRefusal, TokenFlaw};
 use crate::session::key_set::{HeldKeys, KeySetError};
 use crate::session::keys::{EARLY_POLL_EVERY, SigningAlgorithm};
-use crate::stepup::{Denied, Trust};
+use crate::session::watch::{Watchers, Whose};
+use crate::stepup::{Denied, Ending, LOOK, Trust, is_lost_by_time};
 use crate::time::{Clock, Pace, Timestamp};
 
 /// How long keys may be used without being confirmed, unless told otherwise: an hour, the hard limit of an access
 /// token's life. If the site itself is gone, no token outlives that anyway; if only the way to it is, a withdrawn key
 /// must not go on for longer.
 pub const KEEP_KEYS_FOR: Duration = Duration::from_secs(3600);
+
+/// How often who waits for the end of a session looks whether there are keys.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(10);
 
 /// What a verifier knows of the site beforehand. Nothing that is fetched changes it.
 #[derive(Clone, Debug)]
@@ -110,6 +114,7 @@ struct Inner {
     claim_ages: Vec<(String, Duration)>,
     early: Pace,
     fetcher: Box<dyn AskForKeys>,
+    watchers: Arc<Watchers>,
     clock: Arc<dyn Clock>,
     events: Arc<dyn EventSink>,
 }
@@ -141,6 +146,7 @@ impl PublicVerifier {
             claim_ages: pinned.claim_ages,
             early: Pace::every(EARLY_POLL_EVERY),
             fetcher: Box::new(fetcher),
+            watchers: Arc::default(),
             clock,
             events,
         })))
@@ -215,6 +221,46 @@ impl PublicVerifier {
         } else {
             Err(Denied::Claims(failures))
         }
+    }
+
+    /// Waits until the bearer of `access` would not be admitted here any more: its token has expired, `rule` is lost, or there
+    /// are no keys left to judge by. That the site ended the session cannot be told before the token expires.
+    ///
+    /// It takes no time of its own: whoever fetches the keys calls [`PublicVerifier::tick`], and without that it waits for ever.
+    ///
+    /// # Source
+    /// ASVS v5.0.0-4.4.4, 7.4.1.
+    pub async fn until_ended(self, access: Arc<AccessClaims>, rule: &Rule) -> Ending {
+        let watch = self.0.watchers.watch(Whose {
+            session: access.handle().clone(),
+            tenant: access.tenant_id().clone(),
+            user: access.user_id().clone(),
+        });
+        let ages = is_lost_by_time(rule) || !self.0.everywhere.is_empty();
+        let look = if ages { LOOK } else { LOOK_AT_KEYS };
+        loop {
+            watch.begin();
+            let now = self.now();
+            if now >= access.expires_at() {
+                return Ending::Expired;
+            }
+            if !self.is_ready() {
+                return Ending::Fault;
+            }
+            match self.admit_route(&access, rule, Trust::Token) {
+                Ok(()) => {}
+                Err(Denied::Claims(_)) => return Ending::Requirement,
+                Err(Denied::Fault(_)) => return Ending::Fault,
+                Err(Denied::Ended | Denied::NotOurs | Denied::TryRefresh) => return Ending::Revoked,
+            }
+            watch.called(access.expires_at().min(now.plus(look))).await;
+        }
+    }
+
+    /// Calls those whose session may have ended, of [`PublicVerifier::until_ended`]. Costs some nanoseconds for each of them;
+    /// a stream ends so late as this is called.
+    pub fn tick(&self) {
+        self.0.watchers.call_due(self.now());
     }
 
     /// Records an event of the layers above.

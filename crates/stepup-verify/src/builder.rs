@@ -37,7 +37,7 @@ pub struct VerifierBuilder {
 
 #[derive(Debug)]
 enum Source {
-    Url(String),
+    Url { url: String, roots: Option<Vec<u8>> },
     Own(Box<dyn KeySource>),
 }
 
@@ -54,7 +54,7 @@ pub enum StartError {
 
 impl VerifierBuilder {
     pub(crate) fn from_url(url: String) -> Self {
-        Self::new(Source::Url(url))
+        Self::new(Source::Url { url, roots: None })
     }
 
     pub(crate) fn from_source(source: Box<dyn KeySource>) -> Self {
@@ -71,6 +71,16 @@ impl VerifierBuilder {
             clock: Arc::new(SystemClock),
             events: Arc::new(TracingSink),
         }
+    }
+
+    /// Trusts these authorities to name the host of the key set, and no other: certificates in PEM, one or more. By default
+    /// those of the system count, any of which could then sign everybody in. Of keys that come another way
+    /// ([`Verifier::from_source`]) it says nothing.
+    pub fn only_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        if let Source::Url { roots, .. } = &mut self.source {
+            *roots = Some(pem.into());
+        }
+        self
     }
 
     /// Whose tokens are verified: `{api domain}{base path}` of the site, compared exactly. There is no default.
@@ -148,7 +158,7 @@ impl VerifierBuilder {
     pub async fn start(self) -> Result<Verifier, StartError> {
         let (verifier, mut keeper) = self.build()?;
         let pause = keeper.fetch(&verifier.public).await?;
-        tokio::spawn(keeper.run(verifier.public.downgrade(), pause));
+        go_on(&verifier, keeper, pause);
         Ok(verifier)
     }
 
@@ -158,7 +168,7 @@ impl VerifierBuilder {
     /// [`StartError::Config`].
     pub fn start_lazy(self) -> Result<Verifier, StartError> {
         let (verifier, keeper) = self.build()?;
-        tokio::spawn(keeper.run(verifier.public.downgrade(), Duration::ZERO));
+        go_on(&verifier, keeper, Duration::ZERO);
         Ok(verifier)
     }
 
@@ -175,7 +185,7 @@ impl VerifierBuilder {
         }
         let source: Option<Box<dyn KeySource>> = match self.source {
             Source::Own(source) => Some(source),
-            Source::Url(url) => match HttpSource::new(&url) {
+            Source::Url { url, roots } => match HttpSource::new(&url, roots.as_deref()) {
                 Ok(source) => Some(Box::new(source)),
                 Err(problem) => {
                     problems.push(problem);
@@ -197,6 +207,12 @@ impl VerifierBuilder {
         let gate = Gate::elsewhere(public.clone(), rules);
         Ok((Verifier { public, gate }, refresh::Keeper::new(source, rung)))
     }
+}
+
+/// What goes on beside requests, until the last verifier is dropped.
+fn go_on(verifier: &Verifier, keeper: refresh::Keeper, pause: Duration) {
+    tokio::spawn(keeper.run(verifier.public.downgrade(), pause));
+    tokio::spawn(refresh::tick(verifier.public.downgrade()));
 }
 
 /// The rules of the transport, or a sentence for each problem.

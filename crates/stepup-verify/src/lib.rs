@@ -29,11 +29,10 @@ mod source;
 
 use std::sync::Arc;
 
-use stepup_core::Denied;
-use stepup_core::Trust;
-use stepup_core::require::Requirement;
+use stepup_core::require::{Requirement, rule_of};
 use stepup_core::session::access::AccessClaims;
 use stepup_core::verifier::PublicVerifier;
+use stepup_core::{Denied, Ending, Trust};
 use stepup_wire::Gate;
 
 pub use builder::{StartError, VerifierBuilder};
@@ -75,6 +74,15 @@ impl Verifier {
         let claims = self.public.verify(token)?;
         self.public.admit_route(&claims, &R::rule(), Trust::Token)?;
         Ok(claims)
+    }
+
+    /// Waits until a bearer who was admitted by [`Verifier::check`] would not be any more: for what lasts longer than one
+    /// request. As [`Session::until_ended`](stepup_wire::Session::until_ended).
+    pub fn until_ended<R: Requirement>(
+        &self,
+        access: Arc<AccessClaims>,
+    ) -> impl Future<Output = Ending> + Send + 'static + use<R> {
+        self.public.clone().until_ended(access, rule_of::<R>())
     }
 }
 

@@ -17,6 +17,9 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// The pause after a failure; it doubles up to [`SHORTEST`] with every further one.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
+/// How late a stream may end.
+const TICK: Duration = Duration::from_millis(500);
+
 /// Rung by the verifier when it meets a key that it does not know. Dropped with the verifier, which ends the task.
 #[derive(Debug)]
 pub(crate) struct Bell(pub(crate) mpsc::Sender<()>);
@@ -78,6 +81,17 @@ impl Keeper {
                     pause_after(self.failures)
                 }
             };
+        }
+    }
+}
+
+/// Calls those who wait for the end of a session, for as long as there is a verifier.
+pub(crate) async fn tick(verifier: WeakVerifier) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        match verifier.upgrade() {
+            Some(verifier) => verifier.tick(),
+            None => return,
         }
     }
 }

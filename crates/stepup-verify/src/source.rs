@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{CACHE_CONTROL, HeaderValue};
-use reqwest::redirect;
+use reqwest::{Certificate, redirect};
 use stepup_core::app::is_loopback;
 use stepup_core::session::key_set::{KeySetError, MAX_KEY_SET};
 use url::Url;
@@ -54,13 +54,18 @@ pub(crate) struct HttpSource {
 }
 
 impl HttpSource {
-    /// The key set at `url`.
+    /// The key set at `url`, whose host proves itself to these authorities alone (PEM), or to those of the system.
     ///
     /// # Errors
-    /// A sentence: the address is not https (and not on this machine), or there is no TLS here.
-    pub(crate) fn new(url: &str) -> Result<Self, String> {
+    /// A sentence: the address is not https (and not on this machine), there is no certificate in `roots`, or there is no
+    /// TLS here.
+    pub(crate) fn new(url: &str, roots: Option<&[u8]>) -> Result<Self, String> {
         let url = address(url)?;
-        let client = reqwest::Client::builder()
+        let builder = match roots {
+            Some(pem) => reqwest::Client::builder().tls_certs_only(certificates(pem)?),
+            None => reqwest::Client::builder(),
+        };
+        let client = builder
             .redirect(redirect::Policy::none())
             .https_only(url.scheme() == "https")
             .timeout(PATIENCE)
@@ -102,6 +107,14 @@ impl KeySource for HttpSource {
 fn unreachable(error: reqwest::Error) -> FetchError {
     // Whoever reads the log knows the address from the configuration.
     FetchError::Unreachable(Box::new(error.without_url()))
+}
+
+/// Reads certificates, at least one.
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    match Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err("the roots must be certificates in PEM, at least one".to_owned()),
+    }
 }
 
 /// Reads the address of a key set.

@@ -17,7 +17,7 @@ use stepup_core::rule::Rule;
 use stepup_core::session::access::AccessClaims;
 use stepup_core::time::Timestamp;
 use stepup_core::verifier::{OnlyVerifies, PublicVerifier};
-use stepup_core::{Denied, Stepup, Trust};
+use stepup_core::{Denied, Ending, Stepup, Trust};
 
 use crate::csrf::{self, Act, Forgery, Source};
 use crate::refusal::Refusal;
@@ -110,6 +110,14 @@ impl Gate {
         match &self.0.keeper {
             Keeper::Site(stepup) => stepup.admit_route(access, rule, trust).await.map(drop),
             Keeper::Elsewhere(verifier) => verifier.admit_route(access, rule, trust),
+        }
+    }
+
+    /// Waits until the bearer of `access` would not be admitted to a route that asks `rule` any more.
+    pub(crate) async fn until_ended(self, access: Arc<AccessClaims>, rule: &Rule) -> Ending {
+        match &self.0.keeper {
+            Keeper::Site(stepup) => stepup.clone().until_ended(access, rule).await,
+            Keeper::Elsewhere(verifier) => verifier.clone().until_ended(access, rule).await,
         }
     }
 

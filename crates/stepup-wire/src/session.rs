@@ -55,17 +55,19 @@ impl<R: Requirement> Session<R> {
     /// revoked, or it does not meet `R` any longer. For answers that last, such as WebSockets and event streams: a guard
     /// judges only how they begin. The client comes back with a fresh token.
     ///
-    /// The future borrows nothing; hand it to the task that goes on. A service that only verifies cannot tell when a session
-    /// ends: there it resolves at once, as [`Ending::Fault`].
+    /// The future borrows nothing; hand it to the task that goes on. A service that only verifies cannot tell that the site
+    /// ended a session: there it resolves when the token expires or `R` is lost, and as [`Ending::Fault`] when the site's keys
+    /// were not confirmed for too long.
     pub fn until_ended(&self) -> impl Future<Output = Ending> + Send + 'static + use<R> {
-        let stepup = self.guard.gate.stepup().cloned();
-        let access = self.verified.claims.clone();
-        async move {
-            match stepup {
-                Ok(stepup) => stepup.until_ended(access, rule_of::<R>()).await,
-                Err(OnlyVerifies) => Ending::Fault,
-            }
-        }
+        let gate = self.guard.gate.clone();
+        gate.until_ended(self.verified.claims.clone(), rule_of::<R>())
+    }
+}
+
+// Not derived: `R` is only a mark, and need not be `Clone`.
+impl<R> Clone for Session<R> {
+    fn clone(&self) -> Self {
+        Self::new(self.verified.clone(), self.guard.clone())
     }
 }
 
@@ -196,15 +198,28 @@ impl<R> Session<R> {
         // What the site asks everywhere was asked when the request came in.
         let named = claims.into_iter().map(Rule::Claim);
         let rule = Rule::All(std::iter::once(Rule::Valid).chain(named).collect());
+        self.meet(&rule).await
+    }
+
+    /// Asks `M` of the session in the middle of a handler: where the request itself says how much is at stake, or where one
+    /// guard stands before several handlers. As [`Session::assert_claims`] otherwise.
+    ///
+    /// # Errors
+    /// [`SessionError::Claims`] with every one that fails, [`SessionError::Ended`], [`SessionError::Fault`].
+    pub async fn require<M: Requirement>(&mut self) -> Result<(), SessionError> {
+        self.meet(rule_of::<M>()).await
+    }
+
+    async fn meet(&mut self, rule: &Rule) -> Result<(), SessionError> {
         let gate = &self.guard.gate;
-        let due = gate.fetch_due_claims(&self.verified.claims, &rule).await;
+        let due = gate.fetch_due_claims(&self.verified.claims, rule).await;
         if let Some(renewed) = due.map_err(|denied| self.denied(denied))? {
             self.guard
                 .owe(tokens::hand_out(self.verified.mode, renewed.tokens));
             self.verified.claims = renewed.claims;
         }
         let gate = &self.guard.gate;
-        let admitted = gate.admit_route(&self.verified.claims, &rule, Trust::Token).await;
+        let admitted = gate.admit_route(&self.verified.claims, rule, Trust::Token).await;
         admitted.map_err(|denied| self.denied(denied))
     }
 

@@ -22,7 +22,7 @@ pub enum Ending {
 }
 
 /// How often a requirement that time alone can break is judged anew.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 impl Stepup {
     /// Waits until the bearer of `access` would not be admitted any more: its token has expired, its session was revoked
@@ -63,7 +63,7 @@ impl Stepup {
 }
 
 /// Whether a rule that holds may fail later although nothing happened.
-fn is_lost_by_time(rule: &Rule) -> bool {
+pub(crate) fn is_lost_by_time(rule: &Rule) -> bool {
     let mut claims = false;
     each_claim(rule, &[], &mut |_| claims = true);
     claims

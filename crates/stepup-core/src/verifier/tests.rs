@@ -1,4 +1,6 @@
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -407,4 +409,66 @@ async fn what_only_the_store_knows_is_refused() {
         panic!("{refused:?}");
     };
     assert!(source.is::<OnlyVerifies>());
+}
+
+/// Looks at a future once, after a tick.
+fn after_a_tick<F: Future<Output = Ending>>(
+    verifier: &PublicVerifier,
+    future: Pin<&mut F>,
+) -> Option<Ending> {
+    verifier.tick();
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(ending) => Some(ending),
+        Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_end_is_told_when_the_token_expires() {
+    let (site, verifier, _) = pair().await;
+    let start = site.clock.now();
+    let claims = verifier.verify(&site.complete()).unwrap();
+    let rule = Require2fa::rule();
+    let mut ended = pin!(verifier.clone().until_ended(claims.clone(), &rule));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), None);
+    site.clock.set(start.plus(899 * SECOND));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), None);
+    // Not later, although a guard forgives it some seconds.
+    site.clock.set(claims.expires_at());
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), Some(Ending::Expired));
+}
+
+#[tokio::test]
+async fn who_waits_for_the_end_is_told_when_the_requirement_is_lost() {
+    let (site, verifier, _) = pair().await;
+    let start = site.clock.now();
+    let claims = verifier.verify(&site.complete()).unwrap();
+    let rule = Fresh::<300>::rule();
+    let mut ended = pin!(verifier.clone().until_ended(claims, &rule));
+    site.clock.set(start.plus(299 * SECOND));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), None);
+    site.clock.set(start.plus(301 * SECOND));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), Some(Ending::Requirement));
+    // And at once, of a session that never met it.
+    let half = verifier.verify(&site.half()).unwrap();
+    let mut ended = pin!(verifier.clone().until_ended(half, &rule));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), Some(Ending::Requirement));
+}
+
+#[tokio::test]
+async fn who_waits_for_the_end_is_told_when_there_are_no_keys_left_to_judge_by() {
+    let (site, _, asked) = pair().await;
+    let pinned = Pinned {
+        keep_keys_for: 60 * SECOND,
+        ..Pinned::new(ISSUER)
+    };
+    let verifier = verifier(pinned, &asked, &site.clock);
+    publish(&site, &verifier);
+    let start = site.clock.now();
+    let claims = verifier.verify(&site.complete()).unwrap();
+    let rule = AnySession::rule();
+    let mut ended = pin!(verifier.clone().until_ended(claims, &rule));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), None);
+    site.clock.set(start.plus(75 * SECOND));
+    assert_eq!(after_a_tick(&verifier, ended.as_mut()), Some(Ending::Fault));
 }

@@ -24,7 +24,7 @@ async fn answering(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 
 async fn fetched(answer: impl Into<Vec<u8>>) -> Result<Fetched, FetchError> {
     let (url, _) = answering(answer.into()).await;
-    HttpSource::new(&url).unwrap().fetch().await
+    HttpSource::new(&url, None).unwrap().fetch().await
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn only_https_is_fetched_except_on_this_machine() {
         "http://127.0.0.1:3000/x",
         "http://[::1]/x",
     ] {
-        assert!(HttpSource::new(good).is_ok(), "{good}");
+        assert!(HttpSource::new(good, None).is_ok(), "{good}");
     }
     for wrong in [
         "http://api.acme.test/auth/jwt/jwks.json",
@@ -48,7 +48,16 @@ fn only_https_is_fetched_except_on_this_machine() {
         "api.acme.test",
         "",
     ] {
-        assert!(HttpSource::new(wrong).is_err(), "{wrong}");
+        assert!(HttpSource::new(wrong, None).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn roots_without_a_certificate_are_refused() {
+    let address = "https://api.acme.test/auth/jwt/jwks.json";
+    let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for roots in [&b""[..], b"no certificate", broken] {
+        assert!(HttpSource::new(address, Some(roots)).is_err(), "{roots:?}");
     }
 }
 
@@ -110,7 +119,7 @@ async fn nobody_there_is_an_error_that_names_no_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/secret-path", listener.local_addr().unwrap());
     drop(listener);
-    let error = HttpSource::new(&url).unwrap().fetch().await.unwrap_err();
+    let error = HttpSource::new(&url, None).unwrap().fetch().await.unwrap_err();
     assert!(matches!(error, FetchError::Unreachable(_)));
     assert!(!format!("{error:?}").contains("secret-path"), "{error:?}");
 }
