@@ -5,7 +5,7 @@
 //! form can send must be there too. A refusal neither clears nor revokes anything: whoever could cause one from a
 //! foreign page would otherwise sign users out with it (threat A-CSR-09).
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, request};
 
 use crate::content::{self, Content};
@@ -115,7 +115,11 @@ impl<'a> Source<'a> {
         let headers = &parts.headers;
         let has_body = body.unwrap_or_else(|| {
             headers.contains_key(TRANSFER_ENCODING)
-                || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
+                || match headers.get(CONTENT_LENGTH) {
+                    Some(length) => length != "0",
+                    // HTTP/2 needs neither for a body; a type speaks for one.
+                    None => headers.contains_key(CONTENT_TYPE),
+                }
         });
         Self {
             method: &parts.method,

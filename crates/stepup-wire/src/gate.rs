@@ -5,13 +5,14 @@
 //! judge the rule.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use stepup_core::event::{EventKind, Outcome};
 use stepup_core::require::{Requirement, rule_of};
-use stepup_core::rule::Rule;
+use stepup_core::rule::{ClaimFailure, Rule};
 use stepup_core::session::access::AccessClaims;
 use stepup_core::{Denied, Trust};
 
@@ -144,11 +145,17 @@ impl Guard {
     /// The response to a refusal. What it takes back from the client is left to the outbox, where it wins over what
     /// was owed before.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Refused {
+        let refusal = match refusal {
+            // The clients of a route do not read a refusal from a 200.
+            Refusal::InWords(_) => Refusal::NotAllowed,
+            refusal => refusal,
+        };
+        let reason = refusal.reason();
         let (response, writes) = refusal.into_reply().split();
         if !writes.is_empty() {
             self.owe(writes);
         }
-        Refused(Box::new(response))
+        Refused::because(reason, response)
     }
 
     pub(crate) fn owe(&self, writes: crate::writes::TokenWrites) {
@@ -165,6 +172,28 @@ impl Guard {
 #[derive(Debug)]
 pub struct Refused(Box<Response<Bytes>>);
 
+/// Why a guard refused, for whoever says it in another language than HTTP's, such as gRPC. It travels in the extensions of
+/// the response, so that a layer around the guards can read it there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// There is no session, or it is over: the user has to sign in.
+    NoSession,
+    /// The access token is of no use; a refresh may give a better one.
+    TryRefresh,
+    /// The session lacks what was asked: every failing claim, once.
+    Claims(Vec<ClaimFailure>),
+    /// The caller is known, and may not; or the request was sent by a page of another origin.
+    NotAllowed,
+    /// There is something wrong with the request itself.
+    BadRequest,
+    /// Throttled; how long to wait.
+    TooMany(Duration),
+    /// It cannot be judged now. Trying again later may help; until then all is denied.
+    Unavailable,
+    /// A part is missing or broken. The log names it.
+    Broken,
+}
+
 impl Refused {
     /// The layer that every guard needs is missing. The log names `call`, the one that was forgotten.
     pub fn missing_layer(call: &'static str) -> Self {
@@ -173,11 +202,12 @@ impl Refused {
             "a guard found no stepup in the request: put {call} around the application's routes"
         );
         let reply = Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "the session layer is missing");
-        Self(Box::new(reply.split().0))
+        Self::because(Reason::Broken, reply.split().0)
     }
 
     pub(crate) fn new(refusal: Refusal) -> Self {
-        Self(Box::new(refusal.into_reply().split().0))
+        let reason = refusal.reason();
+        Self::because(reason, refusal.into_reply().split().0)
     }
 
     /// The response, for whoever needs it more than once.
@@ -185,7 +215,18 @@ impl Refused {
         &self.0
     }
 
-    /// The response.
+    fn because(reason: Reason, mut response: Response<Bytes>) -> Self {
+        response.extensions_mut().insert(reason);
+        Self(Box::new(response))
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &Reason {
+        // Every constructor puts one there; without one nobody knows, and nothing is let through for that.
+        self.0.extensions().get().unwrap_or(&Reason::Broken)
+    }
+
+    /// The response. Its extensions hold the [`Reason`].
     pub fn into_response(self) -> Response<Bytes> {
         *self.0
     }

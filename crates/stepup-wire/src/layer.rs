@@ -184,6 +184,10 @@ pub(crate) enum Begun {
 }
 
 /// Admits only requests whose session meets `R`, to all that it surrounds. It stands inside of [`SessionLayer`].
+///
+/// What is inside finds the [`Session<R>`](crate::Session) in the request's extensions. To refuse in another language than
+/// HTTP's, put a layer around this one: a refusal is `Either::Left`, and its extensions hold the
+/// [`Reason`](crate::Reason).
 pub struct RequireLayer<R>(PhantomData<fn() -> R>);
 
 impl<R> RequireLayer<R> {
@@ -263,17 +267,23 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            let head = parts.method == http::Method::HEAD;
             let admitted = match parts.extensions.get::<Guard>() {
-                Some(guard) => guard.session::<R>(&parts).await.map(drop),
+                Some(guard) => guard.session::<R>(&parts).await,
                 None => Err(Refused::missing_layer("the `SessionLayer`")),
             };
             match admitted {
-                Ok(()) => Ok(inner
-                    .call(Request::from_parts(parts, body))
-                    .await?
-                    .map(Either::Right)),
-                Err(refused) => Ok(refused.into_response().map(|body| Either::Left(Full::new(body)))),
+                Ok(session) => {
+                    parts.extensions.insert(session);
+                    let request = Request::from_parts(parts, body);
+                    Ok(inner.call(request).await?.map(Either::Right))
+                }
+                Err(refused) => Ok(refused.into_response().map(|body| {
+                    // hyper sends a body by HTTP/2 whatever was asked, and the client takes the stream for broken.
+                    let body = if head { Bytes::new() } else { body };
+                    Either::Left(Full::new(body))
+                })),
             }
         })
     }

@@ -41,7 +41,7 @@ mod transport;
 mod visit;
 pub mod writes;
 
-pub use gate::Refused;
+pub use gate::{Reason, Refused};
 pub use keeper::Gate;
 pub use layer::{Answer, MaybeOurs, RequireLayer, RequireService, SessionLayer, SessionService};
 pub use scope::Scopes;

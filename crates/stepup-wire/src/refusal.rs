@@ -15,6 +15,7 @@ use stepup_core::error::{Fault, StoreError};
 use stepup_core::rule::ClaimFailure;
 
 use crate::csrf::Forgery;
+use crate::gate::Reason;
 use crate::json::InputError;
 use crate::reply::Reply;
 use crate::writes::TokenWrites;
@@ -85,6 +86,28 @@ impl Refusal {
         match fault {
             Fault::Vetoed(_) => Self::NotAllowed,
             fault => Self::of_fault(fault),
+        }
+    }
+
+    /// The same for whoever answers in another language than HTTP's.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::NoSession | Self::SessionOver | Self::Unusable | Self::Theft => Reason::NoSession,
+            Self::TryRefresh | Self::Forged(Forgery::NoCustomHeader) => Reason::TryRefresh,
+            Self::InvalidClaims(failures) => Reason::Claims(failures.clone()),
+            Self::Forged(Forgery::ForeignOrigin | Forgery::CrossSite)
+            | Self::NotAllowed
+            | Self::InWords(_) => Reason::NotAllowed,
+            Self::Forged(Forgery::FormBody)
+            | Self::BadRequest(_)
+            | Self::NotFound
+            | Self::WrongMethod(_)
+            | Self::TooLarge
+            | Self::Late
+            | Self::WrongType => Reason::BadRequest,
+            Self::TooMany(after) => Reason::TooMany(*after),
+            Self::Unavailable => Reason::Unavailable,
+            Self::Broken => Reason::Broken,
         }
     }
 
@@ -313,6 +336,45 @@ mod tests {
             let body: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(code, status);
             assert!(body["message"].is_string() && !cleared);
+        }
+    }
+
+    #[test]
+    fn the_reason_agrees_with_the_status() {
+        let claim = ClaimFailure {
+            id: "role".to_owned(),
+            reason: None,
+        };
+        for (refusal, reason) in [
+            (Refusal::NoSession, Reason::NoSession),
+            (Refusal::Theft, Reason::NoSession),
+            (Refusal::TryRefresh, Reason::TryRefresh),
+            (
+                Refusal::InvalidClaims(vec![claim.clone()]),
+                Reason::Claims(vec![claim]),
+            ),
+            (Refusal::NotAllowed, Reason::NotAllowed),
+            (Refusal::Forged(Forgery::ForeignOrigin), Reason::NotAllowed),
+            (Refusal::Forged(Forgery::NoCustomHeader), Reason::TryRefresh),
+            (Refusal::Forged(Forgery::FormBody), Reason::BadRequest),
+            (Refusal::TooLarge, Reason::BadRequest),
+            (
+                Refusal::TooMany(Duration::from_secs(9)),
+                Reason::TooMany(Duration::from_secs(9)),
+            ),
+            (Refusal::Unavailable, Reason::Unavailable),
+            (Refusal::Broken, Reason::Broken),
+        ] {
+            let status = match &reason {
+                Reason::NoSession | Reason::TryRefresh => 401..402,
+                Reason::Claims(_) | Reason::NotAllowed => 403..404,
+                Reason::BadRequest => 400..429,
+                Reason::TooMany(_) => 429..430,
+                Reason::Unavailable => 503..504,
+                Reason::Broken => 500..501,
+            };
+            assert_eq!(refusal.reason(), reason);
+            assert!(status.contains(&sent(refusal.clone()).0), "{refusal:?}");
         }
     }
 

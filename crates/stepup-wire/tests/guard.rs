@@ -13,14 +13,14 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use common::{Answer, Client, PASSWORD, PHONE, Site, form};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use serde_json::json;
 use stepup_wire::core::flow::External;
 use stepup_wire::core::id::UserId;
 use stepup_wire::core::record::JsonMap;
 use stepup_wire::core::require::{AnySession, Fresh, Require2fa, Requirement, SitePolicy};
 use stepup_wire::core::rule::{ClaimRule, Rule};
-use stepup_wire::{Guard, Refused, RequireLayer, Session, SessionLayer, Transport};
+use stepup_wire::{Guard, Reason, Refused, RequireLayer, Session, SessionLayer, Transport};
 use tower::{Layer, ServiceExt, service_fn};
 
 const EVIL: &str = "https://evil.test";
@@ -486,6 +486,57 @@ async fn a_guarding_layer_admits_as_the_extractor_does() {
             .message(),
         "unauthorised"
     );
+}
+
+#[tokio::test]
+async fn what_is_behind_a_guarding_layer_finds_the_session_and_what_is_around_it_the_reason() {
+    let site = Site::new().await;
+    let mut ann = site.signed_up("cookie", "ann@acme.test").await;
+    let inside = service_fn(async |request: Request<Full<Bytes>>| {
+        let mut session = request
+            .extensions()
+            .get::<Session<AnySession>>()
+            .cloned()
+            .unwrap();
+        Ok::<_, Infallible>(match session.require::<Require2fa>().await {
+            Ok(()) => text(200, session.user_id().to_string()),
+            Err(error) => refused(error.into()),
+        })
+    });
+    let ask = async |request: http::request::Builder| {
+        let guarded = RequireLayer::<AnySession>::new().layer(inside);
+        let service = SessionLayer::new(&site.wire).layer(guarded);
+        service
+            .oneshot(request.body(Full::default()).unwrap())
+            .await
+            .unwrap()
+    };
+    let nobody = ask(Request::get("/")).await;
+    assert_eq!(nobody.extensions().get::<Reason>(), Some(&Reason::NoSession));
+    assert!(matches!(nobody.body(), Either::Right(Either::Left(_))));
+    // What a handler refuses says why too, and is told from what the layer refuses.
+    let half = ask(ann.request(Method::GET, "/")).await;
+    assert!(matches!(half.body(), Either::Right(Either::Right(_))));
+    let Some(Reason::Claims(failures)) = half.extensions().get::<Reason>() else {
+        panic!("no claim fails: {half:?}");
+    };
+    let ids: Vec<&str> = failures.iter().map(|failure| failure.id.as_str()).collect();
+    assert_eq!(ids, ["st-mfa", "2fa-completed"]);
+    ann.second_factor(&site, PHONE).await;
+    let full = ask(ann.request(Method::GET, "/")).await;
+    assert_eq!(full.status(), 200);
+    assert!(full.extensions().get::<Reason>().is_none());
+}
+
+#[tokio::test]
+async fn a_refusal_of_head_has_no_body() {
+    let site = Site::new().await;
+    let guarded = RequireLayer::<AnySession>::new().layer(service_fn(app));
+    let service = SessionLayer::new(&site.wire).layer(guarded);
+    let request = Request::head("/open").body(Full::default()).unwrap();
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
 }
 
 #[tokio::test]

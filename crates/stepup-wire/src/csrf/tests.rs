@@ -309,6 +309,11 @@ fn the_source_is_read_from_headers() {
     assert_eq!(read(request, None).3, Some(Content::Other));
     let request = Request::post("/").header("transfer-encoding", "chunked");
     assert_eq!(read(request, None).3, Some(Content::None));
+    // As in HTTP/2, where a body needs no length.
+    let typed = || Request::post("/").header("content-type", "text/plain");
+    assert_eq!(read(typed(), None).3, Some(Content::Other));
+    assert_eq!(read(typed().header("content-length", "0"), None).3, None);
+    assert_eq!(read(Request::post("/"), None).3, None);
     assert_eq!(
         read(
             Request::post("/").header("content-type", "application/json"),
