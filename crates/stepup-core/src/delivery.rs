@@ -45,8 +45,8 @@ pub struct Message {
 }
 
 impl Message {
-    /// Puts a message together.
-    pub(crate) fn new(
+    /// Puts a message together, as stepup does: for the tests of a carrier.
+    pub fn new(
         id: String,
         (channel, to): (Channel, String),
         content: Content,

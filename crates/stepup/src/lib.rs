@@ -29,6 +29,7 @@
 //! | `rocket` | the module `rocket`: request guards and the fairing for Rocket |
 //! | `sqlite` | the module `sqlite`: storage in an SQLite file |
 //! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
+//! | `smtp`, `twilio`, `webhook` | in the module `delivery`: e-mail, text messages, and a service of the application's own |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
 
