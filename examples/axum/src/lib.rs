@@ -189,6 +189,11 @@ pub struct Hooks;
 #[doc = include_str!("../../../docs/users.md")]
 pub struct Users;
 
+/// The code of the chapter on delivery, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/delivery.md")]
+pub struct Delivery;
+
 /// The code of the chapter on testing, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/testing.md")]

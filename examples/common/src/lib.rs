@@ -4,10 +4,12 @@
 //! * [`settings`] reads the environment.
 //! * [`site`] puts stepup together from it.
 //! * [`answers`] are the answers of the demo's own routes, each an [`Answer`] that the framework writes down.
+//! * [`carriers`] take the messages.
 //! * [`start`] is what every `main` does.
 
 mod answer;
 pub mod answers;
+pub mod carriers;
 pub mod clock;
 pub mod page;
 pub mod settings;

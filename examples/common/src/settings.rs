@@ -3,9 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use stepup::delivery::{Smtp, Twilio};
 use stepup::session::keys::SigningAlgorithm;
 use stepup::wire::core::config::Config;
 use stepup::{FactorId, Profile};
+
+use crate::carriers;
 
 /// What the environment says; the defaults run the demo on this machine.
 #[derive(Clone, Debug)]
@@ -38,6 +41,10 @@ pub struct Settings {
     pub profile: Profile,
     /// Countries that may be sent to; everywhere if none.
     pub sms_countries: Option<Vec<String>>,
+    /// Who sends text messages; the console if nobody.
+    pub twilio: Option<Twilio>,
+    /// Who sends e-mail; the same.
+    pub smtp: Option<Smtp>,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<String>,
     /// Opens `POST /dev/clock`.
@@ -49,7 +56,7 @@ pub struct Settings {
 }
 
 /// Variables of parts that are not built yet. Setting one must not look as if it worked.
-const NOT_BUILT: [&str; 3] = ["STEPUP_REDIS_URL", "STEPUP_SMTP_URL", "STEPUP_TWILIO_URL"];
+const NOT_BUILT: [&str; 1] = ["STEPUP_REDIS_URL"];
 
 /// What can sign in.
 const FIRST_FACTORS: [FactorId; 5] = [
@@ -146,6 +153,22 @@ impl Settings {
         };
         let countries = list("STEPUP_SMS_COUNTRIES");
         let everywhere = countries.is_empty() || countries.iter().any(|country| country == "*");
+        let twilio = var("STEPUP_TWILIO_URL")
+            .map(|url| carriers::twilio(&url))
+            .transpose();
+        let twilio = twilio.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let smtp = var("STEPUP_SMTP_URL").map(|url| carriers::smtp(&url)).transpose();
+        let smtp = smtp.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        if twilio.is_some() && countries.is_empty() {
+            problems
+                .push("STEPUP_SMS_COUNTRIES must name the countries that may be sent to, or *".to_owned());
+        }
         let throttle_scale = match var("STEPUP_DEMO_THROTTLE_SCALE").map(|scale| scale.parse::<u32>()) {
             None => 1,
             Some(Ok(scale)) if scale >= 1 => scale,
@@ -172,6 +195,8 @@ impl Settings {
             signing,
             profile,
             sms_countries: (!everywhere).then_some(countries),
+            twilio,
+            smtp,
             trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
             dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
             throttle_scale,
@@ -247,8 +272,24 @@ mod tests {
             ("STEPUP_SIGNING", "hs256"),
             ("STEPUP_LISTEN", "localhost"),
             ("STEPUP_DEMO_THROTTLE_SCALE", "0"),
+            ("STEPUP_TWILIO_URL", "https://api.twilio.com"),
+            ("STEPUP_SMTP_URL", "mail.acme.test"),
         ])
         .unwrap_err();
-        assert_eq!(problems.len(), 8, "{problems:?}");
+        assert_eq!(problems.len(), 10, "{problems:?}");
+    }
+
+    #[test]
+    fn a_real_provider_of_text_messages_wants_its_countries_named() {
+        let url = "https://AC0123456789abcdef0123456789abcdef:token@api.twilio.com?from=Acme";
+        let problems = read(&[("STEPUP_TWILIO_URL", url)]).unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].starts_with("STEPUP_SMS_COUNTRIES"),
+            "{problems:?}"
+        );
+        for countries in ["CH, DE", "*"] {
+            let settings = read(&[("STEPUP_TWILIO_URL", url), ("STEPUP_SMS_COUNTRIES", countries)]).unwrap();
+            assert!(settings.twilio.is_some() && !format!("{settings:?}").contains("token@"));
+        }
     }
 }

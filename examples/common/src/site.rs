@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use stepup::delivery::{BackgroundThread, Both, Console, Outbox};
+use stepup::delivery::{BackgroundThread, Outbox};
 use stepup::session::claim::ClaimSource;
 use stepup::sqlite::SqliteStore;
 use stepup::storage::Storage;
@@ -20,6 +20,7 @@ use stepup::{
     Stepup, Tenant, any_of,
 };
 
+use crate::carriers::Carriers;
 use crate::clock::DemoClock;
 use crate::settings::Settings;
 
@@ -78,8 +79,9 @@ impl Site {
         let secrets = Keys::of(settings, local).map_err(|problem| vec![problem])?;
         let clock = DemoClock::default();
         let outbox = Outbox::new();
-        // Codes are printed for whoever sits in front of the console, and kept for the page's drawer.
-        let delivery = Both(outbox.clone(), Console);
+        let carriers = Carriers::new(settings, &outbox);
+        // Somebody who waits for a real message is no developer in front of the console.
+        let dev = local && settings.twilio.is_none() && settings.smtp.is_none();
         let background = BackgroundThread::start().map_err(|e| vec![e.to_string()])?;
         let countries = match &settings.sms_countries {
             Some(list) => Countries::only(list),
@@ -90,18 +92,18 @@ impl Site {
         if settings.first_factors.contains(&FactorId::EMAIL_PASSWORD) {
             builder = builder.factor(Password::new());
         }
-        let phones = Passwordless::sms(delivery.clone()).countries(countries);
+        let phones = Passwordless::sms(carriers.sms).countries(countries);
         if let Some(phones) = role(settings, phones, [FactorId::OTP_PHONE, FactorId::LINK_PHONE]) {
             builder = builder.factor(phones);
         }
-        let mailboxes = Passwordless::email(delivery.clone());
+        let mailboxes = Passwordless::email(carriers.email);
         if let Some(mailboxes) = role(settings, mailboxes, [FactorId::OTP_EMAIL, FactorId::LINK_EMAIL]) {
             builder = builder.factor(mailboxes);
         }
         let builder = builder
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
             .tenants(settings.tenants.iter().map(|id| Tenant::new(id.as_str())))
-            .notices(delivery)
+            .notices(carriers.notices)
             .claim(Role {
                 admins: settings.admins.clone(),
             })
@@ -140,8 +142,8 @@ impl Site {
             outbox,
             clock,
             background,
-            dev: local,
-            dev_clock: local && settings.dev_clock,
+            dev,
+            dev_clock: dev && settings.dev_clock,
         })
     }
 
