@@ -60,7 +60,7 @@ const DATABASE: &[&str] = &[
 ];
 
 /// What a delivery may know of core: the ports it stands behind, and what these speak of.
-const DELIVERY: &[&str] = &["background", "delivery", "error", "id", "secret", "time"];
+const DELIVERY: &[&str] = &["app", "background", "delivery", "error", "id", "secret", "time"];
 
 #[rustfmt::skip]
 const HTTP: &[&str] = &[

@@ -1,5 +1,11 @@
 //! The carriers against servers on this machine that check what they are sent.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panic"
+)]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
