@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stepup::{FactorId, Profile};
+use stepup::flow::Caller;
+use stepup::{External, FactorId, Profile, UserId};
 use tokio::sync::Barrier;
 
 use crate::kit::{Client, MODES, Mode, PHONE, Response, Server, answer, full, half, wrong};
@@ -163,6 +164,37 @@ async fn a_mfa_16_the_mailbox_that_signed_in_is_no_second_factor() {
     assert_eq!(alice.refresh().await.status, 200);
     assert_eq!(alice.get("/api/me").await.status, 200);
     assert_eq!(alice.get("/api/secret").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_16_a_mailbox_that_is_enrolled_seconds_no_sign_in_by_mail_and_takes_nothing_from_it() {
+    let server = serving(&[FactorId::OTP_EMAIL], &[FactorId::OTP_EMAIL]).await;
+    let (by_mail, _) = by_code(&server, ALICE).await;
+    server.moved(60).await;
+    // The same account by the application's own password check, and with a second factor.
+    let id = UserId::from(by_mail.user_id().as_str());
+    let stepup = &server.site.stepup;
+    let caller = Caller::internal();
+    let opened = stepup
+        .sign_in_external(&caller, &id, External::knowledge())
+        .await
+        .unwrap()
+        .unwrap();
+    let mut alice = server.client(Mode::Header);
+    alice.access = Some(opened.tokens.access.expose().clone());
+    complete(&server, &mut alice, BOX).await;
+    server.moved(700).await;
+
+    let (mut again, new) = by_code(&server, ALICE).await;
+    assert!(!new && again.user_id() == id.as_str());
+    let before = server.dump().await;
+    let sent = server.codes_sent().await;
+    for address in [BOX, ALICE] {
+        assert_gate(&ask(&mut again, second(address)).await, HALF);
+    }
+    assert_eq!(server.codes_sent().await, sent);
+    assert_eq!(server.dump().await, before);
+    assert_eq!(again.get("/api/me").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
