@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use stepup::axum::{Rejection, SignIn};
 use stepup::delivery::Outbox;
-use stepup::flow::{Caller, Contact, OpenedBy, Update};
+use stepup::flow::{Caller, Contact, Exists, FirstOutcome, OpenedBy, Update};
 use stepup::hook::{Api, Cx, Done, Hook, Outgoing, OutgoingContent, SessionDraft, Step, Stop};
 use stepup::{BooleanClaim, External, Passwordless, TenantId, UserId};
 use stepup_core::error::Source;
@@ -414,6 +414,7 @@ impl Hook for Changes {
             Step::SignUp { email } | Step::SignIn { email } if email.ends_with(".old") => {
                 *email = email.replace(".old", "");
             }
+            Step::Exists { contact } if contact.ends_with(".old") => *contact = contact.replace(".old", ""),
             Step::SignIn { .. } => *step = Step::Refresh,
             _ => {}
         }
@@ -432,6 +433,26 @@ async fn a_hook_may_change_what_a_step_holds_and_not_which_step_it_is() {
     let mut other = server.client(Mode::Cookie);
     assert_stopped(&other.sign_in(ANN).await, Act::Fail);
     assert_eq!(state(&server).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_for_the_contact_that_a_hook_left() {
+    let server = Server::start_adding(|builder| {
+        let mailboxes = Passwordless::email(Outbox::new()).only_first_factor();
+        builder.factor(mailboxes).hook(Changes)
+    })
+    .await;
+    let (stepup, caller) = (&server.site.stepup, Caller::internal());
+    let own = Contact::email("cleo@example.com").unwrap();
+    assert!(matches!(
+        stepup.sign_in_up(&caller, &own).await.unwrap(),
+        FirstOutcome::SignedIn { created: true, .. }
+    ));
+    let old = Contact::email("cleo@example.com.old").unwrap();
+    assert_eq!(
+        stepup.contact_exists(&caller, &old).await.unwrap(),
+        Exists::Known(true)
+    );
 }
 
 /// Puts something into the payload of new sessions; keeps the session of a call that has one.

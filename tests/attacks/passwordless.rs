@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stepup::FactorId;
+use stepup::flow::Caller;
+use stepup::{FactorId, TenantId};
+use stepup_core::factor::passwordless::DeviceId;
+use stepup_core::id::ChallengeId;
 use tokio::sync::Barrier;
 
 use super::database;
@@ -173,6 +176,50 @@ async fn five_wrong_codes_end_a_challenge_and_an_old_code_is_told_from_a_wrong_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_checked_no_more_often_than_it_is_answered() {
+    let server = by_code().await;
+    let mut ann = server.client(Mode::Header);
+    let (device, code) = ask(&server, &mut ann, json!({ "email": ALICE })).await;
+    let (stepup, caller) = (&server.site.stepup, Caller::internal());
+    let id = DeviceId::parse(device["deviceId"].as_str().unwrap()).unwrap();
+    let check = async |typed: &str| {
+        // Clear of the pauses that any failed sign-in brings: the challenge itself has to end the guessing.
+        server.moved(20).await;
+        stepup
+            .check_first_code(&caller, &id, typed)
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    assert!(check(&code).await, "a check does not spend the code");
+    for _ in 0..3 {
+        assert!(!check(&wrong(&code)).await);
+    }
+    assert!(!check(&code).await, "the last try is none to check by");
+    assert_eq!(
+        ann.post(CONSUME, answer(&device, &code)).await.status_field(),
+        RESTART
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_was_checked_still_signs_in() {
+    let server = by_code().await;
+    let mut ann = server.client(Mode::Header);
+    let (device, code) = ask(&server, &mut ann, json!({ "email": ALICE })).await;
+    let id = DeviceId::parse(device["deviceId"].as_str().unwrap()).unwrap();
+    let (stepup, caller) = (&server.site.stepup, Caller::internal());
+    assert!(
+        stepup
+            .check_first_code(&caller, &id, &code)
+            .await
+            .unwrap()
+            .unwrap()
+    );
+    assert!(created(&ann.post(CONSUME, answer(&device, &code)).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_code_and_its_link_used_at_once_one_signs_in() {
     let server = by_both().await;
     let second = server.second().await;
@@ -318,6 +365,38 @@ async fn a_otp_18_a_link_that_was_passed_on_leaves_the_readers_session_alone() {
     assert_ne!(opened.user_id(), before.1);
     assert!(!opened.completed());
     assert_eq!(alice.get("/api/secret").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_otp_18_whoever_opens_a_link_can_be_told_whose_it_is() {
+    for (first, shows_code) in [
+        (&[FactorId::OTP_EMAIL, FactorId::LINK_EMAIL][..], true),
+        (&[FactorId::LINK_EMAIL], false),
+    ] {
+        let server = serving(first).await;
+        let mut mallory = server.client(Mode::Header);
+        mallory
+            .post(CREATE, json!({ "email": "Mallory@example.com" }))
+            .await;
+        let sent = link(&server).await;
+        let (id, secret) = parts(&sent);
+        let (stepup, caller, id) = (&server.site.stepup, Caller::internal(), ChallengeId::from(id));
+        let whose = async |secret: &str| stepup.contact_of_link(&caller, &id, secret).await.unwrap();
+        assert_eq!(whose(secret).await.as_deref(), Some("mallory@example.com"));
+        let code = stepup.code_of_link(&caller, &id, secret).await.unwrap();
+        assert_eq!(code.is_some(), shows_code);
+        // The name of the challenge, which stands in logs, tells nobody.
+        assert_eq!(whose(&secret[1..]).await, None);
+        let elsewhere = Caller::within(&TenantId::from("acme"));
+        assert_eq!(
+            stepup.contact_of_link(&elsewhere, &id, secret).await.unwrap(),
+            None
+        );
+        // Nothing was spent by looking, and nothing is told of a link that works no more.
+        assert!(created(&mallory.post(CONSUME, opening(&sent)).await));
+        assert_eq!(whose(secret).await, None);
+        assert!(stepup.code_of_link(&caller, &id, secret).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,17 +178,17 @@ pub enum Step {
     },
     /// Sends one more code.
     ResendCode {
-        /// The challenge.
+        /// The challenge. To change it changes nothing.
         challenge: ChallengeId,
     },
     /// Judges an answer.
     ConsumeCode {
-        /// The challenge.
+        /// The challenge. To change it changes nothing.
         challenge: ChallengeId,
     },
     /// Says whether an answer would be right.
     CheckCode {
-        /// The challenge.
+        /// The challenge. To change it changes nothing.
         challenge: ChallengeId,
     },
     /// Ends all challenges of a contact.

@@ -44,6 +44,14 @@ impl Contact {
             .map_err(|_| General::EmailMalformed)
     }
 
+    /// Reads another one of its kind.
+    pub(crate) fn retyped(&self, typed: &str) -> Result<Self, General> {
+        match self {
+            Self::Phone(_) => Self::phone(typed),
+            Self::Email(_) => Self::email(typed),
+        }
+    }
+
     /// How it is reached.
     pub fn channel(&self) -> Channel {
         match self {

@@ -343,7 +343,8 @@ pub(crate) async fn consume(
     Ok(outcome)
 }
 
-/// Whether `typed` is a code of the challenge now. It is counted as a try to sign in, and spends nothing.
+/// Whether `typed` is a code of the challenge now. The code is not spent; one of the challenge's tries is, right or wrong,
+/// and before anything is compared: whoever may check without end may guess without end (R-OTP-5, R-OTP-7).
 pub(crate) async fn check(
     parts: &Parts,
     caller: &Caller,
@@ -366,13 +367,19 @@ pub(crate) async fn check(
         Ok(attempt) => attempt,
         Err(wait) => return Ok(Err(General::Throttled(wait))),
     };
+    // An answer that nothing can be is the charge. The last try is not one to check by: it ends the challenge.
+    let charged = parts
+        .store
+        .answer(&challenge.tenant, &id, &challenge.binding, &[], now)
+        .await?;
+    let may_compare = matches!(charged, Answer::Wrong { failed } if failed < challenge.max_failures);
     // On a copy: what is told here is not spent.
-    let answer = challenge.clone().answer(&challenge.binding, &macs, now);
-    match answer {
-        Answer::Right => attempt.succeeded(parts).await?,
-        _ => attempt.failed(parts, None, "checked").await?,
+    let right = may_compare && challenge.clone().answer(&challenge.binding, &macs, now) == Answer::Right;
+    match right {
+        true => attempt.succeeded(parts).await?,
+        false => attempt.failed(parts, None, "checked").await?,
     }
-    Ok(Ok(answer == Answer::Right))
+    Ok(Ok(right))
 }
 
 /// The code in a link, so that who opened it elsewhere can carry it over by hand. It spends nothing.
@@ -382,20 +389,53 @@ pub(crate) async fn shown(
     id: &ChallengeId,
     secret: &str,
 ) -> Result<Option<Secret<String>>, Fault> {
+    let opened = opened(parts, caller, id, secret).await?;
+    let both = opened.filter(|link| link.means == Means::Both);
+    Ok(both.map(|link| link.code))
+}
+
+/// Whom a link signs in, so that who opens it is told before. It spends nothing.
+pub(crate) async fn addressee(
+    parts: &Parts,
+    caller: &Caller,
+    id: &ChallengeId,
+    secret: &str,
+) -> Result<Option<String>, Fault> {
+    let opened = opened(parts, caller, id, secret).await?;
+    Ok(opened.map(|link| link.destination))
+}
+
+/// A link that works still.
+struct LiveLink {
+    means: Means,
+    destination: String,
+    code: Secret<String>,
+}
+
+async fn opened(
+    parts: &Parts,
+    caller: &Caller,
+    id: &ChallengeId,
+    secret: &str,
+) -> Result<Option<LiveLink>, Fault> {
     let Some((challenge, channel)) = open_challenge(parts, &caller.tenant, id).await? else {
         return Ok(None);
     };
-    let now = parts.now();
-    let alive = !challenge.closed && now < challenge.ends_at;
-    let both = offered(parts, &caller.tenant, channel).is_some_and(|way| way.means == Means::Both);
-    if !alive || !both {
+    let Some(way) = offered(parts, &caller.tenant, channel).filter(|way| way.means.has_link()) else {
         return Ok(None);
-    }
-    Ok(passwordless::code_of_link(
-        &parts.keyring,
-        &bound(&challenge),
-        secret,
-    ))
+    };
+    let bound = bound(&challenge);
+    let Some(code) = passwordless::code_of_link(&parts.keyring, &bound, secret) else {
+        return Ok(None);
+    };
+    let macs = passwordless::macs(&parts.keyring, &bound, code.expose());
+    // On a copy: what is told here is not spent.
+    let answer = challenge.clone().answer(&challenge.binding, &macs, parts.now());
+    Ok((answer == Answer::Right).then(|| LiveLink {
+        means: way.means,
+        destination: challenge.destination,
+        code,
+    }))
 }
 
 /// Signs in the account of `contact`, or makes one, without a code: the application knows who it is.

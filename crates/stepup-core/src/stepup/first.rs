@@ -55,11 +55,7 @@ impl Stepup {
         };
         let create = async {
             // A hook may have changed it.
-            let contact = match contact {
-                Contact::Phone(_) => Contact::phone(typed),
-                Contact::Email(_) => Contact::email(typed),
-            };
-            match contact {
+            match contact.retyped(typed) {
                 Ok(contact) => first::create(&self.parts, caller, &contact).await,
                 Err(general) => Ok(Err(FirstRefusal::General(general))),
             }
@@ -98,7 +94,8 @@ impl Stepup {
         turn.end(first::consume(&self.parts, caller, opened)).await
     }
 
-    /// Whether `typed` would be right now. It spends nothing, and counts as a try to sign in.
+    /// Whether `typed` would be right now. It does not spend the code, but one of the tries of its challenge, the last of
+    /// which ends it; and it counts as a try to sign in.
     ///
     /// # Errors
     /// Too many tries, as the inner error; [`Fault`].
@@ -127,6 +124,23 @@ impl Stepup {
         first::shown(&self.parts, caller, challenge, secret).await
     }
 
+    /// Whom a link signs in: the contact that it was sent to, in normal form, for the page that asks before it does. None if
+    /// the link is not, or no longer, one of ours. It spends nothing.
+    ///
+    /// Whoever opens somebody else's link would otherwise sign in to that account without knowing it (threats A-CSR-05,
+    /// A-OTP-18).
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn contact_of_link(
+        &self,
+        caller: &Caller,
+        challenge: &ChallengeId,
+        secret: &str,
+    ) -> Result<Option<String>, Fault> {
+        first::addressee(&self.parts, caller, challenge, secret).await
+    }
+
     /// Signs in the account of `contact`, or makes one, without a code: for an application that proved the contact by
     /// itself. Never call it with what a stranger typed.
     ///
@@ -145,7 +159,17 @@ impl Stepup {
     pub async fn contact_exists(&self, caller: &Caller, contact: &Contact) -> Result<Exists, Fault> {
         let typed = contact.as_str().to_owned();
         let turn = self.turn(caller, Step::Exists { contact: typed }).await?;
-        turn.end(first::exists(&self.parts, caller, contact)).await
+        let Step::Exists { contact: typed } = turn.step() else {
+            return Err(other_step());
+        };
+        let exists = async {
+            // A hook may have changed it.
+            match contact.retyped(typed) {
+                Ok(contact) => first::exists(&self.parts, caller, &contact).await,
+                Err(_) => Ok(Exists::Malformed),
+            }
+        };
+        turn.end(exists).await
     }
 
     /// The open challenges of a contact, newest first.
