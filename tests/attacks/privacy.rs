@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use stepup::sqlite::SqliteStore;
 use stepup::storage::memory::MemoryStore;
-use stepup::{Profile, TenantId, UserId};
+use stepup::{FactorId, Profile, TenantId, UserId};
 use stepup_core::storage::Storage;
 
 use super::database;
 use super::own::Own;
-use crate::kit::{Client, MODES, Mode, PHONE, Server, full};
+use crate::kit::{Client, MODES, Mode, PHONE, Server, answer, full};
 
 const ALICE: &str = "alice@example.com";
 const MASK: &str = "+41*******67";
@@ -145,6 +145,29 @@ async fn nothing_personal_is_left_in_the_file_of_whoever_was_erased() {
     let mut again = server.client(Mode::Cookie);
     assert_eq!(again.sign_up(ALICE).await.status_field(), "OK");
     assert_ne!(again.user_id(), user.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_still_open_goes_with_whoever_was_erased() {
+    let server = Server::start_with(|settings| settings.first_factors.push(FactorId::OTP_EMAIL)).await;
+    let mut alice = server.client(Mode::Header);
+    let ask = json!({ "email": ALICE });
+    let created = alice.post("/auth/signinup/code", ask.clone()).await.json();
+    let body = answer(&created, &server.code().await);
+    assert_eq!(
+        alice
+            .post("/auth/signinup/code/consume", body)
+            .await
+            .status_field(),
+        "OK"
+    );
+    let open = server.client(Mode::Header).post("/auth/signinup/code", ask).await;
+    assert_eq!(open.status_field(), "OK");
+    assert!(server.dump().await.join("\n").contains(ALICE));
+    let (tenant, user) = (TenantId::public(), UserId::from(alice.user_id()));
+    assert!(server.site.stepup.erase(&tenant, &user).await.unwrap());
+    let after = server.dump().await.join("\n");
+    assert!(!after.contains(ALICE), "{after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

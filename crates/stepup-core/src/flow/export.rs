@@ -10,9 +10,6 @@ use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Origin, Session};
 use crate::record::user::{User, UserState};
 
-/// The kinds of credentials that there are.
-const KINDS: [CredentialKind; 2] = [CredentialKind::Password, CredentialKind::Contact];
-
 /// Everything about a user as one JSON object, times in milliseconds; none for an unknown user and for a tombstone, of
 /// which nothing is kept. Digests, hashes and whatever is sealed stay where they are.
 pub(crate) async fn export(parts: &Parts, tenant: &TenantId, id: &UserId) -> Result<Option<Value>, Fault> {
@@ -21,7 +18,7 @@ pub(crate) async fn export(parts: &Parts, tenant: &TenantId, id: &UserId) -> Res
         return Ok(None);
     };
     let mut credentials = Vec::new();
-    for kind in KINDS {
+    for kind in CredentialKind::ALL {
         credentials.extend(parts.store.credentials(tenant, id, kind).await?);
     }
     let sessions = parts.store.sessions(tenant, id, parts.now()).await?;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::delivery::NoticeKind;
+use crate::delivery::{Channel, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
+use crate::factor::passwordless;
 use crate::flow::{account, session, upkeep};
 use crate::id::{FactorId, TenantId, UserId};
 use crate::parts::Parts;
@@ -20,6 +21,9 @@ pub(crate) async fn changed(
     user: &UserId,
     what: Changed,
 ) -> Result<bool, Fault> {
+    if what == Changed::Deleted {
+        forget_messages(parts, tenant, user).await?;
+    }
     let there = apply(parts, tenant, user, what).await?;
     if !there && parts.knows(tenant) {
         // Of the application's own table, and never signed in. A sign-in that is under way would make the row in a moment:
@@ -58,6 +62,21 @@ async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -
     let there = session::ending(parts, tenant, user, work).await?;
     session::revoke_tokens(parts, tenant, user, None);
     Ok(there)
+}
+
+/// Ends the challenges that would sign the user in: they name the contact, and nobody by an id.
+async fn forget_messages(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    let row = parts.store.user(tenant, user).await?;
+    for method in row.iter().flat_map(|row| &row.methods) {
+        let contacts = [(Channel::Email, &method.email), (Channel::Sms, &method.phone)];
+        for (channel, contact) in contacts {
+            if let Some(contact) = contact {
+                let purpose = passwordless::first_factor_purpose(channel);
+                parts.store.drop_challenges_to(tenant, &purpose, contact).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn factors(parts: &Parts) -> Vec<FactorId> {

@@ -16,6 +16,9 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// All of them: what an export asks for.
+    pub const ALL: [Self; 2] = [Self::Password, Self::Contact];
+
     /// The kind as stored.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,11 +29,8 @@ impl CredentialKind {
 
     /// Reads a stored kind.
     pub fn parse(kind: &str) -> Option<Self> {
-        match kind {
-            "password" => Some(Self::Password),
-            "contact" => Some(Self::Contact),
-            _ => None,
-        }
+        // A kind that is not listed cannot be read, so that none is left out of an export.
+        Self::ALL.into_iter().find(|known| known.as_str() == kind)
     }
 }
 
