@@ -8,11 +8,20 @@ use stepup_core::session::claim::mask_contact;
 use crate::call::Call;
 use crate::fdi::Fdi;
 
-/// How a user's second-factor contacts are shown.
+/// How a user's second-factor contacts, and phones of every kind, are shown.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
     Plain,
     Masked,
+}
+
+impl Shown {
+    fn of(self, contact: &str) -> String {
+        match self {
+            Self::Plain => contact.to_owned(),
+            Self::Masked => mask_contact(contact),
+        }
+    }
 }
 
 /// How the site of `call` shows them.
@@ -47,22 +56,22 @@ pub(super) fn json(user: &User, method: &MethodId, fdi: Fdi, shown: Shown) -> Va
         .iter()
         .filter_map(|enrolled| {
             let contact = enrolled.contact.as_deref()?;
-            let shown = match shown {
-                Shown::Plain => contact.to_owned(),
-                Shown::Masked => mask_contact(contact),
-            };
+            let shown = shown.of(contact);
             Some(Second { enrolled, shown })
         })
         .collect();
     if fdi.knows_login_methods() {
-        linked(user, &contacts)
+        linked(user, &contacts, shown)
     } else {
-        flat(user, method, &contacts)
+        flat(user, method, &contacts, shown)
     }
 }
 
-fn linked(user: &User, contacts: &[Second<'_>]) -> Value {
-    let own = user.methods.iter().map(|method| login_method(user, method));
+fn linked(user: &User, contacts: &[Second<'_>], shown: Shown) -> Value {
+    let own = user
+        .methods
+        .iter()
+        .map(|method| login_method(user, method, shown));
     let seconds = contacts.iter().map(|second| {
         let field = match second.is(&FactorId::OTP_PHONE) {
             true => "phoneNumber",
@@ -83,7 +92,9 @@ fn linked(user: &User, contacts: &[Second<'_>]) -> Value {
     let numbers = of(FactorId::OTP_PHONE).map(|second| second.shown.as_str());
     let signing = user.methods.iter().filter_map(|method| method.email.as_deref());
     let emails = distinct(signing.chain(addresses));
-    let phones = distinct(numbers.chain(user.methods.iter().filter_map(|method| method.phone.as_deref())));
+    let own = user.methods.iter().filter_map(|method| method.phone.as_deref());
+    let own: Vec<String> = own.map(|number| shown.of(number)).collect();
+    let phones = distinct(numbers.chain(own.iter().map(String::as_str)));
     json!({
         "id": user.id.as_str(),
         "isPrimaryUser": methods.len() > 1,
@@ -97,7 +108,7 @@ fn linked(user: &User, contacts: &[Second<'_>]) -> Value {
     })
 }
 
-fn login_method(user: &User, method: &Method) -> Value {
+fn login_method(user: &User, method: &Method, shown: Shown) -> Value {
     let mut entry = Map::new();
     entry.insert("recipeId".to_owned(), recipe(&method.factor).into());
     entry.insert("recipeUserId".to_owned(), method.id.as_str().into());
@@ -105,7 +116,8 @@ fn login_method(user: &User, method: &Method) -> Value {
     entry.insert("timeJoined".to_owned(), method.joined_at.as_ms().into());
     entry.insert("verified".to_owned(), method.verified.into());
     put(&mut entry, "email", method.email.as_deref());
-    put(&mut entry, "phoneNumber", method.phone.as_deref());
+    let number = method.phone.as_deref().map(|number| shown.of(number));
+    put(&mut entry, "phoneNumber", number.as_deref());
     entry.into()
 }
 
@@ -118,7 +130,7 @@ fn recipe(factor: &FactorId) -> &str {
 }
 
 /// The user of clients that know one login method: the session's, else the oldest, with the id of the whole user.
-fn flat(user: &User, method: &MethodId, contacts: &[Second<'_>]) -> Value {
+fn flat(user: &User, method: &MethodId, contacts: &[Second<'_>], shown: Shown) -> Value {
     let own = user.methods.iter().find(|own| own.id == *method);
     let own = own.or_else(|| user.methods.iter().min_by_key(|own| own.joined_at));
     let mut entry = Map::new();
@@ -134,12 +146,9 @@ fn flat(user: &User, method: &MethodId, contacts: &[Second<'_>]) -> Value {
         "email",
         address.or_else(|| second(FactorId::OTP_EMAIL)),
     );
-    let number = second(FactorId::OTP_PHONE);
-    put(
-        &mut entry,
-        "phoneNumber",
-        number.or_else(|| own.and_then(|own| own.phone.as_deref())),
-    );
+    let number = second(FactorId::OTP_PHONE).map(str::to_owned);
+    let number = number.or_else(|| Some(shown.of(own?.phone.as_deref()?)));
+    put(&mut entry, "phoneNumber", number.as_deref());
     entry.into()
 }
 
@@ -157,4 +166,52 @@ fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use stepup_core::id::{TenantId, UserId};
+    use stepup_core::record::JsonMap;
+    use stepup_core::record::user::{Summary, UserState};
+    use stepup_core::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_phone_that_signs_in_is_masked_as_one_that_comes_second() {
+        let at = Timestamp::from_ms(1);
+        let user = User {
+            tenant: TenantId::public(),
+            id: UserId::from("u"),
+            state: UserState::Live,
+            epoch: 1,
+            revision: 1,
+            methods: vec![Method {
+                id: MethodId::from("m"),
+                factor: FactorId::OTP_PHONE,
+                email: None,
+                phone: Some("+41791234567".to_owned()),
+                verified: true,
+                joined_at: at,
+            }],
+            summary: Summary::default(),
+            metadata: JsonMap::new(),
+            created_at: at,
+        };
+        let newest = Fdi::of(&HeaderMap::new());
+        let older = Fdi::of(&HeaderMap::from_iter([(
+            http::HeaderName::from_static("fdi-version"),
+            http::HeaderValue::from_static("1.17"),
+        )]));
+        for fdi in [newest, older] {
+            let told = |shown| json(&user, &MethodId::from("m"), fdi, shown).to_string();
+            assert!(told(Shown::Plain).contains("+41791234567"));
+            let masked = told(Shown::Masked);
+            assert!(
+                masked.contains("+41*******67") && !masked.contains("1234567"),
+                "{masked}"
+            );
+        }
+    }
 }
