@@ -22,7 +22,7 @@ use crate::id::FactorId;
 use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
-use crate::policy::{EnrollmentMode, Offered, Policy, SecondFactor};
+use crate::policy::{self, EnrollmentMode, Offered, Policy, SecondFactor};
 use crate::profile::Profile;
 use crate::rule::ClaimRule;
 use crate::session::access::{AccessTokens, is_reserved};
@@ -314,6 +314,7 @@ impl Builder {
         check_policy("the policy", &policy, &offered, &mut problems);
         self.check_tenants(&offered, &mut problems);
         self.check_profiles(&policy, &mut problems);
+        self.warn_of_dead_ends(&policy, &offered);
         let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {
             return Err(BuildError::Config(problems));
         };
@@ -530,6 +531,18 @@ impl Builder {
             .all(|n| !n.is_empty() && n.is_ascii());
         if !distinct || !filled {
             say("the names of the derived claims must be three different ones");
+        }
+    }
+
+    /// No problem, since other users may have another way in: but nobody gets far by that one.
+    fn warn_of_dead_ends(&self, site: &Policy, offered: &[Offered]) {
+        let all = self.codes.iter().flat_map(Passwordless::first_factors);
+        for factor in all.filter(|_| !policy::can_be_met(site, offered, Kind::Possession)) {
+            tracing::warn!(
+                target: "stepup",
+                %factor,
+                "a sign-in by this first factor never meets the policy: a second factor is of another kind"
+            );
         }
     }
 

@@ -245,6 +245,16 @@ fn is_second_to(kind: Kind, channel: Option<&str>, opened: bool, first: &Complet
     !opened && kind != first.kind && !same_channel
 }
 
+/// Whether a sign-in by a first factor of `kind` can ever meet `policy`, by what is on offer.
+pub fn can_be_met(policy: &Policy, offered: &[Offered], kind: Kind) -> bool {
+    match policy.demanded() {
+        Some(demanded) if policy.asked == Asked::AtSignIn => offered
+            .iter()
+            .any(|o| o.kind != kind && demanded.contains(&o.factor)),
+        _ => true,
+    }
+}
+
 /// Whether a session may change factors, or see what only a complete session sees.
 ///
 /// Policy satisfied is not enough once the user has a second factor: then it must have been completed (design §4).

@@ -431,3 +431,14 @@ fn what_opened_a_session_or_is_of_its_kind_would_be_no_second_factor() {
     assert!(!would_be_second(&offered, &with(&[MAIL]), &by_channel, &MAIL));
     assert!(would_be_second(&offered, &with(&[PHONE]), &by_channel, &PHONE));
 }
+
+#[test]
+fn a_demand_of_possession_is_met_after_a_password_and_never_after_a_code() {
+    let met = |policy: &Policy, kind| can_be_met(policy, &offered(), kind);
+    assert!(met(&site(&[PHONE]), Kind::Knowledge));
+    assert!(!met(&site(&[PHONE]), Kind::Possession));
+    // Nothing is demanded at sign-in.
+    assert!(met(&Policy::when_enrolled(), Kind::Possession));
+    assert!(met(&site(&[PHONE]).on_routes_only(), Kind::Possession));
+    assert!(!met(&site(&[FactorId::from_static("webauthn")]), Kind::Knowledge));
+}
