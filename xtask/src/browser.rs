@@ -1,7 +1,7 @@
 //! The browser suite: the unmodified frontend SDK in Chromium, against the demo server.
 //!
-//! The suite lives in `tests/browser` and starts the server by itself. It is told where things are:
-//! `STEPUP_DEMO_AXUM` is the demo's binary, `CHROMIUM` the browser.
+//! The suite lives in `tests/browser` and starts the servers by itself. It is told where things are:
+//! `STEPUP_DEMO_AXUM` is the demo's binary, `STEPUP_BY_HAND` that of `examples/by-hand`, `CHROMIUM` the browser.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,14 @@ pub(crate) fn suite(workspace: &Workspace) -> Outcome {
     )?;
     node(workspace)?;
     packages(workspace, &folder)?;
-    run(&mut workspace.cargo(&["build", "--package", "demo-axum"]))?;
+    run(&mut workspace.cargo(&["build", "--package", "demo-axum", "--package", "by-hand"]))?;
     let demo = Copied::of(workspace, "demo-axum")?;
+    let by_hand = Copied::of(workspace, "by-hand")?;
     let mut test = workspace.command("npm");
     test.arg("test")
         .current_dir(&folder)
         .env("STEPUP_DEMO_AXUM", &demo.0)
+        .env("STEPUP_BY_HAND", &by_hand.0)
         .env("CHROMIUM", on_path(chromium)?);
     run_suite(&mut test)
 }
