@@ -198,3 +198,18 @@ pub struct Delivery;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/testing.md")]
 pub struct Testing;
+
+/// The code of the front page, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;
+
+/// The code of the chapter on configuration, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/configuration.md")]
+pub struct Configuration;
+
+/// The code of the chapter on tenants, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tenants.md")]
+pub struct Tenants;
