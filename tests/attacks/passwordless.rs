@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use stepup::delivery::Outbox;
 use stepup::flow::Caller;
-use stepup::{FactorId, TenantId};
+use stepup::{FactorId, Passwordless, Tenant, TenantId};
 use stepup_core::factor::passwordless::DeviceId;
 use stepup_core::id::ChallengeId;
 use tokio::sync::Barrier;
@@ -537,4 +538,54 @@ async fn a_tenant_takes_of_codes_and_links_what_it_lists() {
         .await;
     assert!(created(&here));
     assert_eq!(ann.payload()["tId"], "acme");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_does_not_list_codes_takes_none() {
+    let server = Server::start_adding(|builder| {
+        builder
+            .factor(Passwordless::email(Outbox::new()).only_first_factor())
+            .tenants([Tenant::new("initech").first_factors([FactorId::EMAIL_PASSWORD])])
+    })
+    .await;
+    let mut ann = server.client(Mode::Header);
+    let ask = json!({ "email": ALICE });
+    assert_eq!(ann.post(CREATE, ask.clone()).await.status_field(), "OK");
+    let before = server.number("SELECT count(*) FROM stepup_challenge").await;
+    let refused = ann.post("/auth/initech/signinup/code", ask).await;
+    assert_eq!(
+        (refused.status, refused.message().as_str()),
+        (401, "unauthorised"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        server.number("SELECT count(*) FROM stepup_challenge").await,
+        before
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csr_05_the_page_of_a_link_says_whose_it_is_in_its_own_tenant() {
+    let server = Server::start_with(|settings| {
+        settings
+            .first_factors
+            .extend([FactorId::OTP_EMAIL, FactorId::LINK_EMAIL]);
+        settings.tenants.push("acme".to_owned());
+    })
+    .await;
+    let mut ann = server.client(Mode::Header);
+    let asked = ann
+        .post("/auth/acme/signinup/code", json!({ "email": ALICE }))
+        .await;
+    assert_eq!(asked.status_field(), "OK");
+    let code = server.code().await;
+    let mut look = opening(&link(&server).await);
+    for tenant in ["public", "globex", "../acme", ""] {
+        look["tenantId"] = json!(tenant);
+        let told = ann.post("/api/link-code", look.clone()).await.json();
+        assert_eq!(told, json!({ "contact": null, "code": null }), "{tenant}");
+    }
+    look["tenantId"] = json!("acme");
+    let told = ann.post("/api/link-code", look).await.json();
+    assert_eq!(told, json!({ "contact": ALICE, "code": code }));
 }

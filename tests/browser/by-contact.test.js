@@ -184,11 +184,13 @@ describe("the demo's page for links", () => {
 
   const signedIn = async (page) => (await page.context().cookies()).some((cookie) => cookie.name === "sAccessToken");
 
-  test("a link asks before it signs in, and leaves its secret out of the address", LIMIT, async () => {
-    const { message } = await ask(newPerson().email);
+  test("a link says whose it is and asks before it signs in, and leaves its secret out of the address", LIMIT, async () => {
+    const { email } = newPerson();
+    const { message } = await ask(email);
     const other = await open(message.link);
     const enter = other.getByRole("button", { name: "Sign in here" });
     await enter.waitFor();
+    await other.getByText(email, { exact: true }).waitFor();
     assert.equal(other.url().includes("#"), false);
     assert.equal(await signedIn(other), false);
     await enter.click();

@@ -5,8 +5,15 @@ const api = document.body.dataset.api;
 const $ = (id) => document.getElementById(id);
 
 const query = new URLSearchParams(location.search);
-const opened = { preAuthSessionId: query.get("preAuthSessionId"), linkCode: location.hash.slice(1) };
+const opened = {
+  preAuthSessionId: query.get("preAuthSessionId"),
+  linkCode: location.hash.slice(1),
+  tenantId: query.get("tenantId") ?? "public",
+};
 if (location.hash) history.replaceState(null, "", location.pathname);
+
+// A link comes from anywhere: what is no tenant's id must not become a path.
+const inTenant = /^[A-Za-z0-9-]{1,64}$/.test(opened.tenantId) ? `${api}/${opened.tenantId}` : api;
 
 /** The message that was asked for here: its ids. */
 let asked = JSON.parse(sessionStorage.getItem("stepup-demo-contact"));
@@ -45,8 +52,8 @@ function proceed() {
   show(asked.flowType === "MAGIC_LINK" ? "wait" : "answer");
 }
 
-const consume = async (body) => {
-  const answer = await send(`${api}/signinup/code/consume`, body);
+const consume = async (body, base = api) => {
+  const answer = await send(`${base}/signinup/code/consume`, body);
   switch (answer.status) {
     case "OK":
       keep(null);
@@ -103,7 +110,15 @@ on("other", "click", async () => {
   show("ask");
 });
 
-on("enter", "click", () => consume(opened));
+on("enter", "click", () => consume(opened, inTenant));
+
+/** Somebody may have been sent the link of another one's account: they are told whose it is before they are signed in. */
+async function ask() {
+  const { contact } = await send("/api/link-code", opened);
+  $("who").textContent = contact ?? "";
+  $("whose").hidden = !contact;
+  show("opened");
+}
 
 on("show", "click", async () => {
   const { code } = await send("/api/link-code", opened);
@@ -116,5 +131,5 @@ on("not-me", "click", async () => {
   say("notice", "Nothing was done. Nobody gets in without the link or the code.");
 });
 
-if (opened.preAuthSessionId && opened.linkCode) show("opened");
+if (opened.preAuthSessionId && opened.linkCode) ask();
 else proceed();

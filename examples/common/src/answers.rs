@@ -7,7 +7,7 @@ use stepup::flow::Caller;
 use stepup::rule::{ClaimRule, Rule};
 use stepup::time::Clock;
 use stepup::wire::Session;
-use stepup::{Fresh, Require2fa, Requirement};
+use stepup::{Fresh, Require2fa, Requirement, TenantId};
 
 use crate::answer::{Answer, Unread};
 use crate::page::{self, PageView};
@@ -105,7 +105,8 @@ pub fn admin<R>(session: &Session<R>) -> Answer {
     Answer::json(&json!({ "userId": session.user_id(), "role": "admin" }))
 }
 
-/// `POST /api/link-code`: the code in a link, for whoever opened it elsewhere than where it was asked for.
+/// `POST /api/link-code`: whom a link signs in, for the page that asks before it does; and its code, for whoever opened it
+/// elsewhere than where it was asked for.
 pub async fn link_code(site: &Site, body: Result<impl AsRef<[u8]>, Unread>) -> Answer {
     let body = match parsed(body) {
         Ok(body) => body,
@@ -115,13 +116,16 @@ pub async fn link_code(site: &Site, body: Result<impl AsRef<[u8]>, Unread>) -> A
     let (Some(id), Some(secret)) = (text("preAuthSessionId"), text("linkCode")) else {
         return bad("preAuthSessionId and linkCode must be given");
     };
-    let code = site
-        .stepup
-        .code_of_link(&Caller::internal(), &id.into(), secret)
-        .await;
-    match code {
-        Ok(code) => Answer::json(&json!({ "code": code.as_ref().map(|code| code.expose()) })),
-        Err(_) => no_store(),
+    let tenant = text("tenantId").map_or_else(TenantId::public, TenantId::from);
+    let (stepup, caller, id) = (&site.stepup, Caller::within(&tenant), id.into());
+    let contact = stepup.contact_of_link(&caller, &id, secret).await;
+    let code = stepup.code_of_link(&caller, &id, secret).await;
+    match (contact, code) {
+        (Ok(contact), Ok(code)) => Answer::json(&json!({
+            "contact": contact,
+            "code": code.as_ref().map(|code| code.expose()),
+        })),
+        _ => no_store(),
     }
 }
 

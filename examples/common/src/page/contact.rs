@@ -54,7 +54,7 @@ pub fn by_contact(view: &PageView<'_>) -> String {
 </form>
 <div id="wait" hidden><p>We sent you a link. Open it in this browser or in any other one: that one is then signed in.</p></div>
 <div id="opened" hidden>
-<p>Somebody asked for this link to sign in to {name}. If it was you, go on; if not, close this page and nothing happens.</p>
+<p>Somebody asked for this link to sign in to {name}<span id="whose" hidden> as <b id="who"></b></span>. If it was you, and that is your account, go on; if not, close this page and nothing happens.</p>
 <div class="row"><button type="button" id="enter">Sign in here</button>
 <button type="button" id="show" class="quiet">Show the code instead</button>
 <button type="button" id="not-me" class="quiet">That was not me</button></div>

@@ -35,6 +35,10 @@ pub(in crate::route) async fn create(call: &Call<'_>) -> Result<Reply, Refusal> 
             "preAuthSessionId": sent.challenge.as_str(),
             "flowType": flow_type(sent.means),
         }))),
+        // They sign in here, but not in this tenant.
+        Err(FirstRefusal::NotOffered) if call.stepup().signs_in_by(contact.channel()) => {
+            Err(Refusal::NoSession)
+        }
         Err(FirstRefusal::NotOffered) => {
             Err(InputError::Unclear("codes are not sent to contacts of this kind").into())
         }
@@ -98,7 +102,7 @@ pub(in crate::route) async fn consume(call: &Call<'_>) -> Result<Reply, Refusal>
             "reason": "This contact belongs to an account that signs in another way. (ERR_CODE_002)",
         }))),
         FirstOutcome::General(general) => Ok(in_words(general)),
-        FirstOutcome::NotOffered => Err(Refusal::NotFound),
+        FirstOutcome::NotOffered => Err(Refusal::NoSession),
     }
 }
 
