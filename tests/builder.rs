@@ -80,16 +80,32 @@ async fn every_problem_of_a_configuration_is_named_at_once() {
         .claim(Claim("st-mfa"))
         .claim(Claim("role"))
         .claim(Claim("role"))
-        .configure(|config| config.codes.digits = 4)
+        .configure(|config| {
+            config.codes.digits = 4;
+            config.codes.resend_cap = Duration::ZERO;
+            config.limits.scale = 10;
+            config.limits.sign_in.window = Duration::ZERO;
+        })
         .build()
         .await
         .unwrap_err();
+    // As `main` shows it: a line for each.
+    let shown = format!("{error:?}");
+    assert!(shown.starts_with("the configuration is wrong:\n  - "), "{shown}");
+    assert!(
+        shown.lines().skip(1).all(|line| line.starts_with("  - ")),
+        "{shown}"
+    );
+    assert!(!shown.contains("Config(") && !shown.contains('['), "{shown}");
     let problems = problems(error).join("\n");
     for expected in [
         "application's name",
         "website domain",
         "plain http",
         "codes.digits",
+        "codes.resend_cap",
+        "limits.scale",
+        "limits.sign_in must",
         "no background",
         "twice",
         "countries",
@@ -104,7 +120,8 @@ async fn every_problem_of_a_configuration_is_named_at_once() {
         );
     }
     // The weak key is named too, and shows nothing of itself.
-    assert!(problems.lines().count() >= 12, "{problems}");
+    assert!(problems.lines().count() >= 15, "{problems}");
+    assert_eq!(problems.lines().count(), shown.lines().count() - 1);
 }
 
 trait IntoSecret {

@@ -75,8 +75,7 @@ pub struct Builder {
     plain_http: bool,
 }
 
-/// Why nothing was built.
-#[derive(Debug)]
+/// Why nothing was built. `Debug` is made to be read: `main` shows it that way when it returns one.
 pub enum BuildError {
     /// The configuration is wrong; a sentence for each problem.
     Config(Vec<String>),
@@ -89,6 +88,21 @@ impl fmt::Display for BuildError {
         match self {
             Self::Config(problems) => write!(f, "the configuration is wrong: {}", problems.join("; ")),
             Self::Fault(_) => f.write_str("could not start"),
+        }
+    }
+}
+
+/// The problems one below the other, or the fault with what is behind it.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => {
+                f.write_str("the configuration is wrong:")?;
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+            Self::Fault(_) => f.write_str(&with_causes(self)),
         }
     }
 }
@@ -475,6 +489,9 @@ impl Builder {
             say(
                 "a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()",
             );
+        }
+        if self.config.limits.scale > 1 && !app.is_loopback() && !self.print_codes {
+            say("limits.scale is for load tests on loopback: leave it at 1");
         }
         let in_the_clear = app
             .origins()

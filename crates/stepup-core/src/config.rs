@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -301,71 +302,175 @@ impl Default for ClaimNames {
 impl Config {
     /// Every value that lies past a hard limit, in a sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let s = &self.sessions;
-        let c = &self.codes;
-        let rules: [(bool, &str); 20] = [
+        let mut problems = self.sessions.problems();
+        problems.extend(self.codes.problems());
+        problems.extend(self.limits.problems());
+        problems
+    }
+}
+
+/// The sentences of the rules that do not hold.
+fn broken(rules: &[(bool, &str)]) -> Vec<String> {
+    let broken = rules.iter().filter(|(holds, _)| !holds);
+    broken.map(|(_, sentence)| (*sentence).to_owned()).collect()
+}
+
+impl SessionConfig {
+    fn problems(&self) -> Vec<String> {
+        broken(&[
             (
-                s.access >= MINUTE && s.access <= HOUR,
+                self.access >= MINUTE && self.access <= HOUR,
                 "sessions.access must lie between 1 and 60 min",
             ),
             (
-                s.half_access >= MINUTE && s.half_access <= s.access,
+                self.half_access >= MINUTE && self.half_access <= self.access,
                 "sessions.half_access must lie between 1 min and sessions.access",
             ),
             (
-                s.half_access < s.half,
+                self.half_access < self.half,
                 "sessions.half_access must be shorter than sessions.half",
             ),
-            (s.leeway <= MINUTE, "sessions.leeway must not pass 60 s"),
+            (self.leeway <= MINUTE, "sessions.leeway must not pass 60 s"),
             (
-                s.idle >= s.access && s.idle <= 100 * DAY,
+                self.idle >= self.access && self.idle <= 100 * DAY,
                 "sessions.idle must lie between sessions.access and 100 days",
             ),
             (
-                s.absolute >= s.idle && s.absolute <= 365 * DAY,
+                self.absolute >= self.idle && self.absolute <= 365 * DAY,
                 "sessions.absolute must lie between sessions.idle and 365 days",
             ),
-            (s.half <= HOUR, "sessions.half must not pass 60 min"),
-            (s.grace <= MINUTE, "sessions.grace must not pass 60 s"),
-            (s.rise_grace <= MINUTE, "sessions.rise_grace must not pass 60 s"),
-            (s.tally >= 1, "sessions.tally must be at least 1"),
+            (self.half <= HOUR, "sessions.half must not pass 60 min"),
+            (self.grace <= MINUTE, "sessions.grace must not pass 60 s"),
             (
-                s.factor_margin < s.half_access,
+                self.rise_grace <= MINUTE,
+                "sessions.rise_grace must not pass 60 s",
+            ),
+            (self.tally >= 1, "sessions.tally must be at least 1"),
+            (
+                self.tally_window >= SECOND && self.tally_window <= HOUR,
+                "sessions.tally_window must lie between 1 s and 60 min",
+            ),
+            (
+                self.factor_margin < self.half_access,
                 "sessions.factor_margin must be shorter than sessions.half_access",
             ),
-            (s.step_up <= HOUR, "sessions.step_up must not pass 60 min"),
             (
-                s.key_rotation >= HOUR && s.key_rotation <= 90 * DAY,
+                self.step_up >= MINUTE && self.step_up <= HOUR,
+                "sessions.step_up must lie between 1 and 60 min",
+            ),
+            (
+                self.key_rotation >= HOUR && self.key_rotation <= 90 * DAY,
                 "sessions.key_rotation must lie between 1 hour and 90 days",
             ),
-            ((6..=8).contains(&c.digits), "codes.digits must be 6, 7 or 8"),
+        ])
+    }
+}
+
+impl CodeConfig {
+    fn problems(&self) -> Vec<String> {
+        broken(&[
+            ((6..=8).contains(&self.digits), "codes.digits must be 6, 7 or 8"),
             (
-                c.lifetime >= MINUTE && c.lifetime <= 10 * MINUTE,
+                self.lifetime >= MINUTE && self.lifetime <= 10 * MINUTE,
                 "codes.lifetime must lie between 1 and 10 min",
             ),
             (
-                c.first_lifetime >= MINUTE && c.first_lifetime <= 10 * MINUTE,
+                self.first_lifetime >= MINUTE && self.first_lifetime <= 10 * MINUTE,
                 "codes.first_lifetime must lie between 1 and 10 min",
             ),
             (
-                (1..=10).contains(&c.attempts),
+                (1..=10).contains(&self.attempts),
                 "codes.attempts must lie between 1 and 10",
             ),
-            ((1..=3).contains(&c.live), "codes.live must lie between 1 and 3"),
             (
-                c.resend_base >= Duration::from_secs(15),
+                (1..=3).contains(&self.live),
+                "codes.live must lie between 1 and 3",
+            ),
+            (
+                self.resend_base >= 15 * SECOND,
                 "codes.resend_base must be at least 15 s",
             ),
             (
-                self.limits.second_factor.stop <= 100,
+                self.resend_cap >= self.resend_base && self.resend_cap <= HOUR,
+                "codes.resend_cap must lie between codes.resend_base and 60 min",
+            ),
+            (
+                self.challenge >= self.lifetime && self.challenge <= HOUR,
+                "codes.challenge must lie between codes.lifetime and 60 min",
+            ),
+        ])
+    }
+}
+
+impl LimitConfig {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = broken(&[
+            (self.scale >= 1, "limits.scale must be at least 1"),
+            (
+                self.second_factor.stop <= 100,
                 "limits.second_factor.stop must not pass 100",
             ),
-        ];
-        rules
-            .iter()
-            .filter(|(holds, _)| !holds)
-            .map(|(_, text)| (*text).to_owned())
-            .collect()
+            (
+                (1..=100).contains(&self.password_account),
+                "limits.password_account must lie between 1 and 100",
+            ),
+            (
+                self.destination
+                    .iter()
+                    .any(|window| window.count <= 5 && window.window >= 10 * MINUTE),
+                "limits.destination must not let more than 5 messages pass in 10 min",
+            ),
+            (
+                (1..=100).contains(&self.breaker_percent),
+                "limits.breaker_percent must lie between 1 and 100",
+            ),
+            (
+                self.breaker_open >= MINUTE && self.breaker_open <= DAY,
+                "limits.breaker_open must lie between 1 min and 1 day",
+            ),
+        ]);
+        for (name, windows) in self.windows() {
+            let usable = |w: &Window| w.count >= 1 && w.window >= SECOND && w.window <= 180 * DAY;
+            if !windows.iter().all(usable) {
+                problems.push(format!(
+                    "limits.{name} must let something pass, in windows between 1 s and 180 days"
+                ));
+            }
+            // Each is counted by its own length.
+            let lengths = windows.iter().map(|w| w.window.as_secs());
+            if lengths.clone().collect::<std::collections::BTreeSet<_>>().len() < lengths.count() {
+                problems.push(format!("the windows of limits.{name} must differ in length"));
+            }
+        }
+        for (name, curve) in [("second_factor", self.second_factor), ("password", self.password)] {
+            let grows = curve.base >= SECOND && curve.cap >= curve.base && curve.cap <= DAY;
+            if !grows || curve.free > 10 || curve.stop <= curve.free {
+                problems.push(format!(
+                    "limits.{name} must begin after at most 10 free tries and before its stop, with delays between 1 s and 1 day"
+                ));
+            }
+        }
+        problems
+    }
+
+    /// All windows, by their names.
+    fn windows(&self) -> [(&'static str, &[Window]); 13] {
+        let one = std::slice::from_ref;
+        [
+            ("second_factor_network", &self.second_factor_network),
+            ("second_factor_site", one(&self.second_factor_site)),
+            ("password_slow", one(&self.password_slow)),
+            ("sign_in", one(&self.sign_in)),
+            ("sign_in_failed", &self.sign_in_failed),
+            ("sign_up", &self.sign_up),
+            ("exists", one(&self.exists)),
+            ("exists_site", one(&self.exists_site)),
+            ("codes", &self.codes),
+            ("destination", &self.destination),
+            ("sms_network", &self.sms_network),
+            ("sms_country", one(&self.sms_country)),
+            ("sms_site", one(&self.sms_site)),
+        ]
     }
 }
 
@@ -385,5 +490,91 @@ mod tests {
         config.sessions.leeway = Duration::from_secs(61);
         let problems = config.problems();
         assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+
+    /// The one sentence that a change brings about.
+    fn sentence(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config::default();
+        change(&mut config);
+        let problems = config.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems.concat()
+    }
+
+    #[test]
+    fn a_pause_a_challenge_and_a_tally_have_bounds() {
+        for cap in [Duration::ZERO, 14 * SECOND, HOUR + SECOND] {
+            assert!(sentence(|c| c.codes.resend_cap = cap).contains("codes.resend_cap"));
+        }
+        for life in [Duration::ZERO, 4 * MINUTE, HOUR + SECOND] {
+            assert!(sentence(|c| c.codes.challenge = life).contains("codes.challenge"));
+        }
+        for window in [Duration::ZERO, HOUR + SECOND] {
+            assert!(sentence(|c| c.sessions.tally_window = window).contains("sessions.tally_window"));
+        }
+        assert!(sentence(|c| c.sessions.step_up = Duration::ZERO).contains("sessions.step_up"));
+    }
+
+    #[test]
+    fn a_throttle_that_would_hold_nothing_or_everything_is_named() {
+        assert!(sentence(|c| c.limits.scale = 0).contains("limits.scale"));
+        for (name, at) in Config::default().limits.windows().iter().zip(0..) {
+            let name = name.0;
+            for odd in [
+                per(0, MINUTE),
+                per(5, Duration::ZERO),
+                per(5, Duration::from_millis(999)),
+                per(5, 181 * DAY),
+            ] {
+                let text = sentence(|c| *window_mut(&mut c.limits, at) = odd);
+                assert!(text.starts_with(&format!("limits.{name} must let")), "{text}");
+            }
+        }
+        assert!(sentence(|c| c.limits.codes[1].window = 10 * MINUTE).contains("differ in length"));
+        assert!(sentence(|c| c.limits.destination[0].count = 6).contains("5 messages"));
+        for account in [0, 101] {
+            assert!(sentence(|c| c.limits.password_account = account).contains("password_account"));
+        }
+        for percent in [0, 101] {
+            assert!(sentence(|c| c.limits.breaker_percent = percent).contains("breaker_percent"));
+        }
+        assert!(sentence(|c| c.limits.breaker_open = Duration::ZERO).contains("breaker_open"));
+    }
+
+    #[test]
+    fn a_curve_without_a_delay_or_with_an_endless_one_is_named() {
+        let changes: [fn(&mut Curve); 5] = [
+            |curve| curve.base = Duration::ZERO,
+            |curve| curve.cap = Duration::ZERO,
+            |curve| curve.cap = 2 * DAY,
+            |curve| curve.free = 11,
+            |curve| curve.stop = curve.free,
+        ];
+        for change in changes {
+            assert!(sentence(|c| change(&mut c.limits.password)).starts_with("limits.password must begin"));
+            assert!(
+                sentence(|c| change(&mut c.limits.second_factor)).starts_with("limits.second_factor must")
+            );
+        }
+    }
+
+    /// The first window of each throttle, in the order of [`LimitConfig::windows`].
+    fn window_mut(limits: &mut LimitConfig, at: usize) -> &mut Window {
+        match at {
+            0 => &mut limits.second_factor_network[0],
+            1 => &mut limits.second_factor_site,
+            2 => &mut limits.password_slow,
+            3 => &mut limits.sign_in,
+            4 => &mut limits.sign_in_failed[0],
+            5 => &mut limits.sign_up[0],
+            6 => &mut limits.exists,
+            7 => &mut limits.exists_site,
+            8 => &mut limits.codes[0],
+            // The last, since the first is what bounds a destination.
+            9 => &mut limits.destination[2],
+            10 => &mut limits.sms_network[0],
+            11 => &mut limits.sms_country,
+            _ => &mut limits.sms_site,
+        }
     }
 }
