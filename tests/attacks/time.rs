@@ -2,10 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use stepup::delivery::BackgroundThread;
+use stepup::flow::{Caller, SignUpOutcome};
 use stepup::storage::memory::MemoryStore;
+use stepup::time::Clock;
+use stepup::{AppInfo, Password, SecretList, Stepup};
+use stepup_core::entropy::OsEntropy;
+use stepup_core::keyring::Root;
+use stepup_testkit::clock::ManualClock;
 
 use super::own::Own;
 use crate::kit::{Client, MODES, Mode, PASSWORD, PHONE, form};
@@ -136,6 +144,115 @@ async fn a_clk_01_a_clock_that_goes_back_lengthens_no_session() {
     // From where it is now it ends as every session ends.
     site.moved(8 * DAY);
     assert_eq!(alice.refresh().await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clk_01_a_clock_that_goes_back_revives_nothing_that_was_over() {
+    for mode in MODES {
+        // A half-login of 15 minutes, a code of 5; nothing was swept yet.
+        for (late, back) in [(15 * 60 + 1, 5), (15 * 60 + 1, 600), (16 * 60, 3_600)] {
+            let site = Own::start(MemoryStore::new()).await;
+            let (mut alice, created, code) = site.asked(mode, ALICE, PHONE).await;
+            site.moved(4 * 60);
+            assert_eq!(alice.refresh().await.status, 200);
+            site.moved(late - 4 * 60);
+            let over = alice.clone();
+            assert_eq!(over.clone().get("/any").await.status, 401, "{late} {back}");
+            site.clock.rewind(Duration::from_secs(back));
+            site.stepup.now();
+            site.tick().await;
+            for _ in 0..2 {
+                assert_eq!(over.clone().get("/any").await.status, 401, "{late} {back}");
+                assert_eq!(over.clone().refresh().await.status, 401, "{late} {back}");
+                let consumed = over.clone().consume(&created, &code).await;
+                assert_ne!(consumed.status_field(), "OK", "{late} {back}: {consumed:?}");
+                site.moved(1);
+            }
+            // Nobody is kept out by it.
+            let mut again = site.client(mode);
+            assert_eq!(again.sign_in(ALICE).await.status_field(), "OK");
+            assert_eq!(again.get("/any").await.status, 200, "{late} {back}");
+            assert_eq!(again.refresh().await.status, 200, "{late} {back}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clk_01_an_expired_code_stays_expired_while_a_small_step_back_is_waited_out() {
+    let site = Own::start(MemoryStore::new()).await;
+    let (mut alice, created, code) = site.asked(Mode::Header, ALICE, PHONE).await;
+    site.moved(301);
+    assert_eq!(alice.refresh().await.status, 200);
+    site.clock.rewind(Duration::from_secs(8));
+    let consumed = alice.consume(&created, &code).await;
+    assert_eq!(
+        consumed.status_field(),
+        "EXPIRED_USER_INPUT_CODE_ERROR",
+        "{consumed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clk_02_a_node_far_from_the_clock_of_the_database_does_not_start() {
+    let build = async |ahead: i64| {
+        let own = ManualClock::default();
+        let theirs = ManualClock::at_ms(own.now().as_ms() - ahead * 1_000);
+        let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+        let secrets = SecretList::new(vec![Root::random("k1".into(), &OsEntropy).unwrap()]);
+        let store = Arc::new(MemoryStore::new().with_clock(theirs));
+        let built = Stepup::builder(app, store, secrets)
+            .factor(Password::new())
+            .background(BackgroundThread::start().unwrap())
+            .clock(own)
+            .build()
+            .await;
+        built.err().map(|error| error.to_string())
+    };
+    for near in [0, 2, -2, 30, -30] {
+        assert_eq!(build(near).await, None, "{near} s");
+    }
+    for far in [31, -31, 300, -300, 86_400] {
+        let error = build(far).await.expect("a refusal");
+        assert!(error.contains("apart") && error.contains("database"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clk_02_what_one_node_made_is_good_on_another_within_the_leeway_and_not_beyond() {
+    // One store and one secret, two clocks.
+    let store = Arc::new(MemoryStore::new());
+    let secret = SecretList::new(vec![Root::random("k1".into(), &OsEntropy).unwrap()]);
+    let node = async |clock: ManualClock| {
+        let app = AppInfo::new("Acme", "http://localhost:1", "http://localhost:1");
+        Stepup::builder(app, store.clone(), secret.clone())
+            .factor(Password::new())
+            .background(BackgroundThread::start().unwrap())
+            .clock(clock)
+            .build()
+            .await
+            .unwrap()
+    };
+    let here = ManualClock::default();
+    let first = node(here.clone()).await;
+    let password = stepup_core::password::Password::parse(PASSWORD).unwrap();
+    let signed_up = first.sign_up(&Caller::internal(), ALICE, password).await.unwrap();
+    let SignUpOutcome::Created(signed_in) = signed_up else {
+        panic!("{signed_up:?}")
+    };
+    let token = signed_in.tokens.access.expose().clone();
+    let at = here.now().as_ms();
+    for (skew, good) in [
+        (0, true),
+        (-9, true),
+        (9, true),
+        (-11, false),
+        (-300, false),
+        (899, true),
+        (911, false),
+    ] {
+        let there = node(ManualClock::at_ms(at + skew * 1_000)).await;
+        assert_eq!(there.verify(&token).is_ok(), good, "{skew} s");
+    }
 }
 
 #[test]

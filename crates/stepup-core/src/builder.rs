@@ -32,7 +32,7 @@ use crate::session::revocation::Revocations;
 use crate::stepup::Stepup;
 use crate::storage::Storage;
 use crate::tenant::{Tenant, TenantList, Tenants, is_tenant_id};
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, Skew, SteadyClock, SystemClock, clock_skew};
 
 /// How often the background looks whether something is due.
 const TICK: Duration = Duration::from_millis(500);
@@ -338,6 +338,7 @@ impl Builder {
                 other => problems.push(other.to_string()),
             }
         }
+        self.compare_clocks(&mut problems).await?;
         if !problems.is_empty() {
             return Err(BuildError::Config(problems));
         }
@@ -420,7 +421,7 @@ impl Builder {
             tokens,
             revocations,
             upkeep: Upkeep::from(now),
-            clock: self.clock,
+            clock: SteadyClock::new(self.clock),
             entropy: self.entropy,
             background,
             events: self.events,
@@ -457,6 +458,25 @@ impl Builder {
             }),
         );
         Ok(Stepup::from_parts(parts))
+    }
+
+    /// Nodes share nothing but the database: whoever is far from its clock is far from the others' (threat A-CLK-02).
+    async fn compare_clocks(&self, problems: &mut Vec<String>) -> Result<(), Fault> {
+        let Some(theirs) = self.store.clock().await? else {
+            return Ok(());
+        };
+        match clock_skew(self.clock.now(), theirs) {
+            Skew::None => {}
+            Skew::Noted(skew) => {
+                let ms = u64::try_from(skew.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(target: "stepup", ms, "the clock differs from that of the database");
+            }
+            Skew::Refused(skew) => problems.push(format!(
+                "the clock of this machine and that of the database are {} s apart: set them by NTP",
+                skew.as_secs()
+            )),
+        }
+        Ok(())
     }
 
     fn offered(&self) -> Vec<Offered> {

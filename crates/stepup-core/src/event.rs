@@ -108,6 +108,8 @@ pub enum EventKind {
     HookFailed,
     /// `access.denied`: a guard refused a session that lacks what its route asks
     AccessDenied,
+    /// `clock.back`: the clock went back further than is waited out
+    ClockBack,
     /// `fault`
     Fault,
 }
@@ -148,6 +150,7 @@ impl EventKind {
             Self::HookRefused => "hook.refused",
             Self::HookFailed => "hook.failed",
             Self::AccessDenied => "access.denied",
+            Self::ClockBack => "clock.back",
             Self::Fault => "fault",
         }
     }

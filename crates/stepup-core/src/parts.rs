@@ -25,7 +25,7 @@ use crate::session::keys::SigningKeys;
 use crate::session::revocation::Revocations;
 use crate::storage::Storage;
 use crate::tenant::{Tenant, Tenants};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Shown, SteadyClock, Timestamp};
 
 /// Everything that was handed in, checked and put together by the builder.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<SigningKeys>,
     pub(crate) tokens: AccessTokens,
     pub(crate) revocations: Revocations,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: SteadyClock,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) background: Arc<dyn Background>,
     pub(crate) events: Arc<dyn EventSink>,
@@ -77,7 +77,26 @@ impl std::ops::Deref for StoreHandle {
 
 impl Parts {
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        match self.clock.look() {
+            Shown::Now(now) => now,
+            Shown::Fell { from, to } => {
+                self.clock_fell(from, to);
+                to
+            }
+        }
+    }
+
+    /// The clock went back. What was over by the later time stays over: the next upkeep deletes it, and until tokens of
+    /// that time have expired anew, the session's row is asked about each.
+    #[cold]
+    fn clock_fell(&self, from: Timestamp, to: Timestamp) {
+        let seconds = from.since(to).as_secs();
+        tracing::error!(target: "stepup", seconds, "the clock went back");
+        self.revocations
+            .ask_store_until(from.plus(self.config.sessions.leeway));
+        self.upkeep.clock_fell(from);
+        let event = Event::new(EventKind::ClockBack, Outcome::Noted, to);
+        self.record(&event.because("clock_went_back"));
     }
 
     pub(crate) fn uuid(&self) -> Result<String, Fault> {

@@ -1,6 +1,7 @@
 //! Time: one clock, handed in, and one unit, milliseconds since 1970 in UTC.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -105,9 +106,139 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that does not go back unnoticed (R-CLK-1).
+///
+/// A step back of at most [`HOLD`] is none: time stands still until the clock has caught up. A longer one is followed, or
+/// a clock that was a year ahead for a moment would stop everything for a year; but it is told to whoever asked, once, so
+/// that what was over by the later time does not begin anew.
+#[derive(Debug)]
+pub(crate) struct SteadyClock {
+    inner: Arc<dyn Clock>,
+    latest: AtomicI64,
+}
+
+/// What a [`SteadyClock`] shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The time.
+    Now(Timestamp),
+    /// The time, which went back to `to` since somebody last looked.
+    Fell { from: Timestamp, to: Timestamp },
+}
+
+impl SteadyClock {
+    pub(crate) fn new(inner: Arc<dyn Clock>) -> Self {
+        Self {
+            inner,
+            latest: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    pub(crate) fn look(&self) -> Shown {
+        let now = self.inner.now();
+        let mut latest = self.latest.load(Ordering::Acquire);
+        loop {
+            let high = Timestamp::from_ms(latest);
+            // No write while nothing changes: all cores read this word.
+            if now == high || (now < high && high.since(now) <= HOLD) {
+                return Shown::Now(high);
+            }
+            let swapped =
+                self.latest
+                    .compare_exchange(latest, now.as_ms(), Ordering::AcqRel, Ordering::Acquire);
+            match swapped {
+                Ok(_) if now < high => return Shown::Fell { from: high, to: now },
+                Ok(_) => return Shown::Now(now),
+                Err(other) => latest = other,
+            }
+        }
+    }
+}
+
+/// Compares our clock with that of the database: all nodes have the database in common, and nothing else (threat
+/// A-CLK-02).
+pub(crate) fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Skew {
+    let skew = ours.since(theirs).max(theirs.since(ours));
+    match skew {
+        _ if skew <= NOTED_SKEW => Skew::None,
+        _ if skew <= REFUSED_SKEW => Skew::Noted(skew),
+        _ => Skew::Refused(skew),
+    }
+}
+
+/// How far two clocks are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skew {
+    /// As good as not.
+    None,
+    /// Within what tokens tolerate, and worth to know.
+    Noted(Duration),
+    /// Further than what tokens and codes stand.
+    Refused(Duration),
+}
+
+/// A step back that is waited out: the leeway of tokens. Longer, and the graces of rotations would grow with it.
+const HOLD: Duration = Duration::from_secs(10);
+const NOTED_SKEW: Duration = Duration::from_secs(2);
+const REFUSED_SKEW: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Hand(Arc<AtomicI64>);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_ms(self.0.load(Ordering::SeqCst) * 1000)
+        }
+    }
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_ms(secs * 1000)
+    }
+
+    #[test]
+    fn a_small_step_back_is_waited_out_and_a_long_one_told_once() {
+        let hand = Hand(Arc::new(AtomicI64::new(1_000)));
+        let clock = SteadyClock::new(Arc::new(hand.clone()));
+        let shows = |secs: i64| {
+            hand.0.store(secs, Ordering::SeqCst);
+            clock.look()
+        };
+        assert_eq!(shows(1_000), Shown::Now(at(1_000)));
+        assert_eq!(shows(1_100), Shown::Now(at(1_100)));
+        for held in [1_099, 1_090, 1_095, 1_100] {
+            assert_eq!(shows(held), Shown::Now(at(1_100)));
+        }
+        assert_eq!(shows(1_101), Shown::Now(at(1_101)));
+        let fell = Shown::Fell {
+            from: at(1_101),
+            to: at(1_090),
+        };
+        assert_eq!(shows(1_090), fell);
+        assert_eq!(shows(1_090), Shown::Now(at(1_090)));
+        assert_eq!(shows(1_200), Shown::Now(at(1_200)));
+        // A leap ahead that is taken back does not stop time.
+        assert_eq!(shows(9_999_999), Shown::Now(at(9_999_999)));
+        assert!(matches!(shows(1_201), Shown::Fell { .. }));
+        assert_eq!(shows(1_202), Shown::Now(at(1_202)));
+    }
+
+    #[test]
+    fn clk_02_two_clocks_are_compared_whichever_is_ahead() {
+        let secs = Duration::from_secs;
+        for (ours, theirs) in [(0, 0), (2, 0), (0, 2)] {
+            assert_eq!(clock_skew(at(ours), at(theirs)), Skew::None);
+        }
+        for (ours, theirs, skew) in [(3, 0, 3), (0, 3, 3), (30, 0, 30)] {
+            assert_eq!(clock_skew(at(ours), at(theirs)), Skew::Noted(secs(skew)));
+        }
+        for (ours, theirs, skew) in [(31, 0, 31), (0, 31, 31), (100_000, 0, 100_000)] {
+            assert_eq!(clock_skew(at(ours), at(theirs)), Skew::Refused(secs(skew)));
+        }
+    }
 
     #[test]
     fn arithmetic_at_the_edges_saturates() {

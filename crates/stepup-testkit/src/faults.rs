@@ -197,6 +197,7 @@ macro_rules! delegate {
         fn require_factors(tenant: &TenantId, user: &UserId, revision: i64, required: &[FactorId]) -> bool;
         fn delete_user(tenant: &TenantId, user: &UserId) -> Option<Vec<SessionHandle>>;
         fn sweep(now: Timestamp, limit: u32) -> u64;
+        fn clock() -> Option<Timestamp>;
         fn ping() -> ();
     } };
 }

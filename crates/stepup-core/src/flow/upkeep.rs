@@ -39,6 +39,8 @@ struct Due {
     notices: Timestamp,
     keys: Timestamp,
     sweep: Timestamp,
+    /// What was over by this time is still to be deleted, although the clock has gone back behind it.
+    fallen_from: Option<Timestamp>,
 }
 
 impl Upkeep {
@@ -47,8 +49,14 @@ impl Upkeep {
             notices: now,
             keys: now.plus(KEYS_EVERY),
             sweep: now.plus(SWEEP_EVERY),
+            fallen_from: None,
         };
         Self { due: Mutex::new(due) }
+    }
+
+    /// The clock went back from this time.
+    pub(crate) fn clock_fell(&self, from: Timestamp) {
+        self.with(|due| due.fallen_from = due.fallen_from.max(Some(from)));
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Due) -> T) -> T {
@@ -96,14 +104,32 @@ pub(crate) async fn tick(parts: &Parts) {
     if sweep && let Err(error) = clean_up(parts, now).await {
         failed(parts, "sweep", &error);
     }
+    if let Err(error) = clean_up_fallen(parts).await {
+        failed(parts, "sweep", &error);
+    }
 }
 
-/// Deletes what is over, in bounded steps, between which others get their turn.
-async fn clean_up(parts: &Parts, now: Timestamp) -> Result<(), Fault> {
+/// Deletes what is over, in bounded steps, between which others get their turn. Whether that was all.
+async fn clean_up(parts: &Parts, now: Timestamp) -> Result<bool, Fault> {
     for _ in 0..SWEEP_STEPS {
         if parts.store.sweep(now, SWEEP_BATCH).await? < u64::from(SWEEP_BATCH) {
-            break;
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Deletes what was over before the clock went back, until none is left (threat A-CLK-01).
+async fn clean_up_fallen(parts: &Parts) -> Result<(), Fault> {
+    let fallen_from = parts.upkeep.with(|due| due.fallen_from);
+    if let Some(from) = fallen_from
+        && clean_up(parts, from).await?
+    {
+        parts.upkeep.with(|due| {
+            if due.fallen_from == Some(from) {
+                due.fallen_from = None;
+            }
+        });
     }
     Ok(())
 }

@@ -116,6 +116,15 @@ impl Revocations {
         }
     }
 
+    /// Asks the store about every token until then: the clock went back, and a token that had expired may not look so.
+    pub(crate) fn ask_store_until(&self, until: Timestamp) {
+        {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            entries.full_until = entries.full_until.max(Some(until));
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     /// What is known of a verified token. [`Known::Live`] only says that nothing speaks against it here; a token of which
     /// that was said is not looked for again until something was revoked.
     pub fn standing(&self, claims: &AccessClaims, now: Timestamp) -> Known {
@@ -182,7 +191,7 @@ struct Entries {
     user_entries: usize,
     /// No entry expires before.
     earliest: Option<Timestamp>,
-    /// When the last revocation that did not fit has expired.
+    /// Until when the store is asked about every token: the last revocation that did not fit has expired then.
     full_until: Option<Timestamp>,
 }
 

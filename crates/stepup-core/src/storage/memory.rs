@@ -5,7 +5,7 @@
 //! everything when the process ends, so that it is for tests and examples.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -27,11 +27,14 @@ use crate::record::notice::Notice;
 use crate::record::session::{Rise, Rotate, Session, SessionView};
 use crate::record::user::{Identifier, Summary, User, UserState, merge};
 use crate::secret::Mac;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// A store in memory.
 #[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<Tables>);
+pub struct MemoryStore {
+    tables: Mutex<Tables>,
+    clock: Option<Arc<dyn Clock>>,
+}
 
 /// The tables, by their keys.
 #[derive(Debug, Default)]
@@ -57,10 +60,17 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// A store with a clock of its own, as a database server has one.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
     /// The tables, for the length of one verb. No verb awaits while it holds them.
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // A verb checks everything before it writes, so that even one that panicked left whole records behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -757,6 +767,10 @@ impl Flows for MemoryStore {
             .take(limit)
             .count();
         Ok((sessions + challenges + counters) as u64)
+    }
+
+    async fn clock(&self) -> Stored<Option<Timestamp>> {
+        Ok(self.clock.as_ref().map(|clock| clock.now()))
     }
 
     async fn ping(&self) -> Stored<()> {

@@ -397,6 +397,12 @@ pub trait Flows: Send + Sync + 'static {
     /// window and delay are over. How many rows went.
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64>;
 
+    /// The clock of the database, if it has one of its own: nodes are compared with it at their start (threat A-CLK-02).
+    /// What is stored is never judged by it. A database inside the process has none.
+    async fn clock(&self) -> Stored<Option<Timestamp>> {
+        Ok(None)
+    }
+
     /// Whether the store answers, and has the tables of this version ([`StoreError::Schema`]).
     async fn ping(&self) -> Stored<()>;
 }
