@@ -82,6 +82,8 @@ impl fmt::Debug for Mac {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
 
     #[test]
@@ -103,5 +105,62 @@ mod tests {
         assert_eq!(Mac::new([7; 32]), Mac::new(other));
         other[31] ^= 1;
         assert_ne!(Mac::new([7; 32]), Mac::new(other));
+    }
+
+    /// Whether `canary` stands somewhere in the heap of this process, but for where it is looked for.
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(canary: &[u8]) -> bool {
+        use std::io::{Read, Seek, SeekFrom};
+
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut buffer = vec![0_u8; 1 << 20];
+        let own = buffer.as_ptr() as u64;
+        let own = own..own + buffer.len() as u64;
+        let writable = maps
+            .lines()
+            .filter(|line| line.contains("rw-p") && !line.contains("[stack]"));
+        for line in writable {
+            let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let [mut at, end] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
+            while at < end {
+                let length = buffer.len().min(usize::try_from(end - at).unwrap());
+                let here = at..at + length as u64;
+                memory.seek(SeekFrom::Start(at)).unwrap();
+                let read = memory.read(&mut buffer[..length]).unwrap_or(0);
+                let overlaps = here.start < own.end && own.start < here.end;
+                // The canary is spelled backwards here, so that the one that is looked for is no copy itself.
+                let found = buffer[..read]
+                    .windows(canary.len())
+                    .any(|window| window.iter().eq(canary.iter().rev()));
+                if found && !overlaps {
+                    return true;
+                }
+                at += length as u64;
+            }
+        }
+        false
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_sec_09_a_secret_is_in_memory_while_it_lives_and_not_after() {
+        let mut backwards = [0_u8; 24];
+        crate::entropy::Entropy::fill(&crate::entropy::OsEntropy, &mut backwards).unwrap();
+        let forwards = || backwards.iter().rev().copied();
+        let bytes = Secret::new(forwards().collect::<Vec<u8>>());
+        assert!(is_in_memory(&backwards), "the search finds what is there");
+        drop(bytes);
+        assert!(!is_in_memory(&backwards), "bytes");
+        // As text, that of a code or a token.
+        backwards = backwards.map(|byte| b'a' + byte % 26);
+        let forwards: Zeroizing<Vec<u8>> = Zeroizing::new(backwards.iter().rev().copied().collect());
+        let text = Secret::new(std::str::from_utf8(&forwards).unwrap().to_owned());
+        let copy = text.clone();
+        drop(forwards);
+        drop(text);
+        assert!(is_in_memory(&backwards), "the copy lives");
+        drop(copy);
+        assert!(!is_in_memory(&backwards), "text");
     }
 }

@@ -371,6 +371,29 @@ proptest! {
         if let Some(stored) = Stored::read(&text) {
             prop_assert!(stored.params.is_bearable() && stored.params.is_possible());
             prop_assert!(stored.output.len() >= 16 && stored.output.len() <= 64);
+            // Written anew it reads as the same, and is written the same ever after.
+            let written = phc_string(stored.params, &stored.salt, &stored.output).unwrap();
+            let again = Stored::read(&written).unwrap();
+            prop_assert_eq!(phc_string(again.params, &again.salt, &again.output).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn a_pwd_05_a_hash_with_one_byte_changed_is_another_one_or_none(
+        salt in any::<[u8; 16]>(),
+        output in any::<[u8; 32]>(),
+        at in any::<prop::sample::Index>(),
+        other in "[A-Za-z0-9+/$=,. -]",
+    ) {
+        let text = phc_string(HashParams::default(), &salt, &output).unwrap();
+        let stored = Stored::read(&text).unwrap();
+        prop_assert_eq!((&stored.salt[..], &stored.output[..]), (&salt[..], &output[..]));
+        let mut changed = text.clone();
+        let at = at.index(text.len());
+        changed.replace_range(at..=at, &other);
+        if changed != text && let Some(other) = Stored::read(&changed) {
+            let same = other.params == stored.params && other.salt == stored.salt && other.output == stored.output;
+            prop_assert!(!same, "{} reads as {}", changed, text);
         }
     }
 }

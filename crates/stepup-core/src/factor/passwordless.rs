@@ -419,6 +419,8 @@ pub(crate) fn is_code(text: &str, digits: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::entropy::OsEntropy;
 
@@ -483,6 +485,51 @@ mod tests {
         assert_eq!(code(&bound(&id, "bob@example.com"), link.expose()), None);
         for odd in ["", "AAAA", "not base64!", &"A".repeat(600), &link.expose()[1..]] {
             assert_eq!(code(&own, odd), None, "{odd}");
+        }
+    }
+
+    fn scene() -> (Keyring, TenantId, ChallengeId, Binding) {
+        let root = crate::keyring::Root::random("k".into(), &OsEntropy).unwrap();
+        let keyring = Keyring::new(&crate::keyring::SecretList::new(vec![root])).unwrap();
+        let id = ChallengeId::from("c1");
+        let binding = first_factor_binding(Channel::Email, &id);
+        (keyring, TenantId::public(), id, binding)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn any_text_is_no_link_and_a_changed_link_is_none(
+            text in prop_oneof!["\\PC{0,150}", "[A-Za-z0-9_-]{0,200}"],
+            code in "[0-9]{6}",
+            at in any::<prop::sample::Index>(),
+            other in "[A-Za-z0-9_=+/. -]",
+        ) {
+            let (keyring, tenant, challenge, binding) = scene();
+            let bound = BoundTo {
+                tenant: &tenant,
+                challenge: &challenge,
+                binding: &binding,
+                destination: "ann@example.com",
+            };
+            prop_assert!(code_of_link(&keyring, &bound, &text).is_none());
+            let link = link_code(&keyring, &OsEntropy, &bound, &code).unwrap().expose().clone();
+            prop_assert_eq!(code_of_link(&keyring, &bound, &link).unwrap().expose(), &code);
+            let mut changed = link.clone();
+            let at = at.index(link.len());
+            changed.replace_range(at..=at, &other);
+            prop_assert_eq!(code_of_link(&keyring, &bound, &changed).is_some(), changed == link);
+            for cut in [&link[..at], &link[at + 1..]] {
+                prop_assert!(code_of_link(&keyring, &bound, cut).is_none());
+            }
+        }
+
+        #[test]
+        fn a_device_id_has_one_spelling(text in prop_oneof!["\\PC{0,60}", "[A-Za-z0-9+/]{43}=", "[A-Za-z0-9_-]{43}"]) {
+            if let Some(device) = DeviceId::parse(&text) {
+                prop_assert_eq!(device.encode(), text);
+            }
         }
     }
 }

@@ -182,7 +182,7 @@ impl Entropy for Recorded {
 }
 
 #[test]
-fn every_nonce_is_drawn_anew_and_a_million_draws_differ() {
+fn a_sec_04_every_nonce_is_drawn_anew_and_a_million_draws_differ() {
     // Threat A-SEC-04. That each seal draws one nonce and uses it as it is, is shown on fewer.
     let (ring, entropy) = (ring(&["a"]), Recorded::default());
     let mut used = Vec::new();

@@ -192,6 +192,28 @@ proptest! {
     }
 
     #[test]
+    fn a_rl_02_an_address_that_was_found_is_found_again_when_it_is_written(
+        address in any::<u128>(),
+        v4 in any::<bool>(),
+        port in any::<u16>(),
+    ) {
+        let own: IpAddr = match v4 {
+            true => Ipv4Addr::from_bits((address >> 96) as u32).into(),
+            false => Ipv6Addr::from_bits(address).into(),
+        };
+        let trusted = subnets(&["192.0.2.1"]);
+        let find = |hop: &str| client_address(Some(ip("192.0.2.1")), &[hop], &trusted);
+        let found = find(&own.to_string()).unwrap();
+        prop_assert_eq!(find(&found.to_string()), Some(found));
+        let with_port = match own {
+            IpAddr::V4(own) => format!("{own}:{port}"),
+            IpAddr::V6(own) => format!("[{own}]:{port}"),
+        };
+        prop_assert_eq!(find(&with_port), Some(found));
+        prop_assert_eq!(Network::of(found), Network::of(own));
+    }
+
+    #[test]
     fn a_subnet_agrees_with_counting(base in any::<u128>(), address in any::<u128>(), prefix in 1_u8..=128) {
         let base = Ipv6Addr::from_bits(base & (u128::MAX << (128 - prefix)));
         prop_assume!(canonical(base.into()) == IpAddr::V6(base));

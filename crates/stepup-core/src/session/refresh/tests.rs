@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::entropy::OsEntropy;
 use crate::evidence::Completed;
@@ -282,4 +284,41 @@ fn a_ses_16_a_token_from_before_a_rise_is_refused_quietly_and_is_theft_after_a_m
         verdict(&keyring, Some((&session, &user)), &before, &home(), 60_000),
         "theft"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_text_is_no_refresh_token(text in prop_oneof!["\\PC{0,200}", "[A-Za-z0-9_-]{0,300}"]) {
+        prop_assert!(RefreshToken::decode(&keyring(), &text).is_none());
+    }
+
+    #[test]
+    fn a_refresh_token_is_written_in_one_way_and_any_other_is_refused(
+        handle in "[ -~]{0,60}",
+        generation in any::<i64>(),
+        secret in any::<[u8; 32]>(),
+        at in any::<prop::sample::Index>(),
+        other in "[A-Za-z0-9_=+/. -]",
+    ) {
+        let keyring = keyring();
+        let token = RefreshToken::new(SessionHandle::from(handle.as_str()), generation, Secret::new(secret));
+        let text = token.encode(&keyring).expose().clone();
+        let read = RefreshToken::decode(&keyring, &text).unwrap();
+        prop_assert_eq!((read.handle.as_str(), read.generation), (handle.as_str(), generation));
+        prop_assert_eq!(read.digest(), token.digest());
+        prop_assert_eq!(read.encode(&keyring).expose(), &text);
+
+        let mut changed = text.clone();
+        let at = at.index(text.len());
+        changed.replace_range(at..=at, &other);
+        prop_assert_eq!(RefreshToken::decode(&keyring, &changed).is_some(), changed == text);
+        for cut in [&text[..at], &text[at + 1..]] {
+            prop_assert!(RefreshToken::decode(&keyring, cut).is_none());
+        }
+        for longer in [format!("{text}{other}"), format!("{other}{text}"), format!("{text}=")] {
+            prop_assert!(RefreshToken::decode(&keyring, &longer).is_none(), "{}", longer);
+        }
+    }
 }
