@@ -615,6 +615,9 @@ pub enum ExternalRefusal {
     NotOffered,
 }
 
+/// The longest id of a user that an application may bring, in bytes: it stands in keys of tables and in every token.
+const MAX_USER_ID: usize = 255;
+
 /// Opens a session for a user of the application's own table. An unknown id makes a user row.
 pub(crate) async fn sign_in_external(
     parts: &Parts,
@@ -629,6 +632,9 @@ pub(crate) async fn sign_in_external(
     }
     if !parts.opens(&caller.tenant, &external.factor) {
         return Ok(Err(ExternalRefusal::NotOffered));
+    }
+    if !(1..=MAX_USER_ID).contains(&user_id.as_str().len()) {
+        return Err(Fault::Part("a user's id must have 1 to 255 bytes".into()));
     }
     let now = parts.now();
     let method = MethodId::new(user_id.as_str());

@@ -1,5 +1,7 @@
 //! What the application does to its users: look up, disable, delete, reset factors, metadata.
 
+use std::io;
+
 use serde_json::{Value, json};
 
 use crate::delivery::{Channel, NoticeKind};
@@ -184,10 +186,37 @@ pub(crate) async fn merge_metadata(
     if let Some(key) = patch.keys().find(is_view) {
         return Ok(Err(DerivedKey(key.clone())));
     }
+    if !fits(patch, MAX_PATCH) {
+        return Err(Fault::Part("a patch of metadata of more than 1 MiB".into()));
+    }
     if parts.store.merge_metadata(tenant, user, patch).await?.is_none() {
         return Ok(Ok(None));
     }
     metadata(parts, tenant, user).await.map(|map| Ok(Some(map)))
+}
+
+/// The longest patch, as JSON, that is handed to a database: drivers have broken at far longer values (threat A-INJ-02).
+const MAX_PATCH: usize = 1 << 20;
+
+/// Whether `patch` is at most `most` bytes long as JSON. What is longer is not written out to its end.
+fn fits(patch: &JsonMap, most: usize) -> bool {
+    struct Room(usize);
+
+    impl io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self
+                .0
+                .checked_sub(bytes.len())
+                .ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    serde_json::to_writer(Room(most), patch).is_ok()
 }
 
 /// Gives an account its tries back: at a suspended second factor, and at a password that is locked. For an administrator
