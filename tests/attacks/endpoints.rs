@@ -231,6 +231,34 @@ async fn a_half_login_sees_the_names_of_its_factors_and_no_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_too_often_is_told_so_and_holds_up_no_other_session() {
+    for mode in MODES {
+        let server = Server::start().await;
+        let mut thief = full(&server, mode, ALICE, PHONE).await;
+        let owner = another(&server, mode, ALICE, PHONE).await;
+        let mut refused = None;
+        for n in 0..70 {
+            let (method, path) = [("GET", "/auth/session/list"), ("GET", "/auth/factor/list")][n % 2];
+            let answer = thief.peek(method, path, None, &[]).await;
+            assert_eq!(answer.status, if n < 60 { 200 } else { 429 }, "{n}: {answer:?}");
+            refused = Some(answer);
+        }
+        let refused = refused.unwrap();
+        assert_eq!(refused.json(), json!({ "message": "too many requests" }));
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!(
+            (1..=60).contains(&wait) && refused.touches_no_token(),
+            "{refused:?}"
+        );
+        assert_eq!(revoke(&thief, &owner.handle()).await.status, 429);
+        // What the clients call goes on, and the owner throws the thief out.
+        assert_eq!(thief.refresh().await.status, 200);
+        assert_eq!(revoke(&owner, &thief.handle()).await.status_field(), "OK");
+        is_dead(&thief).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_fails_lists_nothing_and_ends_nothing() {
     let site = Own::start(FaultyStore::new(MemoryStore::new())).await;
     let (mut alice, created, code) = site.asked(Mode::Header, ALICE, PHONE).await;

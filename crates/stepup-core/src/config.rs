@@ -220,6 +220,8 @@ pub struct LimitConfig {
     pub exists: Window,
     /// Calls of the `exists` endpoints of the whole site.
     pub exists_site: Window,
+    /// Calls per session of the endpoints that list and end what its user has.
+    pub own_calls: Window,
     /// Code requests per account, resends included.
     pub codes: [Window; 2],
     /// Messages per destination, over all accounts and tenants; a verified contact has a budget of its own.
@@ -265,6 +267,7 @@ impl Default for LimitConfig {
             sign_up: [per(20, MINUTE), per(100, DAY)],
             exists: per(10, MINUTE),
             exists_site: per(1_000, HOUR),
+            own_calls: per(60, MINUTE),
             codes: [per(3, 10 * MINUTE), per(10, DAY)],
             destination: [per(3, 10 * MINUTE), per(6, HOUR), per(10, DAY)],
             sms_network: [per(10, HOUR), per(20, DAY)],
@@ -454,7 +457,7 @@ impl LimitConfig {
     }
 
     /// All windows, by their names.
-    fn windows(&self) -> [(&'static str, &[Window]); 13] {
+    fn windows(&self) -> [(&'static str, &[Window]); 14] {
         let one = std::slice::from_ref;
         [
             ("second_factor_network", &self.second_factor_network),
@@ -470,6 +473,7 @@ impl LimitConfig {
             ("sms_network", &self.sms_network),
             ("sms_country", one(&self.sms_country)),
             ("sms_site", one(&self.sms_site)),
+            ("own_calls", one(&self.own_calls)),
         ]
     }
 }
@@ -574,7 +578,8 @@ mod tests {
             9 => &mut limits.destination[2],
             10 => &mut limits.sms_network[0],
             11 => &mut limits.sms_country,
-            _ => &mut limits.sms_site,
+            12 => &mut limits.sms_site,
+            _ => &mut limits.own_calls,
         }
     }
 }

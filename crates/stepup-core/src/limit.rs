@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Curve, LimitConfig, Window};
 use crate::error::Fault;
-use crate::id::{FactorId, TenantId, UserId};
+use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::{Keyring, Purpose};
 use crate::record::counter::{Ask, Charge, CounterKey};
 use crate::storage::CounterStore;
@@ -224,6 +224,12 @@ impl Limits<'_> {
         ]
     }
 
+    /// Calls of our own endpoints by one session. Not by its account: a thief's session must not hold up the owner's, who
+    /// wants to end it.
+    pub(crate) fn own_calls(&self, session: &SessionHandle) -> Ask {
+        self.window("own", &[session.as_str()], self.config.own_calls)
+    }
+
     /// A code to a contact that the account has verified: a budget of its own, which no stranger can spend (A-SMS-11).
     pub(crate) fn code_to_verified(&self, tenant: &TenantId, user: &UserId, destination: &str) -> Vec<Ask> {
         let account = [tenant.as_str(), user.as_str()];
@@ -362,6 +368,7 @@ mod tests {
         asks.extend(limits.sign_up("192.0.2.1"));
         asks.extend(limits.sign_up_mail(&tenant, "a@acme.test"));
         asks.extend(limits.exists("192.0.2.1"));
+        asks.push(limits.own_calls(&SessionHandle::from("s")));
         let keys: std::collections::BTreeSet<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
         assert_eq!(keys.len(), asks.len());
         assert!(

@@ -606,6 +606,19 @@ impl Stepup {
         turn.end(own::factors(&self.parts, access)).await
     }
 
+    /// Counts a call by which the user behind `access` looks at what is their own, or ends it. The inner error: how long to
+    /// wait.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn begin_own_call(
+        &self,
+        caller: &Caller,
+        access: &AccessClaims,
+    ) -> Result<Result<(), Duration>, Fault> {
+        own::begin(&self.parts, caller, access).await
+    }
+
     // The site
 
     /// The public keys as a JWK set, and for how long it may be kept.

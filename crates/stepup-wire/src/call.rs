@@ -8,6 +8,7 @@ use stepup_core::Stepup;
 use stepup_core::flow::{Caller, IssuedTokens};
 
 use crate::fdi::Fdi;
+use crate::gate::Verified;
 use crate::json::{Fields, InputError, Limits};
 use crate::refusal::Refusal;
 use crate::service::Wire;
@@ -62,6 +63,18 @@ impl<'a> Call<'a> {
             (Some(value), None) => Ok(value),
             (None, _) => Err(InputError::Missing(name).into()),
             (Some(_), Some(_)) => Err(InputError::WrongType(name).into()),
+        }
+    }
+
+    /// Counts a call of an endpoint of our own by its session.
+    pub(crate) async fn count_own(&self, session: &Verified) -> Result<(), Refusal> {
+        match self
+            .stepup()
+            .begin_own_call(&self.caller, &session.claims)
+            .await?
+        {
+            Ok(()) => Ok(()),
+            Err(retry_after) => Err(Refusal::TooMany(retry_after)),
         }
     }
 

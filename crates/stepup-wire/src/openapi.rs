@@ -94,6 +94,9 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
             "ForeignOrigin"
         },
     );
+    if about.throttled {
+        refused("429", "TooMany");
+    }
     for (status, name) in [
         ("404", "NotFound"),
         ("413", "TooLarge"),
@@ -211,6 +214,7 @@ fn refusals() -> Value {
         "WrongMethod": refusal("The path is there, the method is not.", message()),
         "TooLarge": refusal("The body is too large.", message()),
         "WrongType": refusal("The body is not JSON.", message()),
+        "TooMany": refusal("Too often; `retry-after` says for how many seconds to wait.", message()),
         "Broken": refusal("Something is broken here.", message()),
         "Unavailable": refusal("Try again later.", message()),
     })

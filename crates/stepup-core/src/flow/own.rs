@@ -1,8 +1,12 @@
 //! What users may see and end of their own: their sessions, one by one, and the names of their factors.
 
+use std::time::Duration;
+
 use crate::error::Fault;
 use crate::flow::session::{self, SessionEnded};
+use crate::flow::{Caller, account};
 use crate::id::{FactorId, SessionHandle};
+use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::policy;
 use crate::session::access::AccessClaims;
@@ -42,6 +46,22 @@ pub enum Role {
     First,
     /// It completes a sign-in.
     Second,
+}
+
+/// Counts a call of one of these by the session behind `access`. Err: how long to wait.
+pub(crate) async fn begin(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+) -> Result<Result<(), Duration>, Fault> {
+    let ask = [account::limits(parts).own_calls(access.handle())];
+    Ok(match limit::ask(&*parts.store, &ask, parts.now()).await? {
+        Leave::Granted(_) => Ok(()),
+        Leave::Refused { retry_after, .. } => {
+            account::note_throttled(parts, caller, "own_calls");
+            Err(retry_after)
+        }
+    })
 }
 
 /// The factors of the user behind `access`; none if the session has ended.

@@ -20,6 +20,8 @@ pub(crate) struct Description {
     pub(crate) tokens: bool,
     /// Whether it may be a 401 although its row asks for no session.
     pub(crate) unauthorised: bool,
+    /// Whether it may be a 429, which the clients' own endpoints never are.
+    pub(crate) throttled: bool,
 }
 
 /// Describes `endpoint`. A hook of the application may refuse each of them in words, but for a refresh.
@@ -149,15 +151,18 @@ fn described(endpoint: Endpoint) -> Description {
                 "next": list(text()),
                 "complete": flag(),
             }))],
-        ),
+        )
+        .may_be_throttled(),
         Endpoint::Guarded(Guarded::Sessions) => answers(
             "The user's own living sessions, newest first.",
             [ok(json!({ "sessions": list(schema("OwnSession")) }))],
-        ),
+        )
+        .may_be_throttled(),
         Endpoint::Guarded(Guarded::RevokeSession) => {
             answers("Ends one of the user's own sessions.", [status("OK")])
                 .takes(closed(json!({ "sessionHandle": text() })))
                 .with_tokens()
+                .may_be_throttled()
         }
     }
 }
@@ -241,6 +246,7 @@ fn answers<const N: usize>(summary: &'static str, answers: [Value; N]) -> Descri
         answers: answers.into(),
         tokens: false,
         unauthorised: false,
+        throttled: false,
     }
 }
 
@@ -254,6 +260,13 @@ impl Description {
 
     fn with_tokens(self) -> Self {
         Self { tokens: true, ..self }
+    }
+
+    fn may_be_throttled(self) -> Self {
+        Self {
+            throttled: true,
+            ..self
+        }
     }
 
     fn may_be_unauthorised(self) -> Self {

@@ -11,6 +11,7 @@ use crate::reply::Reply;
 
 /// `GET /factor/list`: what the user has, and what is due. A half-login may ask; it learns no address (R-MFA-2).
 pub(super) async fn list(call: &Call<'_>, session: &Verified) -> Result<Reply, Refusal> {
+    call.count_own(session).await?;
     let own = call
         .stepup()
         .own_factors(&session.claims)

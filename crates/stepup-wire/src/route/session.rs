@@ -88,6 +88,7 @@ pub(super) async fn sign_out(call: &Call<'_>, session: &Verified) -> Result<Repl
 /// # Source
 /// ASVS v5.0.0-7.5.2.
 pub(super) async fn list(call: &Call<'_>, session: &Verified) -> Result<Reply, Refusal> {
+    call.count_own(session).await?;
     let claims = &session.claims;
     let sessions = call
         .stepup()
@@ -137,6 +138,7 @@ fn neighborhood(origin: &Origin) -> String {
 /// `POST /session/revoke`: ends one of the user's sessions. One that is not theirs is answered as one that never was
 /// (threat A-SES-13); their own present one is left as by sign-out.
 pub(super) async fn revoke(call: &Call<'_>, session: &Verified) -> Result<Reply, Refusal> {
+    call.count_own(session).await?;
     let fields = call.fields()?.only(&["sessionHandle"])?;
     let handle = SessionHandle::from(fields.required("sessionHandle")?);
     if !call.stepup().revoke_own(&session.claims, &handle).await? {
