@@ -41,7 +41,7 @@ impl Forger {
     async fn of(server: &Server) -> Self {
         let store = SqliteStore::connect(&server.settings.database).await.unwrap();
         let record = store.signing_keys().await.unwrap().remove(0);
-        Self::open(&record, server.settings.secret.as_deref().unwrap())
+        Self::open(&record, server.settings.secret.as_ref().unwrap().expose())
     }
 
     fn open(record: &SigningKeyRecord, secret: &str) -> Self {
@@ -107,7 +107,7 @@ async fn server_with(signing: SigningAlgorithm) -> Server {
     let root = Root::random(KeyId::from("k1"), &OsEntropy).unwrap();
     let secret = SecretList::new(vec![root]).to_text().expose().clone();
     Server::start_with(|settings| {
-        settings.secret = Some(secret);
+        settings.secret = Some(secret.into());
         settings.signing = Some(signing);
     })
     .await

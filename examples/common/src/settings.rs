@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use stepup::delivery::{Smtp, Twilio};
 use stepup::session::keys::SigningAlgorithm;
 use stepup::wire::core::config::Config;
+use stepup::wire::core::secret::Secret;
 use stepup::{FactorId, Profile};
 
 use crate::carriers;
@@ -28,7 +29,7 @@ pub struct Settings {
     /// Tenants beside the public one.
     pub tenants: Vec<String>,
     /// Key material; made at the first start if none.
-    pub secret: Option<String>,
+    pub secret: Option<Secret<String>>,
     /// `Domain` of the session cookies.
     pub cookie_domain: Option<String>,
     /// A former one.
@@ -185,7 +186,7 @@ impl Settings {
             first_factors,
             second_factors,
             tenants: list("STEPUP_TENANTS"),
-            secret: var("STEPUP_SECRET"),
+            secret: var("STEPUP_SECRET").map(Secret::new),
             cookie_domain: var("STEPUP_COOKIE_DOMAIN"),
             cookie_domain_older: var("STEPUP_COOKIE_DOMAIN_OLDER"),
             admins: list("STEPUP_DEMO_ADMINS")

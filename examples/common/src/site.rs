@@ -211,7 +211,7 @@ enum Keys {
 impl Keys {
     fn of(settings: &Settings, local: bool) -> Result<Self, String> {
         match (&settings.secret, settings.database_file()) {
-            (Some(list), _) => SecretList::parse(list)
+            (Some(list), _) => SecretList::parse(list.expose())
                 .map(Self::Given)
                 .map_err(|e| format!("STEPUP_SECRET: {e}")),
             // Loopback domains are not enough: the listener may be everybody's.
