@@ -22,10 +22,14 @@ mod endpoints;
 mod enumeration;
 #[path = "attacks/expect.rs"]
 mod expect;
+#[path = "attacks/injection.rs"]
+mod injection;
 #[path = "attacks/legacy.rs"]
 mod legacy;
 #[path = "attacks/mailbox.rs"]
 mod mailbox;
+#[path = "attacks/messages.rs"]
+mod messages;
 #[path = "attacks/own.rs"]
 mod own;
 #[path = "attacks/passwordless.rs"]
@@ -38,10 +42,14 @@ mod resources;
 mod routes_only;
 #[path = "attacks/second_factor.rs"]
 mod second_factor;
+#[path = "attacks/secrets.rs"]
+mod secrets;
 #[path = "attacks/sessions.rs"]
 mod sessions;
 #[path = "attacks/tenants.rs"]
 mod tenants;
+#[path = "attacks/throttles.rs"]
+mod throttles;
 #[path = "attacks/time.rs"]
 mod time;
 #[path = "attacks/tokens.rs"]

@@ -3,7 +3,7 @@
 
 mod kit;
 
-#[path = "hooks/spans.rs"]
+#[path = "attacks/spans.rs"]
 mod spans;
 
 use std::sync::{Arc, Mutex};

@@ -106,7 +106,7 @@ async fn assert_unharmed(server: &Server, mut alice: Client, still: &Still) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_json_object_is_a_bad_request() {
+async fn a_inj_09_what_is_no_json_object_is_a_bad_request() {
     let (server, alice, bearer, still) = victim().await;
     for taker in takers() {
         let valid = taker.body.to_string();
@@ -182,7 +182,7 @@ async fn what_is_no_json_object_is_a_bad_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_of_the_wrong_type_or_missing_is_a_bad_request() {
+async fn a_inj_09_a_field_of_the_wrong_type_or_missing_is_a_bad_request() {
     let (server, alice, bearer, still) = victim().await;
     for taker in takers() {
         for field in &taker.fields {
@@ -261,7 +261,7 @@ async fn a_field_of_the_wrong_type_or_missing_is_a_bad_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_content_type_is_not_read_and_a_long_body_neither() {
+async fn a_res_01_another_content_type_is_not_read_and_a_long_body_neither() {
     let (server, alice, bearer, still) = victim().await;
     let bearer = ("authorization", bearer.as_str());
     for taker in takers() {
@@ -350,7 +350,7 @@ async fn another_content_type_is_not_read_and_a_long_body_neither() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_http_parser_refuses_ends_in_4xx_or_a_close() {
+async fn a_inj_12_what_the_http_parser_refuses_ends_in_4xx_or_a_close() {
     let (server, alice, _, still) = victim().await;
     let body = form(ALICE, PASSWORD).to_string();
     let long = "x".repeat(600_000);
@@ -439,7 +439,7 @@ async fn what_the_http_parser_refuses_ends_in_4xx_or_a_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_is_read_in_one_way_only() {
+async fn a_inj_11_a_path_is_read_in_one_way_only() {
     let (server, alice, bearer, still) = victim().await;
     let body = form(ALICE, PASSWORD).to_string();
     for path in [
@@ -538,7 +538,7 @@ async fn another_method_is_told_which_ones_there_are_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_phones_and_addresses_reach_neither_table_nor_carrier() {
+async fn a_sms_04_odd_phones_and_addresses_reach_neither_table_nor_carrier() {
     let server = Server::start().await;
     let mut bob = half(&server, Mode::Header, "bob@example.com").await;
     let still = Still::of(&server).await;
@@ -851,7 +851,7 @@ fn assert_unavailable(response: &Response, at: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_database_denies_everything_until_it_is_free() {
+async fn a_res_07_a_locked_database_denies_everything_until_it_is_free() {
     let (server, mut alice, _, still) = victim().await;
     let mut other = database::open(&server.database()).await;
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
@@ -885,7 +885,7 @@ async fn a_locked_database_denies_everything_until_it_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_whose_tables_are_gone_denies_everything_until_they_are_back() {
+async fn a_sec_08_a_database_whose_tables_are_gone_denies_everything_and_is_not_described() {
     let (server, alice, _, still) = victim().await;
     for table in ["stepup_user", "stepup_session", "stepup_counter"] {
         database::run(&server, &format!("ALTER TABLE {table} RENAME TO away")).await;
@@ -913,7 +913,7 @@ async fn a_database_whose_tables_are_gone_denies_everything_until_they_are_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_a_store_that_fails_is_a_503_and_nothing_more() {
+async fn a_sec_08_every_call_of_a_store_that_fails_is_a_503_and_nothing_more() {
     let site = Own::start(FaultyStore::new(MemoryStore::new())).await;
     let (mut alice, created, code) = site.asked(Mode::Header, ALICE, PHONE).await;
     let calls = [

@@ -68,7 +68,16 @@ impl Server {
         Self::in_folder(App::Demo, Arc::new(add), folder, |_| {}).await
     }
 
-    /// With both.
+    /// With other settings, and with something added to stepup.
+    pub async fn start_both(
+        change: impl FnOnce(&mut Settings),
+        add: impl Fn(Builder) -> Builder + Send + Sync + 'static,
+    ) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(App::Demo, Arc::new(add), folder, change).await
+    }
+
+    /// With an application of the test's own, and something added.
     pub async fn start_app_adding(
         make: fn(Site) -> Router,
         add: impl Fn(Builder) -> Builder + Send + Sync + 'static,
