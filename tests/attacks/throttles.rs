@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row;
@@ -19,7 +20,12 @@ const EXISTS: &str = "/auth/emailpassword/email/exists?email=a@example.com";
 
 /// The demo behind a proxy on this machine.
 async fn behind_a_proxy() -> Server {
-    Server::start_with(|settings| settings.trusted_proxies = vec!["127.0.0.1".to_owned()]).await
+    Server::start_with(|settings| {
+        settings.trusted_proxies = vec!["127.0.0.1".to_owned()];
+        // A test may take longer than a minute.
+        settings.configure = |config| config.limits.exists.window = Duration::from_secs(3_600);
+    })
+    .await
 }
 
 /// Asks whether an address exists, with these headers. Whether it was told.
@@ -81,20 +87,22 @@ async fn a_rl_01_every_spelling_of_an_address_has_one_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rl_02_no_header_of_a_client_moves_it_into_another_network() {
-    let server = Server::start().await;
-    let mallory = server.client(Mode::Cookie);
+    let site = Own::start(MemoryStore::new()).await;
+    let mallory = site.client(Mode::Cookie);
+    // Headers of forwarding that nobody vouches for: all of them share one count, ten times as wide, whatever they say.
     let mut told = 0;
-    for n in 0..60 {
+    for n in 0..150 {
         let (plain, forwarded) = (format!("198.51.100.{n}"), format!("for=198.51.100.{n}"));
-        let name = [
-            "x-forwarded-for",
-            "forwarded",
-            "x-real-ip",
-            "true-client-ip",
-            "cf-connecting-ip",
-        ][n % 5];
+        let name = ["x-forwarded-for", "forwarded", "x-real-ip"][n % 3];
         let value = if name == "forwarded" { &forwarded } else { &plain };
         told += usize::from(is_told(&mallory, &[(name, value)]).await);
+    }
+    assert_eq!(told, 100);
+    // Others are nothing to us: it is who it is.
+    told = 0;
+    for n in 0..30 {
+        let name = ["true-client-ip", "cf-connecting-ip", "x-client-ip"][n % 3];
+        told += usize::from(is_told(&mallory, &[(name, &format!("198.51.100.{n}"))]).await);
     }
     assert_eq!(told, 10);
 }
@@ -323,7 +331,7 @@ async fn a_rl_09_counters_are_digests_and_are_swept_when_they_are_over() {
     assert!(rows.len() <= 40 * 7, "{}", rows.len());
     for name in &rows {
         assert!(
-            name.len() <= 64 && !name.contains('@') && !name.contains("198"),
+            name.len() <= 64 && !name.contains('@') && !name.contains("198."),
             "{name}"
         );
     }

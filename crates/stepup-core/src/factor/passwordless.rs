@@ -515,7 +515,8 @@ mod tests {
             };
             prop_assert!(code_of_link(&keyring, &bound, &text).is_none());
             let link = link_code(&keyring, &OsEntropy, &bound, &code).unwrap().expose().clone();
-            prop_assert_eq!(code_of_link(&keyring, &bound, &link).unwrap().expose(), &code);
+            let opened = code_of_link(&keyring, &bound, &link).unwrap();
+            prop_assert_eq!(opened.expose(), &code);
             let mut changed = link.clone();
             let at = at.index(link.len());
             changed.replace_range(at..=at, &other);
