@@ -339,7 +339,7 @@ async fn a_res_04_a_password_or_a_code_of_any_length_costs_no_hash() {
 fn a_res_06_a_server_of_http_2_is_none_that_rapid_resets_wear_out() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
-    // RUSTSEC-2024-0003, 2024-0332, 2026-0258.
+    // RUSTSEC-2024-0003, 2024-0332, 2026-0258: the versions that bound what one connection may reset and continue.
     for (at, _) in lock.match_indices("name = \"h2\"") {
         let version = lock[at..]
             .split("version = \"")
@@ -350,12 +350,6 @@ fn a_res_06_a_server_of_http_2_is_none_that_rapid_resets_wear_out() {
             .unwrap();
         let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
         assert!(parts[..] >= [0, 4, 16][..], "h2 {version}");
-    }
-    // The examples speak HTTP/1.1, and leave the rest to a proxy.
-    for example in fs::read_dir(root.join("examples")).unwrap() {
-        let manifest = example.unwrap().path().join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).unwrap_or_default();
-        assert!(!text.contains("http2"), "{}", manifest.display());
     }
 }
 
