@@ -512,7 +512,7 @@ async fn a_refusal_of_a_mail_server_is_told_without_what_it_quotes() {
 
 /// Threat A-INJ-04: nothing that an address holds becomes a header or a command of its own.
 #[tokio::test]
-async fn an_address_with_line_breaks_is_written_to_nobody() {
+async fn inj_04_an_address_with_line_breaks_is_written_to_nobody() {
     let (port, _, seen) = mail_server(Manners::default()).await;
     let mail = Smtp::new(&format!("smtp://localhost:{port}"), "no-reply@acme.test").unwrap();
     for to in [
