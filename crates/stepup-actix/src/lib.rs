@@ -29,10 +29,10 @@
 //!   read the body of a request that is then refused. Where that matters, guard the scope: [`require`] decides before
 //!   a body is read.
 //! * `Option<Session<R>>` and `Result<Session<R>, _>` swallow every refusal. [`OptionalSession`] does not.
-//! * Each worker is a runtime of its own, with one thread, which ends with its worker. What outlives a request is run by
-//!   stepup's background, never spawned on a worker.
+//! * A worker is a runtime of one thread that may end: what outlives a request runs in stepup's background, not there.
 //! * A handler that panics takes its connection with it. Put whatever catches panics inside of [`middleware`], so that
 //!   cookies that are owed go out with its response.
+//! * A chunked body that nobody reads to its end keeps its connection without a deadline; the demo shows a way out.
 //!
 //! Everything is decided in `stepup-wire` and below it; this crate only moves types.
 

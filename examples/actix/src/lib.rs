@@ -1,5 +1,7 @@
 //! The demo on Actix Web: the application, apart from `main`, so that tests can call it.
 
+pub mod body;
+
 use std::io;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
@@ -79,8 +81,9 @@ pub fn app(
         .wrap(from_fn(in_time))
         // Inside of ours: a handler that panics must not lose the cookies that are owed to its response.
         .wrap(from_fn(caught))
-        // Outermost: cookies, headers and CORS, on every outcome.
+        // Outermost of what answers: cookies, headers and CORS, on every outcome.
         .wrap(stepup::actix::middleware(&site.wire))
+        .wrap(from_fn(body::held))
 }
 
 async fn index(site: Data<Site>) -> HttpResponse {
