@@ -1,6 +1,7 @@
 //! [`Visit`]: one request of an application from its beginning to its response, for frameworks that are no tower services.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -62,11 +63,11 @@ pub static WRITTEN_HEADERS: [HeaderName; 9] = [
     REFRESH_TOKEN,
 ];
 
-/// Of the lines of a request's headers, which are text here, those of [`READ_HEADERS`]. No other is looked at twice.
+/// Of the lines of a request's headers, those of [`READ_HEADERS`]. No other is looked at twice.
 pub fn read_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
 where
     N: AsRef<str>,
-    V: AsRef<str>,
+    V: Deref<Target: AsRef<[u8]>>,
 {
     named(&READ_HEADERS, lines)
 }
@@ -75,7 +76,7 @@ where
 pub fn written_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
 where
     N: AsRef<str>,
-    V: AsRef<str>,
+    V: Deref<Target: AsRef<[u8]>>,
 {
     named(&WRITTEN_HEADERS, lines)
 }
@@ -83,7 +84,7 @@ where
 fn named<N, V>(names: &[HeaderName], lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
 where
     N: AsRef<str>,
-    V: AsRef<str>,
+    V: Deref<Target: AsRef<[u8]>>,
 {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -91,7 +92,7 @@ where
         let is_it = |ours: &&HeaderName| ours.as_str().eq_ignore_ascii_case(name.as_ref());
         if let Some(name) = names.iter().find(is_it) {
             // Bytes that no header may hold are taken for a value that means nothing to anybody.
-            let value = HeaderValue::from_bytes(value.as_ref().as_bytes());
+            let value = HeaderValue::from_bytes((*value).as_ref());
             headers.append(name, value.unwrap_or(HeaderValue::from_static("?")));
         }
     }
