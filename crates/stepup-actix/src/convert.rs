@@ -11,13 +11,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
-use stepup_wire::{Peer, READ_HEADERS, Visit, WRITTEN_HEADERS};
+use stepup_wire::{Peer, Visit, WRITTEN_HEADERS, read_headers, written_headers};
 
 /// What guards read of a request.
 pub(crate) fn parts(request: &HttpRequest) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = method(request);
-    parts.headers = only(&READ_HEADERS, request.headers());
+    parts.headers = read_headers(lines(request.headers()));
     parts
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn status(ours: &http::Response<Bytes>) -> StatusCode {
 
 /// What the guards owe to a response: these lines go into the place of all that it has of [`WRITTEN_HEADERS`].
 pub(crate) fn owed(visit: &Visit, headers: &HeaderMap) -> http::HeaderMap {
-    let mut headers = only(&WRITTEN_HEADERS, headers);
+    let mut headers = written_headers(lines(headers));
     visit.finish(&mut headers);
     headers
 }
 
 /// Puts it there.
 pub(crate) fn pay(headers: &mut HeaderMap, owed: &http::HeaderMap) {
-    headers.retain(|name, _| named(&WRITTEN_HEADERS, name).is_none());
+    headers.retain(|name, _| WRITTEN_HEADERS.iter().all(|ours| ours.as_str() != name.as_str()));
     append(headers, owed);
 }
 
@@ -70,20 +70,10 @@ fn method(request: &HttpRequest) -> http::Method {
     http::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(http::Method::POST)
 }
 
-fn only(names: &[http::HeaderName], headers: &HeaderMap) -> http::HeaderMap {
-    let mut kept = http::HeaderMap::new();
-    for (name, value) in headers {
-        if let Some(name) = named(names, name) {
-            // The same bytes are values to both. What were none is taken for one that means nothing to anybody.
-            let value = http::HeaderValue::from_bytes(value.as_bytes());
-            kept.append(name, value.unwrap_or(http::HeaderValue::from_static("?")));
-        }
-    }
-    kept
-}
-
-fn named<'a>(names: &'a [http::HeaderName], name: &HeaderName) -> Option<&'a http::HeaderName> {
-    names.iter().find(|ours| ours.as_str() == name.as_str())
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 fn append(headers: &mut HeaderMap, lines: &http::HeaderMap) {
