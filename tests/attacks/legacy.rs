@@ -104,7 +104,7 @@ async fn a_leg_02_the_stored_number_is_never_overwritten() {
         assert_eq!(
             contacts(&server).await,
             stored,
-            "a completion wrote to the enrolment"
+            "a completion wrote to the enrollment"
         );
         // A complete session gets no second number here either, nor by Mallory's challenge.
         assert_refused_in_words(&alice.create_code(OTHER_PHONE).await);
@@ -283,20 +283,18 @@ async fn a_leg_06_no_payload_from_a_request_sets_the_claim() {
             "acr",
         ] {
             for value in [json!({ "v": true, "t": 1 }), json!(null)] {
-                let patch = serde_json::Map::from_iter([
-                    ("colour".to_owned(), json!("red")),
-                    (key.to_owned(), value),
-                ]);
+                let patch =
+                    serde_json::Map::from_iter([("color".to_owned(), json!("red")), (key.to_owned(), value)]);
                 let merged = stepup.merge_payload(&handle, &patch).await.unwrap();
                 assert!(merged.is_err(), "{key}");
             }
         }
         still.holds(&server).await;
         // An ordinary key is merged, by handle, and lifts nothing.
-        let patch = serde_json::Map::from_iter([("colour".to_owned(), json!("red"))]);
+        let patch = serde_json::Map::from_iter([("color".to_owned(), json!("red"))]);
         stepup.merge_payload(&handle, &patch).await.unwrap().unwrap();
         assert_eq!(thief.refresh().await.status, 200);
-        assert_eq!(thief.payload()["colour"], "red");
+        assert_eq!(thief.payload()["color"], "red");
         assert!(!thief.completed());
         assert_eq!(thief.get("/api/secret").await.status, 403);
     }

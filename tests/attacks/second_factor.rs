@@ -733,7 +733,7 @@ async fn a_mfa_26_a_callback_that_fails_denies() {
     );
     assert!(site.user(ALICE).await.is_none(), "half an account was made");
 
-    // Whom to tell of the enrolment cannot be found out: then nothing is enrolled.
+    // Whom to tell of the enrollment cannot be found out: then nothing is enrolled.
     let site = Own::start_with(MemoryStore::new(), |builder| builder.directory(FailingDirectory)).await;
     let (mut alice, created, code) = site.asked(Mode::Cookie, ALICE, PHONE).await;
     let response = alice.consume(&created, &code).await;
@@ -888,7 +888,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mfa_06_an_enrolled_factor_that_is_not_done_blocks_every_enrolment(
+    fn a_mfa_06_an_enrolled_factor_that_is_not_done_blocks_every_enrollment(
         first in first(), summary in summary(), policy in policy(), wanted in factor(), signed_up in any::<bool>(),
     ) {
         let now = Timestamp::from_ms(2_000);
@@ -1023,7 +1023,7 @@ async fn a_mfa_35_an_empty_or_unknown_requirement_lifts_none() {
 // A-MFA-31, A-MFA-32, A-MFA-36, A-MFA-37
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mfa_31_sessions_from_before_the_enrolment_end_with_it() {
+async fn a_mfa_31_sessions_from_before_the_enrollment_end_with_it() {
     for mode in MODES {
         let server = Server::start().await;
         let mut here = half(&server, mode, ALICE).await;
@@ -1257,7 +1257,7 @@ async fn a_mfa_38_removal_does_not_forget_the_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mfa_41_a_first_enrolment_is_told_to_the_owner_and_not_lost() {
+async fn a_mfa_41_a_first_enrollment_is_told_to_the_owner_and_not_lost() {
     let site = Own::start(FaultyStore::new(MemoryStore::new())).await;
     let (mut thief, created, code) = site.asked(Mode::Cookie, ALICE, OTHER_PHONE).await;
     // The mail is down when it happens: the notice was written in the same transaction, and waits.
@@ -1360,7 +1360,7 @@ async fn a_mfa_42_metadata_is_no_way_in() {
     for key in ["passwordlessUserId", "_supertokens"] {
         for value in [json!("x"), Value::Null, json!({ "requiredSecondaryFactors": [] })] {
             let patch =
-                serde_json::Map::from_iter([(key.to_owned(), value), ("colour".to_owned(), json!("red"))]);
+                serde_json::Map::from_iter([(key.to_owned(), value), ("color".to_owned(), json!("red"))]);
             assert!(
                 stepup
                     .merge_metadata(&public(), &alice, &patch)
@@ -1504,7 +1504,7 @@ async fn a_mfa_43_a_page_of_another_origin_signs_nobody_in() {
 // Rows beside the gate
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mfa_08_of_two_first_enrolments_one_wins_and_the_other_ends() {
+async fn a_mfa_08_of_two_first_enrollments_one_wins_and_the_other_ends() {
     for _ in 0..5 {
         let server = Server::start().await;
         let mut owner = half(&server, Mode::Cookie, BOB).await;

@@ -306,7 +306,7 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
     let Some(session) = record(tx, completion, risen).await? else {
         return match completion.enrollment {
             None => Ok(FactorOutcome::Gone),
-            // It was there a moment ago, under the same lock. An error undoes the enrolment.
+            // It was there a moment ago, under the same lock. An error undoes the enrollment.
             Some(_) => Err(malformed()),
         };
     };
@@ -327,7 +327,7 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
     Ok(FactorOutcome::Done(Box::new((session, user))))
 }
 
-/// Writes an enrolment; how much the epoch rose by it.
+/// Writes an enrollment; how much the epoch rose by it.
 async fn enroll(
     tx: &mut SqliteConnection,
     completion: &FactorCompletion,

@@ -108,7 +108,7 @@ async fn the_clock_decides_what_is_fresh_and_the_mailbox_has_the_code() {
             .0,
         StatusCode::FORBIDDEN
     );
-    // The notice of the first enrolment.
+    // The notice of the first enrollment.
     kit.advance(Duration::from_secs(5)).await;
     let messages = kit.outbox.messages().await;
     assert!(messages.iter().any(|message| message.to == "ann@example.com"));

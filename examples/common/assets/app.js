@@ -230,7 +230,7 @@ function keep(next) {
 async function proceed({ arrived }) {
   if (isComplete()) return inside();
   const info = await factors();
-  // For example an enrolment too long after the password: whoever found this browser open must not add a phone.
+  // For example an enrollment too long after the password: whoever found this browser open must not add a phone.
   if (info.body.status !== "OK") return stuck("Please sign in again", explain(info));
   const { next, alreadySetup, allowedToSetup } = info.body.factors;
   const due = next.length ? next : [...alreadySetup, ...allowedToSetup];

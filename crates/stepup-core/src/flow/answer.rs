@@ -272,7 +272,7 @@ async fn complete(
         now,
     };
     let work = parts.store.complete_factor(&completion);
-    // An enrolment ends the user's other sessions.
+    // An enrollment ends the user's other sessions.
     let outcome = match enrolled {
         true => session::ending(parts, &user.tenant, &user.id, work).await?,
         false => work.await?,

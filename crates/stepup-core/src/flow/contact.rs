@@ -103,7 +103,7 @@ pub(super) async fn open(
     account: Option<Account>,
 ) -> Result<Opened, Fault> {
     let now = parts.now();
-    let travelled = Some(parts.channel(channel, destination));
+    let traveled = Some(parts.channel(channel, destination));
     if let Some(Account { user, .. }) = account {
         let own = passwordless::factor_of(channel, false);
         let method = user.methods.iter().find(|m| {
@@ -120,7 +120,7 @@ pub(super) async fn open(
         else {
             return Ok(Opened::NotAllowed);
         };
-        let first = account::first(now, Kind::Possession, travelled, false);
+        let first = account::first(now, Kind::Possession, traveled, false);
         return Ok(
             match account::open(parts, caller, user, &method, &factor, first).await? {
                 Some(signed_in) => Opened::In(Box::new(signed_in), false),
@@ -153,7 +153,7 @@ pub(super) async fn open(
         metadata: JsonMap::new(),
         created_at: now,
     };
-    let first = account::first(now, Kind::Possession, travelled, true);
+    let first = account::first(now, Kind::Possession, traveled, true);
     let opening = session::prepare(parts, &user, &method, &factor, first, caller).await?;
     let new = NewAccount {
         user: user.clone(),

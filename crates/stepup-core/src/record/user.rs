@@ -182,7 +182,7 @@ pub struct Enrolled {
 }
 
 impl Summary {
-    /// The enrolment of `factor`, if the user has one.
+    /// The enrollment of `factor`, if the user has one.
     pub fn enrolled(&self, factor: &FactorId) -> Option<&Enrolled> {
         self.enrolled.iter().find(|e| e.factor == *factor)
     }

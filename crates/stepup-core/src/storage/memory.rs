@@ -794,7 +794,7 @@ fn rise_to(session: &mut Session, rise: &RiseTo, at: Timestamp) {
     session.ends_at = rise.ends_at;
 }
 
-/// Writes an enrolment: credential, summary, notices and, if the others end, a new epoch that `session` takes.
+/// Writes an enrollment: credential, summary, notices and, if the others end, a new epoch that `session` takes.
 fn enroll(tables: &mut Tables, user: &mut User, session: &mut Session, enrollment: &Enrollment) {
     tables.add_credential(&enrollment.credential);
     tables.add_notices(&enrollment.notices);

@@ -251,7 +251,7 @@ pub struct FactorCompletion {
     pub completion: Completion,
     /// The rise in assurance, unless the session was complete before and is only renewed.
     pub rise: Option<RiseTo>,
-    /// The enrolment that this completion verifies.
+    /// The enrollment that this completion verifies.
     pub enrollment: Option<Enrollment>,
     /// Counters that success clears.
     pub clear: Vec<CounterKey>,
@@ -295,7 +295,7 @@ pub enum FactorOutcome {
     Done(Box<(Session, User)>),
     /// The session or its user is gone, over, disabled, or of another epoch. Nothing was written.
     Gone,
-    /// The user changed since the enrolment began (another enrolment won). Nothing was written.
+    /// The user changed since the enrollment began (another enrollment won). Nothing was written.
     Outrun,
 }
 
@@ -355,12 +355,12 @@ pub trait Flows: Send + Sync + 'static {
     /// Reads a session and what belongs to it in one statement. A session that is over is still returned.
     async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>>;
 
-    /// Records a completed factor, with the rise and the enrolment that it brings; closes the session's other
+    /// Records a completed factor, with the rise and the enrollment that it brings; closes the session's other
     /// challenges of that factor ([`Binding::factor`]); clears counters. Requires the session to be there, not over, its user live and
     /// of the same epoch.
     ///
     /// A rise sets the generation one higher, `current` to the new digest, `previous` and the last rotation to
-    /// none, the rise to (new generation, now). An enrolment with `end_others` raises the user's epoch, gives it to
+    /// none, the rise to (new generation, now). An enrollment with `end_others` raises the user's epoch, gives it to
     /// this session, and deletes all other sessions and challenges of the user.
     async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome>;
 

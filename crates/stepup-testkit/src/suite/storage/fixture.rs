@@ -185,7 +185,7 @@ pub(super) fn second(at: Timestamp) -> Completion {
     }
 }
 
-/// Completes `factor` in `session` now: no rise, no enrolment.
+/// Completes `factor` in `session` now: no rise, no enrollment.
 pub(super) fn completion(session: &Session, factor: &FactorId) -> FactorCompletion {
     FactorCompletion {
         tenant: session.tenant.clone(),
