@@ -1,7 +1,7 @@
 //! What every demo's `main` does, but for serving.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,22 @@ pub async fn run<S>(serve: impl FnOnce(TcpListener, Site) -> S) -> ExitCode
 where
     S: Future<Output = io::Result<()>>,
 {
+    run_with(bound, |listener, site, announce| async {
+        announce.now()?;
+        serve(listener, site).await
+    })
+    .await
+}
+
+/// The same for a server that cannot be handed a listener: `reserve` keeps an address, and `serve` announces it as soon as
+/// it listens there.
+pub async fn run_with<P: At, S>(
+    reserve: impl AsyncFnOnce(SocketAddr) -> io::Result<P>,
+    serve: impl FnOnce(P, Site, Announce) -> S,
+) -> ExitCode
+where
+    S: Future<Output = io::Result<()>>,
+{
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Standard output belongs to the address and to the codes.
     tracing_subscriber::fmt()
@@ -23,7 +39,7 @@ where
         // Color codes would only litter a file.
         .with_ansi(io::stderr().is_terminal())
         .init();
-    match run_site(serve).await {
+    match run_site(reserve, serve).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problems) => {
             let mut out = io::stderr().lock();
@@ -44,28 +60,56 @@ pub async fn interrupted() {
     }
 }
 
-async fn run_site<S>(serve: impl FnOnce(TcpListener, Site) -> S) -> Result<(), Vec<String>>
+/// Something at an address.
+pub trait At {
+    /// The address.
+    ///
+    /// # Errors
+    /// It has none.
+    fn at(&self) -> io::Result<SocketAddr>;
+}
+
+impl At for TcpListener {
+    fn at(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+/// Where the demo is to be found.
+#[derive(Debug)]
+pub struct Announce(String);
+
+impl Announce {
+    /// Says it. The first line on standard output is for whoever started us with port 0. The second is for a person: cookies
+    /// and origins go by the host's name, so the page works under this address only.
+    ///
+    /// # Errors
+    /// Standard output's.
+    pub fn now(self) -> io::Result<()> {
+        writeln!(io::stdout(), "{}", self.0)
+    }
+}
+
+async fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    // Tokio's has a longer queue than std's.
+    tokio::net::TcpListener::bind(address).await?.into_std()
+}
+
+async fn run_site<P: At, S>(
+    reserve: impl AsyncFnOnce(SocketAddr) -> io::Result<P>,
+    serve: impl FnOnce(P, Site, Announce) -> S,
+) -> Result<(), Vec<String>>
 where
     S: Future<Output = io::Result<()>>,
 {
     let settings = Settings::from_env()?;
     let failed = |e: io::Error| vec![format!("{}: {e}", settings.listen)];
-    // Tokio's has a longer queue than std's.
-    let listener = tokio::net::TcpListener::bind(settings.listen).await;
-    let listener = listener
-        .and_then(|listener| listener.into_std())
-        .map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
+    let reserved = reserve(settings.listen).await.map_err(failed)?;
+    let bound = reserved.at().map_err(failed)?;
     let site = Site::start(&settings, bound).await?;
-    // The first line on standard output is for whoever started us with port 0. The second is for a person: cookies and
-    // origins go by the host's name, so the page works under this address only.
     let page = site.stepup.app().website_origin();
-    let said = writeln!(
-        io::stdout(),
-        "listening on http://{bound}\nopen {page} in a browser"
-    );
-    said.map_err(|e| vec![format!("standard output: {e}")])?;
-    serve(listener, site.clone()).await.map_err(failed)?;
+    let announce = Announce(format!("listening on http://{bound}\nopen {page} in a browser"));
+    serve(reserved, site.clone(), announce).await.map_err(failed)?;
     // What was promised to be sent is sent.
     site.settle().await;
     Ok(())
