@@ -10,17 +10,25 @@ mod load;
 mod memory;
 mod serve;
 mod site;
+mod stack;
 mod table;
 mod tokens;
 mod writes;
 
+use std::alloc::System;
 use std::process::ExitCode;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const USAGE: &str = "\
 usage: stepup-bench [--quick] [PART]...
 
 parts, all if none is named:
   guard    G1, G2: a guarded route beside a bare one and beside peers
+  stack    G1: the same without sockets, in instructions and allocations
   tokens   G3, G4, G8: verifying, remembering and signing access tokens
   writes   G6: a code judged by SQLite, alone and among many
   memory   G8: what ten thousand accounts leave behind in the process
@@ -47,6 +55,10 @@ fn main() -> ExitCode {
         serve::run(variant, rest);
         return ExitCode::SUCCESS;
     }
+    if let ["send", variant, calls] = words.as_slice() {
+        stack::send(variant, calls.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
     let quick = words.contains(&"--quick");
     let effort = match quick {
         true => Effort {
@@ -61,8 +73,9 @@ fn main() -> ExitCode {
         },
     };
     let parts: Vec<&str> = words.into_iter().filter(|word| *word != "--quick").collect();
-    let known: [(&str, fn(Effort)); 5] = [
+    let known: [(&str, fn(Effort)); 6] = [
         ("guard", guard::run),
+        ("stack", stack::run),
         ("tokens", tokens::run),
         ("writes", writes::run),
         ("memory", memory::run),

@@ -8,12 +8,14 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::routing::get;
+use stepup::Stepup;
 use stepup::axum::{Require2fa, Session};
 use stepup::session::keys::SigningAlgorithm;
 use stepup::sqlite::SqliteStore;
 use stepup::storage::Storage;
 use stepup::storage::memory::MemoryStore;
 use tokio::net::TcpListener;
+use tower::layer::util::Identity;
 
 use crate::site::Site;
 
@@ -51,16 +53,7 @@ pub fn run(variant: &str, rest: &[&str]) {
         })
         .await;
         let token = site.complete("ann").await;
-        let app = match variant {
-            "bare" => Router::new().route("/", get(async || "hello")),
-            "header" => Router::new().route("/", get(async |_: Header| "hello")),
-            "accounts" => Router::new()
-                .merge(stepup::axum::routes(&site.stepup))
-                .layer(stepup::axum::layer(&site.stepup)),
-            _ => Router::new()
-                .route("/", get(async |_: Session<Require2fa>| "hello"))
-                .layer(stepup::axum::layer(&site.stepup)),
-        };
+        let app = app(variant, &site.stepup);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         if hashing {
             site.hash_for_ever();
@@ -69,6 +62,25 @@ pub fn run(variant: &str, rest: &[&str]) {
         println!("authorization: Bearer {token}");
         axum::serve(listener, app).await.expect("serves");
     });
+}
+
+/// The application of `variant`.
+pub fn app(variant: &str, stepup: &Stepup) -> Router {
+    let header = Router::new().route("/", get(async |_: Header| "hello"));
+    match variant {
+        "bare" => Router::new().route("/", get(async || "hello")),
+        "header" => header,
+        "layered" => header.layer(Identity::new()),
+        "accounts" => Router::new()
+            .merge(stepup::axum::routes(stepup))
+            .layer(stepup::axum::layer(stepup)),
+        _ => guarded().layer(stepup::axum::layer(stepup)),
+    }
+}
+
+/// A guarded route, without the layer that it needs around it.
+pub fn guarded() -> Router {
+    Router::new().route("/", get(async |_: Session<Require2fa>| "hello"))
 }
 
 /// An extractor that only looks whether the header is there: what any guard costs at least.

@@ -1,6 +1,5 @@
 //! G3, G4 and G8: verifying an access token, remembering it, and signing one.
 
-use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,17 +10,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::Region;
 use stepup::Stepup;
 use stepup::session::keys::SigningAlgorithm;
 use stepup::storage::memory::MemoryStore;
 
-use crate::Effort;
+use crate::{COUNTED, Effort};
 use crate::site::Site;
 use crate::table::{Goal, figure, median, ratio, show};
-
-#[global_allocator]
-static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Measures and prints.
 pub fn run(effort: Effort) {
