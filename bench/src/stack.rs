@@ -138,7 +138,8 @@ impl Stack {
     }
 }
 
-/// Sends one request, as a server makes it of what it read, and reads the answer.
+/// Sends one request, as a server makes it of what it read, and reads the answer. A profile finds it by its name.
+#[inline(never)]
 fn ask<S, B>(service: &mut S, bearer: &str)
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
