@@ -215,13 +215,38 @@ impl Stepup {
             .admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
             .await;
         if let Err(Denied::Claims(_)) = &admitted {
-            // ASVS v5.0.0-16.3.2.
-            let event = self.parts.event(EventKind::AccessDenied, Outcome::Refused);
-            let event = event.of(access.tenant_id(), access.user_id());
-            self.parts
-                .record(&event.in_session(access.handle()).because("claims"));
+            self.note_denied(access);
         }
         admitted
+    }
+
+    /// The same for a route whose claims were not fetched yet, if that can be said at once: none if one is to be fetched
+    /// ([`Stepup::fetch_due_claims`]), or the store to be asked. Most requests are admitted here.
+    pub fn admit_route_at_once(
+        &self,
+        access: &AccessClaims,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Option<Result<(), Denied>> {
+        if self.has_due_claims(access, rule) {
+            return None;
+        }
+        let everywhere = &self.parts.everywhere;
+        let admitted = self.admit_by_token(access, trust, self.now(), |facts| {
+            judge_route(rule, everywhere, facts)
+        });
+        if let Some(Err(Denied::Claims(_))) = &admitted {
+            self.note_denied(access);
+        }
+        admitted
+    }
+
+    /// ASVS v5.0.0-16.3.2.
+    fn note_denied(&self, access: &AccessClaims) {
+        let event = self.parts.event(EventKind::AccessDenied, Outcome::Refused);
+        let event = event.of(access.tenant_id(), access.user_id());
+        self.parts
+            .record(&event.in_session(access.handle()).because("claims"));
     }
 
     async fn admit_if(
@@ -230,32 +255,34 @@ impl Stepup {
         trust: Trust,
         judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure> + Send,
     ) -> Result<Option<Checked>, Denied> {
-        if !self.parts.knows(access.tenant_id()) {
-            return Err(Denied::Ended);
+        if let Some(admitted) = self.admit_by_token(access, trust, self.now(), &judge) {
+            return admitted.map(|()| None);
         }
-        let now = self.now();
-        let known = self.parts.revocations.standing(access, now);
-        match (known, trust) {
-            (Known::Revoked, _) => Err(Denied::Ended),
+        let checked = session::check(&self.parts, access, None)
+            .await?
+            .map_err(|SessionEnded| Denied::Ended)?;
+        no_failures(judge(&session::facts_of(&self.parts, &checked)))?;
+        Ok(Some(checked))
+    }
+
+    /// What the token itself and this process say; none if the store is to be asked.
+    fn admit_by_token(
+        &self,
+        access: &AccessClaims,
+        trust: Trust,
+        now: Timestamp,
+        judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure>,
+    ) -> Option<Result<(), Denied>> {
+        if !self.parts.knows(access.tenant_id()) {
+            return Some(Err(Denied::Ended));
+        }
+        match (self.parts.revocations.standing(access, now), trust) {
+            (Known::Revoked, _) => Some(Err(Denied::Ended)),
             (Known::Live, Trust::Token) => {
-                let failures = judge(&session::facts(&self.parts, access, now));
-                if failures.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(Denied::Claims(failures))
-                }
+                let facts = session::facts(&self.parts, access, now);
+                Some(no_failures(judge(&facts)))
             }
-            (Known::AskStore, _) | (Known::Live, Trust::Store) => {
-                let checked = session::check(&self.parts, access, None)
-                    .await?
-                    .map_err(|SessionEnded| Denied::Ended)?;
-                let failures = judge(&session::facts_of(&self.parts, &checked));
-                if failures.is_empty() {
-                    Ok(Some(checked))
-                } else {
-                    Err(Denied::Claims(failures))
-                }
-            }
+            (Known::AskStore, _) | (Known::Live, Trust::Store) => None,
         }
     }
 
@@ -648,6 +675,14 @@ impl Stepup {
     /// without one (serverless) calls it by itself.
     pub async fn tick(&self) {
         upkeep::tick(&self.parts).await;
+    }
+}
+
+fn no_failures(failures: Vec<ClaimFailure>) -> Result<(), Denied> {
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Denied::Claims(failures))
     }
 }
 

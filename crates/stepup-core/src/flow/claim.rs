@@ -58,6 +58,12 @@ pub(crate) async fn fetch_due(
     Ok(Ok(Some(Renewed { claims, tokens })))
 }
 
+/// Whether [`fetch_due`] has something to fetch.
+pub(crate) fn is_due(parts: &Parts, access: &AccessClaims, rule: &Rule) -> bool {
+    // Most sites have no such claims, and then no rule is looked through for them.
+    !parts.claims.is_empty() && !due(parts, rule, &parts.everywhere, access.into()).is_empty()
+}
+
 /// Judges `rules` by the row of a session, after what they ask for was fetched into it.
 pub(crate) async fn judge_by_row(
     parts: &Parts,

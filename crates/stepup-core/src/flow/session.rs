@@ -593,11 +593,20 @@ fn completed_at<'a>(
     at: Timestamp,
     offered: &[Offered],
 ) -> Option<&'a FactorId> {
-    completed
+    let mut then = completed
         .iter()
         .filter(|(_, t)| t.as_secs() == at.as_secs())
-        .map(|(factor, _)| factor)
-        .max_by_key(|factor| offered.iter().any(|o| o.factor == **factor))
+        .map(|(factor, _)| factor);
+    let first = then.next()?;
+    let offers = |factor: &FactorId| offered.iter().any(|o| o.factor == *factor);
+    // Nearly always it is the only one, and then nobody has to know who is offered.
+    Some(then.fold(first, |best, other| {
+        if offers(other) || !offers(best) {
+            other
+        } else {
+            best
+        }
+    }))
 }
 
 /// What a rule may look at, from the store: the token's payload for the application's claims, the row for the rest.

@@ -28,6 +28,11 @@ impl Stepup {
             .map_err(|SessionEnded| Denied::Ended)
     }
 
+    /// Whether [`Stepup::fetch_due_claims`] has something to fetch.
+    pub(super) fn has_due_claims(&self, access: &AccessClaims, rule: &Rule) -> bool {
+        claim::is_due(&self.parts, access, rule)
+    }
+
     /// A patch that sets `claim` to `value` as of now, for [`Stepup::merge_own_payload`].
     ///
     /// # Errors
