@@ -22,13 +22,41 @@ pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .get_all(COOKIE)
         .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .flat_map(|line| parts(line.as_bytes()))
         .filter_map(|part| {
-            let at = part.iter().position(|byte| *byte == b'=')?;
+            let at = position(part, b'=')?;
             let (name, value) = part.split_at_checked(at)?;
             Some((name.trim_ascii(), unquote(value.get(1..)?.trim_ascii())))
         })
 }
+
+/// What stands between the semicolons of a line.
+fn parts(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest.take()?;
+        let end = position(line, b';').unwrap_or(line.len());
+        let (part, after) = line.split_at_checked(end)?;
+        rest = after.get(1..);
+        Some(part)
+    })
+}
+
+/// The first place of `byte`. Blocks are looked at as a whole: tokens are long, and looking at one byte after the other
+/// would cost more than all the rest of a request's judgment.
+fn position(bytes: &[u8], byte: u8) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let holds = |block: &[u8; BLOCK]| block.iter().fold(false, |found, other| found | (*other == byte));
+    let at = blocks.iter().position(holds);
+    let (before, within) = match at.and_then(|at| Some((at, blocks.get(at)?))) {
+        Some((at, block)) => (at, block.as_slice()),
+        None => (blocks.len(), rest),
+    };
+    let within = within.iter().position(|other| *other == byte)?;
+    Some(before * BLOCK + within)
+}
+
+const BLOCK: usize = 32;
 
 fn unquote(value: &[u8]) -> &[u8] {
     value

@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode};
 
-use crate::header::extend_list;
+use crate::header::{BY_ORIGIN, extend_list};
 use crate::site::Origin;
 
 /// What pages of other origins may do.
@@ -54,10 +54,18 @@ impl Cors {
     /// Adds the headers to an answer. `origin` is what [`Cors::admits`] said of the request. An origin that is not
     /// admitted gets nothing but `Vary`, without which a shared cache would serve one origin's answer to another.
     pub fn apply(origin: Option<&HeaderValue>, response: &mut HeaderMap) {
-        extend_list(response, VARY, "Origin");
+        extend_list(response, VARY, BY_ORIGIN);
+        Self::name(origin, response);
+    }
+
+    /// The same for who has added `Vary`.
+    pub(crate) fn name(origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         if let Some(origin) = origin {
             response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            response.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                const { HeaderValue::from_static("true") },
+            );
         }
     }
 
@@ -87,7 +95,7 @@ impl Cors {
         extend_list(
             headers,
             VARY,
-            "Access-Control-Request-Method, Access-Control-Request-Headers",
+            const { HeaderValue::from_static("Access-Control-Request-Method, Access-Control-Request-Headers") },
         );
         if origin.is_some() {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.headers.clone());

@@ -74,12 +74,7 @@ pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch
 /// # Source
 /// R-CSRF-1; ASVS v5.0.0-3.5.1 to 3.5.3; OWASP CSRF prevention (origin, fetch metadata, custom header).
 pub fn judge(rules: &CsrfRules, source: &Source<'_>, act: Act) -> Result<(), Forgery> {
-    if !source.is_unsafe() {
-        return Ok(());
-    }
-    // A script that attaches a token by itself proves that it holds it; no browser does that for a foreign page.
-    // Our own endpoints ask nevertheless, since they touch cookies whichever way the token came.
-    if act == Act::Application(Mode::Header) {
+    if !matters(source.method, act, || source.upgrade) {
         return Ok(());
     }
     match (source.origin, source.fetch_site) {
@@ -108,6 +103,18 @@ pub fn judge(rules: &CsrfRules, source: &Source<'_>, act: Act) -> Result<(), For
     Ok(())
 }
 
+/// Whether it matters at all where a request came from: most requests need not be asked. `upgrade` tells whether one
+/// asks to change the protocol.
+pub fn matters(method: &Method, act: Act, upgrade: impl FnOnce() -> bool) -> bool {
+    // A script that attaches a token by itself proves that it holds it; no browser does that for a foreign page.
+    // Our own endpoints ask nevertheless, since they touch cookies whichever way the token came.
+    if act == Act::Application(Mode::Header) {
+        return false;
+    }
+    // HEAD may change something, as the contract has it: it is no read that a page needs.
+    !matches!(*method, Method::GET | Method::OPTIONS | Method::TRACE) || upgrade()
+}
+
 impl<'a> Source<'a> {
     /// Reads the source of a request. `body` tells whether it has a body, where the transport knows; else the headers
     /// are asked.
@@ -129,11 +136,6 @@ impl<'a> Source<'a> {
             rid: headers.contains_key(RID),
             body: has_body.then(|| content::of(headers)),
         }
-    }
-
-    /// Whether it may change something. HEAD counts, as the contract has it: it is no read that a page needs.
-    fn is_unsafe(&self) -> bool {
-        self.upgrade || !matches!(*self.method, Method::GET | Method::OPTIONS | Method::TRACE)
     }
 
     /// Whether it is the handshake of a WebSocket: by `Upgrade` (RFC 6455), or by extended CONNECT (RFC 8441).

@@ -122,24 +122,38 @@ impl Guard {
 
     /// Reads and verifies the session of an application's request. The answer depends on it from now on.
     pub(crate) fn verify(&self, parts: &Parts) -> Result<Option<Verified>, Refusal> {
-        self.outbox.note_read();
-        verify(&self.gate, parts, Act::Application, None)
+        self.outbox().note_read();
+        verify(self.gate(), parts, Act::Application, None)
     }
 
     /// Admits the bearer of a verified token.
     pub(crate) async fn admit_verified<R>(
         &self,
-        mut verified: Verified,
+        verified: Verified,
         rule: &Rule,
         trust: Trust,
     ) -> Result<Session<R>, Refusal> {
-        if let Some(renewed) = self.gate.fetch_due_claims(&verified.claims, rule).await? {
+        let verified = match self.gate().admit_at_once(&verified.claims, rule, trust) {
+            Some(admitted) => admitted.map(|()| verified)?,
+            // In a box, since it is rare: whatever waits for a guard would have room for it otherwise.
+            None => Box::pin(self.admit_slowly(verified, rule, trust)).await?,
+        };
+        Ok(Session::new(verified, self.clone()))
+    }
+
+    async fn admit_slowly(
+        &self,
+        mut verified: Verified,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Result<Verified, Refusal> {
+        if let Some(renewed) = self.gate().fetch_due_claims(&verified.claims, rule).await? {
             // Before the rule is judged: a refusal carries the new token too.
             self.owe(tokens::hand_out(verified.mode, renewed.tokens));
             verified.claims = renewed.claims;
         }
-        self.gate.admit_route(&verified.claims, rule, trust).await?;
-        Ok(Session::new(verified, self.clone()))
+        self.gate().admit_route(&verified.claims, rule, trust).await?;
+        Ok(verified)
     }
 
     /// The response to a refusal. What it takes back from the client is left to the outbox, where it wins over what
@@ -159,7 +173,7 @@ impl Guard {
     }
 
     pub(crate) fn owe(&self, writes: crate::writes::TokenWrites) {
-        if self.outbox.push(writes).is_err() {
+        if self.outbox().push(writes).is_err() {
             tracing::warn!(
                 target: "stepup",
                 "the session changed after the response was sent: the client sees it with its next refresh"

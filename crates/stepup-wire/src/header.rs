@@ -1,15 +1,18 @@
 //! Response headers: lists that are added to, and what keeps an answer out of caches.
 
-use http::header::{AsHeaderName, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
+use http::header::{AsHeaderName, CACHE_CONTROL, Entry, HeaderMap, HeaderName, HeaderValue, VARY};
 
 /// Adds the comma-separated `items` to the list header `name`. What is there stays, in its spelling and order; an
 /// item that is there is not repeated; a list that is `*` already holds everything.
-pub(crate) fn extend_list(headers: &mut HeaderMap, name: HeaderName, items: &'static str) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, HeaderValue::from_static(items));
-        return;
-    }
-    let missing: Vec<&str> = split(items)
+pub(crate) fn extend_list(headers: &mut HeaderMap, name: HeaderName, items: HeaderValue) {
+    let name = match headers.entry(name) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(items);
+            return;
+        }
+        Entry::Occupied(occupied) => occupied.key().clone(),
+    };
+    let missing: Vec<&str> = split(items.to_str().unwrap_or_default())
         .filter(|item| !list_has(headers, &name, item))
         .collect();
     if let Ok(value) = HeaderValue::from_str(&missing.join(", "))
@@ -32,9 +35,24 @@ pub(crate) fn list_has(headers: &HeaderMap, name: impl AsHeaderName, item: &str)
 /// Keeps an answer that depended on, or carries, a session out of every cache (ASVS v5.0.0-14.3.2, threat
 /// A-COO-06). The application's own `Cache-Control` gives way: no setting of a route may publish a token.
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    extend_list(headers, VARY, "Cookie, Authorization");
+    never_store(headers);
+    extend_list(headers, VARY, BY_SESSION);
 }
+
+/// The same for who adds `Vary`.
+pub(crate) fn never_store(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+}
+
+/// In [`VARY`]: an answer that depends on the session.
+pub(crate) const BY_SESSION: HeaderValue = HeaderValue::from_static("Cookie, Authorization");
+
+/// In [`VARY`]: an answer that names the origin of its request.
+pub(crate) const BY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
+
+/// In [`VARY`]: both.
+pub(crate) const BY_SESSION_AND_ORIGIN: HeaderValue =
+    HeaderValue::from_static("Cookie, Authorization, Origin");
 
 fn split(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
@@ -63,16 +81,16 @@ mod tests {
     #[test]
     fn a_list_is_added_to_and_never_overwritten() {
         let mut headers = vary(&["accept, cookie"]);
-        extend_list(&mut headers, VARY, "Cookie, Authorization");
+        extend_list(&mut headers, VARY, BY_SESSION);
         assert_eq!(items(&headers), ["accept", "cookie", "Authorization"]);
-        extend_list(&mut headers, VARY, "Cookie, Authorization");
+        extend_list(&mut headers, VARY, BY_SESSION);
         assert_eq!(items(&headers), ["accept", "cookie", "Authorization"]);
     }
 
     #[test]
     fn a_list_of_everything_needs_no_addition() {
         let mut headers = vary(&["*"]);
-        extend_list(&mut headers, VARY, "Origin");
+        extend_list(&mut headers, VARY, BY_ORIGIN);
         assert_eq!(items(&headers), ["*"]);
     }
 

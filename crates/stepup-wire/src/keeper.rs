@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use http::header::{FORWARDED, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{FORWARDED, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
 use http::request::Parts;
 use stepup_core::event::{Event, EventKind, Outcome};
 use stepup_core::flow::Renewed;
@@ -88,6 +88,20 @@ impl Gate {
         }
     }
 
+    /// Admits the bearer of `access` to a route that asks `rule`, if neither a claim is to be fetched nor the store to be
+    /// asked for it; none if one of them is.
+    pub(crate) fn admit_at_once(
+        &self,
+        access: &AccessClaims,
+        rule: &Rule,
+        trust: Trust,
+    ) -> Option<Result<(), Denied>> {
+        match &self.0.keeper {
+            Keeper::Site(stepup) => stepup.admit_route_at_once(access, rule, trust),
+            Keeper::Elsewhere(verifier) => Some(verifier.admit_route(access, rule, trust)),
+        }
+    }
+
     /// Fetches what a route asks for and the token lacks. Elsewhere nobody can: the claims are judged as they are.
     pub(crate) async fn fetch_due_claims(
         &self,
@@ -130,6 +144,9 @@ impl Gate {
 
     /// Judges where a request comes from.
     pub(crate) fn believe(&self, parts: &Parts, act: Act, body: Option<bool>) -> Result<(), Refusal> {
+        if !csrf::matters(&parts.method, act, || parts.headers.contains_key(UPGRADE)) {
+            return Ok(());
+        }
         csrf::judge(&self.rules().csrf, &Source::of(parts, body), act).map_err(|forgery| {
             let reason = match forgery {
                 Forgery::ForeignOrigin => "foreign_origin",
@@ -158,7 +175,7 @@ impl Gate {
 
     /// The client's network, empty if it cannot be told. All such clients share the budget of one network.
     fn network(&self, parts: &Parts) -> String {
-        let told = || parts.extensions.get::<Guard>()?.peer;
+        let told = || parts.extensions.get::<Guard>()?.peer();
         let Some(Peer(peer)) = parts.extensions.get::<Peer>().copied().or_else(told) else {
             if !self.0.missed_peer.swap(true, Ordering::Relaxed) {
                 tracing::error!(

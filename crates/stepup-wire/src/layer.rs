@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::VARY;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
@@ -15,8 +16,8 @@ use tower_service::Service;
 
 use crate::cors::Cors;
 use crate::gate::Refused;
+use crate::header::{BY_ORIGIN, BY_SESSION, BY_SESSION_AND_ORIGIN, extend_list, never_store};
 use crate::keeper::Gate;
-use crate::outbox::Outbox;
 use crate::service::{Guard, Peer};
 
 /// The body of a response that may be ours.
@@ -76,14 +77,13 @@ impl<S> SessionService<S> {
     where
         S: Service<Request<B>, Response = Response<C>>,
     {
-        match Guard::begin(&self.gate, request.method(), request.headers()) {
+        match Guard::begin(&self.gate, peer, request.method(), request.headers()) {
             Begun::Preflight(response) => Answer {
                 state: State::Preflight {
                     response: Some(response),
                 },
             },
             Begun::Guard(guard) => {
-                let guard = Guard { peer, ..guard };
                 let origin = guard.origin_of(request.headers()).cloned();
                 request.extensions_mut().insert(guard.clone());
                 Answer {
@@ -146,31 +146,44 @@ where
 
 impl Guard {
     /// Begins with a request: answers a preflight, or makes what its guards need.
-    pub(crate) fn begin(gate: &Gate, method: &http::Method, headers: &http::HeaderMap) -> Begun {
+    pub(crate) fn begin(
+        gate: &Gate,
+        peer: Option<Peer>,
+        method: &http::Method,
+        headers: &http::HeaderMap,
+    ) -> Begun {
         let cors = gate.rules().cors.as_ref();
         match cors.and_then(|cors| cors.preflight(method, headers)) {
             Some(preflight) => Begun::Preflight(preflight),
-            None => Begun::Guard(Self {
-                gate: gate.clone(),
-                outbox: Outbox::new(),
-                peer: None,
-            }),
+            None => Begun::Guard(Self::new(gate.clone(), peer)),
         }
     }
 
     /// Ends with its response: pays what the guards owe, and adds CORS for the admitted `origin`
     /// ([`Guard::origin_of`]).
     pub(crate) fn finish(&self, origin: Option<&HeaderValue>, headers: &mut http::HeaderMap) {
-        let rules = self.gate.rules();
-        self.outbox.commit(&rules.cookies, || self.gate.now(), headers);
+        let rules = self.gate().rules();
+        let private = self
+            .outbox()
+            .commit(&rules.cookies, || self.gate().now(), headers);
+        if private {
+            never_store(headers);
+        }
         if rules.cors.is_some() {
-            Cors::apply(origin, headers);
+            Cors::name(origin, headers);
+        }
+        // In one go, since this is most of what the layer does to a response.
+        match (private, rules.cors.is_some()) {
+            (true, true) => extend_list(headers, VARY, BY_SESSION_AND_ORIGIN),
+            (true, false) => extend_list(headers, VARY, BY_SESSION),
+            (false, true) => extend_list(headers, VARY, BY_ORIGIN),
+            (false, false) => {}
         }
     }
 
     /// The origin of a request, if its pages may read the answer.
     pub(crate) fn origin_of<'a>(&self, headers: &'a http::HeaderMap) -> Option<&'a HeaderValue> {
-        self.gate.rules().cors.as_ref()?.admits(headers)
+        self.gate().rules().cors.as_ref()?.admits(headers)
     }
 }
 

@@ -6,21 +6,17 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 use stepup_core::time::Timestamp;
 
 use crate::cookie::CookieRules;
-use crate::header::keep_private;
 use crate::writes::TokenWrites;
 
-/// Collects what is owed to one response. Clones are handles of the same collection.
-#[derive(Clone, Default)]
-pub(crate) struct Outbox(Arc<Inner>);
-
+/// Collects what is owed to one response.
 #[derive(Default)]
-struct Inner {
+pub(crate) struct Outbox {
     read: AtomicBool,
     state: Mutex<State>,
 }
@@ -44,7 +40,7 @@ impl Outbox {
 
     /// Notes that a session was read. The answer depends on it, whatever it says, and must not be cached.
     pub(crate) fn note_read(&self) {
-        self.0.read.store(true, Ordering::Relaxed);
+        self.read.store(true, Ordering::Relaxed);
     }
 
     /// Adds `writes`. They win over earlier ones where both speak.
@@ -53,7 +49,7 @@ impl Outbox {
     /// [`Committed`], if the response was sent already, say because a task outlived its request. The caller's
     /// change stands in the store all the same, and reaches the client with its next refresh.
     pub(crate) fn push(&self, writes: TokenWrites) -> Result<(), Committed> {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.committed {
             return Err(Committed);
         }
@@ -61,25 +57,25 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes what is owed to the response's headers, once; a second commit writes nothing.
+    /// Writes what is owed to the response's headers, once; a second commit writes nothing. Whether a session was read:
+    /// the response must be kept out of caches then.
+    #[must_use]
     pub(crate) fn commit(
         &self,
         rules: &CookieRules,
         now: impl FnOnce() -> Timestamp,
         headers: &mut HeaderMap,
-    ) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::replace(&mut state.committed, true) {
-            return;
+            return false;
         }
         let writes = std::mem::take(&mut state.writes);
         drop(state);
         if !writes.is_empty() {
             writes.apply(rules, now(), headers);
         }
-        if self.0.read.load(Ordering::Relaxed) {
-            keep_private(headers);
-        }
+        self.read.load(Ordering::Relaxed)
     }
 }
 
@@ -91,9 +87,6 @@ impl fmt::Debug for Outbox {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-    use http::header::{CACHE_CONTROL, VARY};
-
     use super::*;
     use crate::site::SameSite;
     use crate::transfer::Mode;
@@ -121,12 +114,12 @@ mod tests {
     fn what_is_owed_is_paid_once() {
         let outbox = Outbox::new();
         outbox.push(access("one")).unwrap();
-        outbox.clone().push(access("two")).unwrap();
+        outbox.push(access("two")).unwrap();
         let mut headers = HeaderMap::new();
-        outbox.commit(&rules(), || NOW, &mut headers);
+        assert!(!outbox.commit(&rules(), || NOW, &mut headers));
         assert_eq!(headers[FRONT_TOKEN], "two");
         let mut again = HeaderMap::new();
-        outbox.commit(&rules(), || NOW, &mut again);
+        assert!(!outbox.commit(&rules(), || NOW, &mut again));
         assert!(again.is_empty());
     }
 
@@ -136,32 +129,30 @@ mod tests {
         outbox.push(access("one")).unwrap();
         outbox.push(ended()).unwrap();
         let mut headers = HeaderMap::new();
-        outbox.commit(&rules(), || NOW, &mut headers);
+        assert!(!outbox.commit(&rules(), || NOW, &mut headers));
         assert_eq!(headers[FRONT_TOKEN], "remove");
     }
 
     #[test]
     fn a_write_after_the_response_is_an_error() {
         let outbox = Outbox::new();
-        outbox.commit(&rules(), || NOW, &mut HeaderMap::new());
+        assert!(!outbox.commit(&rules(), || NOW, &mut HeaderMap::new()));
         assert_eq!(outbox.push(access("late")), Err(Committed));
     }
 
     #[test]
-    fn a_session_that_was_only_read_keeps_the_answer_out_of_caches() {
+    fn that_a_session_was_read_is_told_though_nothing_is_owed() {
         let outbox = Outbox::new();
         outbox.note_read();
         let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-        outbox.commit(&rules(), || NOW, &mut headers);
-        assert_eq!(headers[CACHE_CONTROL], "no-store");
-        assert_eq!(headers[VARY], "Cookie, Authorization");
+        assert!(outbox.commit(&rules(), || NOW, &mut headers));
+        assert!(headers.is_empty());
     }
 
     #[test]
     fn a_request_without_a_session_leaves_the_answer_alone() {
         let mut headers = HeaderMap::new();
-        Outbox::new().commit(&rules(), || NOW, &mut headers);
+        assert!(!Outbox::new().commit(&rules(), || NOW, &mut headers));
         assert!(headers.is_empty());
     }
 }

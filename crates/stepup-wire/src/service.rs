@@ -245,11 +245,39 @@ where
 }
 
 /// What a guard needs, carried in the request's extensions by the layer: the site, and the outbox of the response.
+///
+/// Clones are handles of the same guard: the layer, the request and its session each hold one.
 #[derive(Clone, Debug)]
-pub struct Guard {
-    pub(crate) gate: Gate,
-    pub(crate) outbox: Outbox,
-    pub(crate) peer: Option<Peer>,
+pub struct Guard(Arc<Post>);
+
+/// Where a guard stands: one for each request.
+#[derive(Debug)]
+struct Post {
+    gate: Gate,
+    outbox: Outbox,
+    peer: Option<Peer>,
+}
+
+impl Guard {
+    pub(crate) fn new(gate: Gate, peer: Option<Peer>) -> Self {
+        Self(Arc::new(Post {
+            gate,
+            outbox: Outbox::new(),
+            peer,
+        }))
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        self.0.peer
+    }
 }
 
 fn options(methods: &[&Method]) -> Reply {

@@ -59,7 +59,7 @@ impl<R: Requirement> Session<R> {
     /// ended a session: there it resolves when the token expires or `R` is lost, and as [`Ending::Fault`] when the site's keys
     /// were not confirmed for too long.
     pub fn until_ended(&self) -> impl Future<Output = Ending> + Send + 'static + use<R> {
-        let gate = self.guard.gate.clone();
+        let gate = self.guard.gate().clone();
         gate.until_ended(self.verified.claims.clone(), rule_of::<R>())
     }
 }
@@ -140,7 +140,7 @@ impl<R> Session<R> {
     /// # Errors
     /// [`SessionError`]; nothing was changed.
     pub async fn merge_payload(&mut self, patch: &JsonMap) -> Result<(), SessionError> {
-        let stepup = self.guard.gate.stepup()?;
+        let stepup = self.guard.gate().stepup()?;
         match stepup.merge_own_payload(&self.verified.claims, patch).await? {
             Ok(issued) => {
                 // Our own token, signed a moment ago. Should it not verify, the old claims stay, which say less.
@@ -160,7 +160,7 @@ impl<R> Session<R> {
     /// # Errors
     /// As [`Session::merge_payload`].
     pub async fn set_claim<C: Claim>(&mut self, claim: &C, value: C::Value) -> Result<(), SessionError> {
-        let patch = self.guard.gate.stepup()?.claim_patch(claim, &value)?;
+        let patch = self.guard.gate().stepup()?.claim_patch(claim, &value)?;
         self.merge_payload(&patch).await
     }
 
@@ -169,7 +169,7 @@ impl<R> Session<R> {
     /// # Errors
     /// As [`Session::merge_payload`]; [`SessionError::Fault`] if the source failed.
     pub async fn fetch_claim<C: Claim>(&mut self, claim: &C) -> Result<(), SessionError> {
-        let stepup = self.guard.gate.stepup()?;
+        let stepup = self.guard.gate().stepup()?;
         match stepup.fetched_claim_patch(self.handle(), claim).await? {
             Ok(patch) if patch.is_empty() => Ok(()),
             Ok(patch) => self.merge_payload(&patch).await,
@@ -211,14 +211,14 @@ impl<R> Session<R> {
     }
 
     async fn meet(&mut self, rule: &Rule) -> Result<(), SessionError> {
-        let gate = &self.guard.gate;
+        let gate = self.guard.gate();
         let due = gate.fetch_due_claims(&self.verified.claims, rule).await;
         if let Some(renewed) = due.map_err(|denied| self.denied(denied))? {
             self.guard
                 .owe(tokens::hand_out(self.verified.mode, renewed.tokens));
             self.verified.claims = renewed.claims;
         }
-        let gate = &self.guard.gate;
+        let gate = self.guard.gate();
         let admitted = gate.admit_route(&self.verified.claims, rule, Trust::Token).await;
         admitted.map_err(|denied| self.denied(denied))
     }
@@ -243,7 +243,7 @@ impl<R> Session<R> {
     /// [`Fault`]; this process refuses its tokens all the same, and the client is told. A service that only verifies
     /// ([`OnlyVerifies`], as the source) has done nothing.
     pub async fn revoke(self) -> Result<(), Fault> {
-        let stepup = self.guard.gate.stepup()?;
+        let stepup = self.guard.gate().stepup()?;
         let mut writes = TokenWrites::new();
         writes.end(self.verified.mode);
         self.guard.owe(writes);

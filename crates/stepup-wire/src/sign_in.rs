@@ -56,19 +56,19 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: a page of another origin sent the request, or the store failed.
     pub async fn sign_in(&self, parts: &Parts) -> Result<SignIn, Refused> {
-        self.outbox.note_read();
+        self.outbox().note_read();
         // Asked before anything is counted or compared.
-        let stepup = match self.gate.stepup() {
+        let stepup = match self.gate().stepup() {
             Ok(stepup) => stepup.clone(),
             Err(error) => return Err(self.refuse(Fault::from(error).into())),
         };
-        self.gate
+        self.gate()
             .believe(parts, Act::Open, None)
             .map_err(|refusal| self.refuse(refusal))?;
-        let mode = transfer::mode_for_own(self.gate.rules().allowed, &parts.headers);
+        let mode = transfer::mode_for_own(self.gate().rules().allowed, &parts.headers);
         // For hooks alone; what is wrong with it is no matter of a sign-in.
         let session = match stepup.has_hooks() {
-            true => gate::verify(&self.gate, parts, Act::Application, None).unwrap_or_default(),
+            true => gate::verify(self.gate(), parts, Act::Application, None).unwrap_or_default(),
             false => None,
         };
         // Now, since the application has read nothing yet of whoever it will be.
@@ -78,10 +78,10 @@ impl Guard {
             session_mode: session.as_ref().map(|session| session.mode),
             caller: Caller {
                 tenant: TenantId::public(),
-                origin: self.gate.origin(parts),
+                origin: self.gate().origin(parts),
                 session: session.map(|session| session.claims),
             },
-            other_to_leave: other_to_leave(&self.gate, parts, mode),
+            other_to_leave: other_to_leave(self.gate(), parts, mode),
             guard: self.clone(),
             stepup,
             mode,

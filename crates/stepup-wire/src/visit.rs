@@ -112,7 +112,7 @@ impl Visit {
     /// # Errors
     /// The request is a preflight, and this is the answer to it.
     pub fn begin(gate: &Gate, mut parts: Parts, peer: Option<Peer>) -> Result<Self, Box<Response<Bytes>>> {
-        match Guard::begin(gate, &parts.method, &parts.headers) {
+        match Guard::begin(gate, peer, &parts.method, &parts.headers) {
             Begun::Preflight(response) => Err(Box::new(response)),
             Begun::Guard(guard) => {
                 if let Some(peer) = peer {

@@ -220,7 +220,11 @@ fn put(headers: &mut HeaderMap, name: HeaderName, exposed: &'static str, value: 
         Ok(mut value) => {
             value.set_sensitive(true);
             headers.insert(name, value);
-            extend_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+            extend_list(
+                headers,
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(exposed),
+            );
         }
         Err(_) => tracing::error!(header = exposed, "token does not fit a header"),
     }

@@ -227,6 +227,22 @@ proptest! {
     }
 
     #[test]
+    fn the_place_of_a_byte_is_the_first_of_all(
+        long in prop::collection::vec(any::<u8>(), 0..100), few in prop::collection::vec(0_u8..4, 0..100),
+    ) {
+        for bytes in [long, few] {
+            let first = bytes.iter().position(|byte| *byte == 2);
+            prop_assert_eq!(position(&bytes, 2), first);
+        }
+    }
+
+    #[test]
+    fn a_line_is_parted_at_every_semicolon(line in prop::collection::vec(prop_oneof![Just(b';'), any::<u8>()], 0..100)) {
+        let split: Vec<&[u8]> = line.split(|byte| *byte == b';').collect();
+        prop_assert_eq!(parts(&line).collect::<Vec<_>>(), split);
+    }
+
+    #[test]
     fn splitting_a_cookie_header_into_lines_changes_nothing(
         cookies in prop::collection::vec(("[a-c]{1,2}", "[!-:<-~]{0,6}"), 0..8), at in 0usize..8,
     ) {

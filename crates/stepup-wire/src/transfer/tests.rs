@@ -1,4 +1,5 @@
 use http::header::{CONTENT_TYPE, COOKIE, HeaderValue};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -325,4 +326,16 @@ fn debug_shows_no_token() {
         refresh(Allowed::Any, &headers, Names::Compatible, ours)
     );
     assert!(!shown.contains("our."), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn a_token_is_one_word_of_visible_ascii_however_long(
+        word in "[!-~]{0,200}", byte in any::<u8>(), at in 0_usize..200,
+    ) {
+        prop_assert_eq!(word_of(word.as_bytes()), Some(word.as_str()));
+        let mut bytes = word.into_bytes();
+        bytes.insert(at.min(bytes.len()), byte);
+        prop_assert_eq!(word_of(&bytes).is_some(), byte.is_ascii_graphic());
+    }
 }
