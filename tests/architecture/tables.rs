@@ -36,7 +36,7 @@ pub(crate) const CRATES: &[Row] = &[
     of("stepup-wire",     &["stepup-core"],               Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
     of("stepup-verify",   &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES])),
     of("stepup-ui",       &["stepup-core", "stepup-wire"], Not(&[FRAMEWORKS, DATABASES, RUNTIMES])),
-    of("stepup-axum",     &["stepup-wire"],               Only(&["axum", "bytes", "http", "http-body", "tower", "tower-layer", "tower-service"])),
+    of("stepup-axum",     &["stepup-wire"],               Only(&["axum", "bytes", "http", "http-body", "pin-project-lite", "tower", "tower-layer", "tower-service"])),
     of("stepup-actix",    &["stepup-wire"],               Only(&["actix-web", "futures-util", "http", "http-body"])),
     of("stepup-rocket",   &["stepup-wire"],               Only(&["bytes", "http", "rocket"])),
     of("stepup-cli",      &["stepup-core", "stepup-delivery", "stepup-sqlx"], Not(&[FRAMEWORKS])),

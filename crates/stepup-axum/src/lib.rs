@@ -27,7 +27,7 @@ use axum::Router;
 use axum::routing::any_service;
 use stepup_wire::{Gate, RequireLayer, WireService};
 
-pub use layer::{StepupLayer, StepupService};
+pub use layer::{StepupFuture, StepupLayer, StepupService};
 pub use session::{OptionalSession, Rejection, Session, SignIn};
 pub use stepup_wire::core::require::{
     AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,

@@ -135,10 +135,9 @@ impl From<SignInError> for Rejection {
     }
 }
 
-fn guard(parts: &Parts) -> Result<Guard, Rejection> {
+fn guard(parts: &Parts) -> Result<&Guard, Rejection> {
     parts
         .extensions
         .get::<Guard>()
-        .cloned()
         .ok_or_else(|| Rejection(Refused::missing_layer("`.layer(stepup_axum::layer(..))`")))
 }
