@@ -236,6 +236,25 @@ fn a_flood_of_tokens_used_once_leaves_those_that_are_used_all_the_time() {
 }
 
 #[test]
+fn a_flood_takes_no_more_than_the_room_of_those_on_probation() {
+    for shards in [1, 4] {
+        let budget = shards * SHARD_BYTES;
+        let memory = memory(budget);
+        let fits = u32::try_from(budget / EACH).unwrap();
+        put_numbers(&memory, 0..fits);
+        assert_eq!(kept(&memory, 0..fits), budget / EACH, "used once more");
+        // Nobody uses them meanwhile.
+        put_numbers(&memory, fits..50 * fits);
+        let kept = kept(&memory, 0..fits);
+        let share = budget / EACH / PROBATION_SHARE;
+        assert!(
+            kept >= budget / EACH - share - 2 * shards,
+            "{kept} of {fits}, {shards} shards"
+        );
+    }
+}
+
+#[test]
 fn what_comes_back_soon_after_it_was_dropped_is_off_probation() {
     let memory = memory(100 * EACH);
     put_numbers(&memory, 0..90);
