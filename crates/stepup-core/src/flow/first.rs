@@ -13,7 +13,7 @@ use crate::factor::passwordless::{self, BoundTo, DeviceId, Means, NewCode, Way};
 use crate::flow::account::{self, Exists, SignInTry};
 use crate::flow::code::{General, country_of, hand_over, throttled, watch_country};
 use crate::flow::contact::{self, Contact, Opened, identifier};
-use crate::flow::{Caller, SignedIn};
+use crate::flow::{Caller, SignedIn, pending};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId, TenantId};
 use crate::limit::{self, Leave};
@@ -97,21 +97,6 @@ pub enum FirstOutcome {
     General(General),
     /// Codes do not sign in here.
     NotOffered,
-}
-
-/// An open challenge of a contact, for the application's support desk. It opens nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its name, the protocol's `preAuthSessionId`.
-    pub challenge: ChallengeId,
-    /// Wrong codes so far.
-    pub failed: u32,
-    /// Messages so far.
-    pub sends: u32,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-    /// When its newest code stops working.
-    pub expires_at: Timestamp,
 }
 
 /// A channel by which contacts sign in.
@@ -217,7 +202,7 @@ pub(crate) async fn resend(
     let restart = || Ok(Err(FirstRefusal::Restart));
     let id = device.challenge();
     let now = parts.now();
-    let Some((challenge, channel)) = open_challenge(parts, &caller.tenant, &id).await? else {
+    let Some((challenge, channel)) = pending::open_challenge(parts, &caller.tenant, &id).await? else {
         return restart();
     };
     let Some(way) = offered(parts, &caller.tenant, channel) else {
@@ -289,7 +274,7 @@ pub(crate) async fn consume(
         }
         OpenedBy::Link { challenge, .. } => challenge,
     };
-    let Some((challenge, channel)) = open_challenge(parts, &caller.tenant, id).await? else {
+    let Some((challenge, channel)) = pending::open_challenge(parts, &caller.tenant, id).await? else {
         return Ok(FirstOutcome::Restart);
     };
     let Some(way) = offered(parts, &caller.tenant, channel) else {
@@ -353,7 +338,7 @@ pub(crate) async fn check(
 ) -> Result<Result<bool, General>, Fault> {
     let id = device.challenge();
     let now = parts.now();
-    let Some((challenge, channel)) = open_challenge(parts, &caller.tenant, &id).await? else {
+    let Some((challenge, channel)) = pending::open_challenge(parts, &caller.tenant, &id).await? else {
         return Ok(Ok(false));
     };
     let Some(way) = offered(parts, &caller.tenant, channel) else {
@@ -418,7 +403,7 @@ async fn opened(
     id: &ChallengeId,
     secret: &str,
 ) -> Result<Option<LiveLink>, Fault> {
-    let Some((challenge, channel)) = open_challenge(parts, &caller.tenant, id).await? else {
+    let Some((challenge, channel)) = pending::open_challenge(parts, &caller.tenant, id).await? else {
         return Ok(None);
     };
     let Some(way) = offered(parts, &caller.tenant, channel).filter(|way| way.means.has_link()) else {
@@ -467,64 +452,6 @@ pub(crate) async fn exists(parts: &Parts, caller: &Caller, contact: &Contact) ->
         user.methods.iter().any(|method| method.factor == own)
     })
     .await
-}
-
-/// The open challenges of a contact, newest first.
-pub(crate) async fn list(parts: &Parts, tenant: &TenantId, contact: &Contact) -> Result<Vec<Device>, Fault> {
-    let now = parts.now();
-    let purpose = passwordless::first_factor_purpose(contact.channel());
-    let all = parts
-        .store
-        .challenges_to(tenant, &purpose, contact.as_str())
-        .await?;
-    let open = all
-        .into_iter()
-        .filter(|c| !c.closed && c.failed < c.max_failures && now < c.ends_at);
-    Ok(open
-        .map(|c| Device {
-            failed: c.failed,
-            sends: c.sends,
-            created_at: c.created_at,
-            expires_at: c
-                .slots
-                .first()
-                .and_then(|s| *s)
-                .map_or(c.ends_at, |s| s.expires_at),
-            challenge: c.id,
-        })
-        .collect())
-}
-
-/// Ends all challenges of a contact. How many there were.
-pub(crate) async fn revoke_all(parts: &Parts, tenant: &TenantId, contact: &Contact) -> Result<u64, Fault> {
-    let purpose = passwordless::first_factor_purpose(contact.channel());
-    Ok(parts
-        .store
-        .drop_challenges_to(tenant, &purpose, contact.as_str())
-        .await?)
-}
-
-/// Ends one challenge that signs in. Whether there was one.
-pub(crate) async fn revoke(parts: &Parts, tenant: &TenantId, id: &ChallengeId) -> Result<bool, Fault> {
-    match open_challenge(parts, tenant, id).await? {
-        Some(_) => Ok(parts.store.drop_challenge(tenant, id).await?),
-        None => Ok(false),
-    }
-}
-
-/// A challenge that signs in, by whichever channel it was sent.
-pub(crate) async fn open_challenge(
-    parts: &Parts,
-    tenant: &TenantId,
-    id: &ChallengeId,
-) -> Result<Option<(Challenge, Channel)>, Fault> {
-    let Some(challenge) = parts.store.challenge(tenant, id).await? else {
-        return Ok(None);
-    };
-    let channel = [Channel::Sms, Channel::Email]
-        .into_iter()
-        .find(|channel| challenge.binding == passwordless::first_factor_binding(*channel, id));
-    Ok(channel.map(|channel| (challenge, channel)))
 }
 
 fn bound(challenge: &Challenge) -> BoundTo<'_> {

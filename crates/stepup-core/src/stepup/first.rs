@@ -4,7 +4,8 @@ use crate::delivery::Channel;
 use crate::error::Fault;
 use crate::factor::passwordless::{DeviceId, Role};
 use crate::flow::contact::Contact;
-use crate::flow::first::{self, Device, FirstOutcome, FirstRefusal, OpenedBy, SentFirst};
+use crate::flow::first::{self, FirstOutcome, FirstRefusal, OpenedBy, SentFirst};
+use crate::flow::pending::{self, Device};
 use crate::flow::{Caller, Exists, General};
 use crate::hook::{Done, Step};
 use crate::id::{ChallengeId, TenantId};
@@ -35,7 +36,7 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn is_first_code(&self, caller: &Caller, challenge: &ChallengeId) -> Result<bool, Fault> {
-        let found = first::open_challenge(&self.parts, &caller.tenant, challenge).await?;
+        let found = pending::open_challenge(&self.parts, &caller.tenant, challenge).await?;
         Ok(found.is_some())
     }
 
@@ -177,7 +178,7 @@ impl Stepup {
     /// # Errors
     /// [`Fault`].
     pub async fn first_codes(&self, tenant: &TenantId, contact: &Contact) -> Result<Vec<Device>, Fault> {
-        first::list(&self.parts, tenant, contact).await
+        pending::list(&self.parts, tenant, contact).await
     }
 
     /// Where the messages of a challenge go, in normal form; none if there is no such challenge. For hooks, which know
@@ -202,7 +203,7 @@ impl Stepup {
         let typed = contact.as_str().to_owned();
         let step = Step::RevokeCodes { contact: typed };
         let turn = self.turn(Caller::within(tenant), step).await?;
-        turn.end(first::revoke_all(&self.parts, tenant, contact)).await
+        turn.end(pending::revoke_all(&self.parts, tenant, contact)).await
     }
 
     /// Ends one challenge that signs in. Whether there was one.
@@ -216,7 +217,7 @@ impl Stepup {
         let Step::RevokeCode { challenge } = turn.step() else {
             return Err(other_step());
         };
-        turn.end(first::revoke(&self.parts, tenant, challenge)).await
+        turn.end(pending::revoke(&self.parts, tenant, challenge)).await
     }
 }
 
