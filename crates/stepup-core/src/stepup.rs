@@ -1,5 +1,6 @@
 //! [`Stepup`]: what an application holds; one method for each thing it can ask.
 
+mod admit;
 mod claims;
 mod ended;
 mod first;
@@ -24,21 +25,19 @@ use crate::flow::answer::{self, ConsumeOutcome};
 use crate::flow::code::{self, CodeRefusal, SentCode};
 use crate::flow::info::{self, FactorInfoOutcome};
 use crate::flow::own::{self, OwnFactors};
-use crate::flow::session::{self, Checked, MergeError, RefreshOutcome, SessionEnded};
+use crate::flow::session::{self, MergeError, RefreshOutcome};
 use crate::flow::{IssuedTokens, SignedIn, upkeep};
 use crate::hook::Step;
 use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::Secrets;
 use crate::parts::Parts;
 use crate::password::Password;
-use crate::policy;
 use crate::record::JsonMap;
 use crate::record::session::Session;
-use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route};
+use crate::rule::ClaimFailure;
 use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::refresh::RefreshToken;
-use crate::session::revocation::Known;
 use crate::storage::Storage;
 use crate::time::Timestamp;
 
@@ -183,127 +182,6 @@ impl Stepup {
                 .background
                 .spawn(Box::pin(async move { upkeep::poll_keys(&parts).await }));
         }
-    }
-
-    /// Admits the bearer of `access` if its session was not revoked and `rule` holds. The store is asked when `trust`
-    /// says so, or when the memory of revocations is full: it is never skipped.
-    ///
-    /// # Errors
-    /// [`Denied`].
-    pub async fn admit(
-        &self,
-        access: &AccessClaims,
-        rule: &Rule,
-        trust: Trust,
-    ) -> Result<Option<Checked>, Denied> {
-        self.admit_if(access, trust, |facts| judge(rule, facts)).await
-    }
-
-    /// The same for a route of the application: the site's policy and the claims of every route are asked beside `rule`
-    /// ([`judge_route`]). Claims are judged as they are: see [`Stepup::fetch_due_claims`].
-    ///
-    /// # Errors
-    /// [`Denied`].
-    pub async fn admit_route(
-        &self,
-        access: &AccessClaims,
-        rule: &Rule,
-        trust: Trust,
-    ) -> Result<Option<Checked>, Denied> {
-        let everywhere = &self.parts.everywhere;
-        let admitted = self
-            .admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
-            .await;
-        if let Err(Denied::Claims(_)) = &admitted {
-            self.note_denied(access);
-        }
-        admitted
-    }
-
-    /// The same for a route whose claims were not fetched yet, if that can be said at once: none if one is to be fetched
-    /// ([`Stepup::fetch_due_claims`]), or the store to be asked. Most requests are admitted here.
-    pub fn admit_route_at_once(
-        &self,
-        access: &AccessClaims,
-        rule: &Rule,
-        trust: Trust,
-    ) -> Option<Result<(), Denied>> {
-        if self.has_due_claims(access, rule) {
-            return None;
-        }
-        let everywhere = &self.parts.everywhere;
-        let admitted = self.admit_by_token(access, trust, self.now(), |facts| {
-            judge_route(rule, everywhere, facts)
-        });
-        if let Some(Err(Denied::Claims(_))) = &admitted {
-            self.note_denied(access);
-        }
-        admitted
-    }
-
-    /// ASVS v5.0.0-16.3.2.
-    fn note_denied(&self, access: &AccessClaims) {
-        let event = self.parts.event(EventKind::AccessDenied, Outcome::Refused);
-        let event = event.of(access.tenant_id(), access.user_id());
-        self.parts
-            .record(&event.in_session(access.handle()).because("claims"));
-    }
-
-    async fn admit_if(
-        &self,
-        access: &AccessClaims,
-        trust: Trust,
-        judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure> + Send,
-    ) -> Result<Option<Checked>, Denied> {
-        if let Some(admitted) = self.admit_by_token(access, trust, self.now(), &judge) {
-            return admitted.map(|()| None);
-        }
-        let checked = session::check(&self.parts, access, None)
-            .await?
-            .map_err(|SessionEnded| Denied::Ended)?;
-        no_failures(judge(&session::facts_of(&self.parts, &checked)))?;
-        Ok(Some(checked))
-    }
-
-    /// What the token itself and this process say; none if the store is to be asked.
-    fn admit_by_token(
-        &self,
-        access: &AccessClaims,
-        trust: Trust,
-        now: Timestamp,
-        judge: impl Fn(&Facts<'_>) -> Vec<ClaimFailure>,
-    ) -> Option<Result<(), Denied>> {
-        if !self.parts.knows(access.tenant_id()) {
-            return Some(Err(Denied::Ended));
-        }
-        match (self.parts.revocations.standing(access, now), trust) {
-            (Known::Revoked, _) => Some(Err(Denied::Ended)),
-            (Known::Live, Trust::Token) => {
-                let facts = session::facts(&self.parts, access, now);
-                Some(no_failures(judge(&facts)))
-            }
-            (Known::AskStore, _) | (Known::Live, Trust::Store) => None,
-        }
-    }
-
-    /// Admits the bearer of `access` to what only a complete session may do: the site's policy is satisfied and, if the
-    /// user has any second factor, it was completed. The store is always asked (R-SES-5).
-    ///
-    /// # Errors
-    /// [`Denied`].
-    pub async fn admit_complete(&self, access: &AccessClaims) -> Result<Checked, Denied> {
-        // A session that this process ended is over, even if its row could not be deleted.
-        if self.parts.revocations.standing(access, self.now()) == Known::Revoked {
-            return Err(Denied::Ended);
-        }
-        let checked = session::check(&self.parts, access, None)
-            .await?
-            .map_err(|SessionEnded| Denied::Ended)?;
-        if policy::is_complete(&checked.standing, &checked.look.user.summary) {
-            return Ok(checked);
-        }
-        let facts = session::facts_of(&self.parts, &checked);
-        Err(Denied::Claims(judge(&Rule::SecondFactor, &facts)))
     }
 
     /// Uses a refresh token.
@@ -675,14 +553,6 @@ impl Stepup {
     /// without one (serverless) calls it by itself.
     pub async fn tick(&self) {
         upkeep::tick(&self.parts).await;
-    }
-}
-
-fn no_failures(failures: Vec<ClaimFailure>) -> Result<(), Denied> {
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Denied::Claims(failures))
     }
 }
 
