@@ -132,7 +132,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("flow of answers",    &["flow/answer.rs", "flow/contact.rs", "flow/export.rs", "flow/info.rs", "flow/update.rs"]),
     ("flow of open codes", &["flow/pending.rs"]),
     ("flow of strangers",  &["flow/first.rs"]),
-    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/claims.rs", "stepup/ended.rs", "stepup/turn.rs", "stepup/users.rs"]),
+    ("Stepup",             &["builder.rs", "stepup.rs", "stepup/admit.rs", "stepup/claims.rs", "stepup/ended.rs", "stepup/turn.rs", "stepup/users.rs"]),
     ("more of Stepup",     &["stepup/first.rs"]),
     ("verifying elsewhere", &["verifier.rs"]),
     ("front door",         &["lib.rs"]),
