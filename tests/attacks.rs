@@ -1,6 +1,7 @@
 //! Attacks by their row ids, over real HTTP on the demo and an SQLite file.
 
 mod kit;
+mod subject;
 
 #[path = "attacks/bad_input.rs"]
 mod bad_input;
@@ -56,3 +57,5 @@ mod time;
 mod tokens;
 #[path = "attacks/updates.rs"]
 mod updates;
+
+use kit::framework;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use kit::serving::Framework;
+use kit::framework::Framework;
 use kit::{Client, Mode, PASSWORD, PHONE, Server, form, full, half};
 use serde_json::json;
 use stepup_testkit::suite::adapter::TRANSCRIPTS;

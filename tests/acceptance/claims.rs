@@ -22,7 +22,7 @@ use stepup_core::keyring::Root;
 use stepup_testkit::clock::ManualClock;
 use tokio::net::TcpListener;
 
-use crate::kit::serving::only_on_axum;
+use crate::kit::framework::only_on_axum;
 use crate::kit::{Client, MODES, Mode, Response, Server, half};
 
 const ANN: &str = "ann@example.com";

@@ -24,7 +24,7 @@ use stepup_core::keyring::Root;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
-use crate::kit::serving::only_on_axum;
+use crate::kit::framework::only_on_axum;
 use crate::kit::{Client, MODES, Mode, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ANN: &str = "ann@example.com";

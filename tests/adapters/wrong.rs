@@ -1,6 +1,6 @@
 //! The test of the tests: adapters that are wrong in one way each, and the sentences that are then false.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use stepup_testkit::suite::adapter::{self, Application, Subject};
 use crate::subject::axum::{Stop, app, serve_router};
 
 /// An adapter that does something to every request and answer.
-async fn serve<F, A>(application: Application, spoil: F) -> Option<(SocketAddr, Stop)>
+async fn serve<F, A>(listener: TcpListener, application: Application, spoil: F) -> Option<Stop>
 where
     F: Fn(Request, Next) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
@@ -24,7 +24,7 @@ where
     let spoiled = Router::new()
         .fallback_service(app(application))
         .layer(middleware::from_fn(spoil));
-    Some(serve_router(spoiled).await)
+    Some(serve_router(listener, spoiled))
 }
 
 /// Whether a sentence is false of the adapter.
@@ -33,7 +33,11 @@ where
     F: Fn(Request, Next) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
-    let proof = || adapter::prove(sentence, async |application| serve(application, spoil).await);
+    let proof = || {
+        adapter::prove(sentence, async |listener, application| {
+            serve(listener, application, spoil).await
+        })
+    };
     catch_unwind(AssertUnwindSafe(proof)).is_err()
 }
 
@@ -121,25 +125,6 @@ async fn first_line_of_each(mut request: Request, next: Next) -> Response {
 #[test]
 fn an_adapter_that_reads_one_line_of_a_header_is_found_out() {
     assert!(is_false(adapter::every_transcript_holds, first_line_of_each));
-}
-
-/// Reads headers as text, and leaves out those that are none.
-async fn text_alone(mut request: Request, next: Next) -> Response {
-    let odd: Vec<HeaderName> = request
-        .headers()
-        .iter()
-        .filter(|(_, value)| value.to_str().is_err())
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in odd {
-        request.headers_mut().remove(name);
-    }
-    next.run(request).await
-}
-
-#[test]
-fn an_adapter_that_leaves_out_what_is_no_text_is_found_out() {
-    assert!(is_false(adapter::every_transcript_holds, text_alone));
 }
 
 /// Decodes the path before the protocol sees it.
@@ -277,9 +262,9 @@ fn an_adapter_whose_scope_is_open_is_found_out() {
 #[test]
 fn an_adapter_that_is_open_without_its_layer_is_found_out() {
     let proof = || {
-        adapter::without_the_layer_nothing_is_admitted(async |application: Application| {
+        adapter::without_the_layer_nothing_is_admitted(async |listener, application: Application| {
             assert!(!application.layered);
-            Some(serve_router(Router::new().fallback(async || "in")).await)
+            Some(serve_router(listener, Router::new().fallback(async || "in")))
         });
     };
     assert!(catch_unwind(AssertUnwindSafe(proof)).is_err());

@@ -2,35 +2,32 @@
 
 #![allow(unreachable_pub, reason = "the rows use it")]
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use serde_json::{Value, json};
-use stepup::axum::{OptionalSession, Rejection, Session, SignIn};
+use serde_json::Value;
 use stepup::delivery::{BackgroundThread, Outbox};
-use stepup::flow::External;
-use stepup::rule::{OwnRule, Rule};
 use stepup::storage::Storage;
+use stepup::wire::Wire;
 use stepup::{
-    AnySession, AppInfo, Builder, Deliver, FactorId, Fresh, Password, Passwordless, Policy, Require2fa,
-    Requirement, SecretList, Stepup, TenantId, UserId, any_of,
+    AppInfo, Builder, Deliver, FactorId, Password, Passwordless, Policy, SecretList, Stepup, TenantId, any_of,
 };
 use stepup_core::background::{Background, Job, QueueFull, Repeat};
 use stepup_core::entropy::OsEntropy;
 use stepup_core::keyring::Root;
 use stepup_testkit::clock::ManualClock;
-use tokio::net::TcpListener;
+use stepup_testkit::suite::adapter::{Application, Login};
 
-use crate::kit::serving::only_on_axum;
-use crate::kit::{Client, Mode, PASSWORD};
+use crate::kit::serving::{anywhere, listen};
+use crate::kit::{Client, Mode};
+use crate::subject;
 
-/// The application, served for one test. Nothing happens beside its requests unless [`Own::tick`] is called.
+pub use stepup_testkit::suite::adapter::login;
+
+/// The application of the adapter suite, served for one test on the framework of the run. Nothing happens beside its
+/// requests unless [`Own::tick`] is called.
 pub struct Own<S> {
     pub address: SocketAddr,
     pub stepup: Stepup,
@@ -38,7 +35,7 @@ pub struct Own<S> {
     pub clock: ManualClock,
     outbox: Outbox,
     background: BackgroundThread,
-    serving: tokio::task::JoinHandle<()>,
+    _serving: Box<dyn Any + Send>,
 }
 
 impl<S: Storage> Own<S> {
@@ -60,8 +57,7 @@ impl<S: Storage> Own<S> {
         codes: Option<Arc<dyn Deliver>>,
         change: impl FnOnce(Builder) -> Builder,
     ) -> Self {
-        only_on_axum();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(anywhere());
         let address = listener.local_addr().unwrap();
         let store = Arc::new(store);
         let clock = ManualClock::default();
@@ -79,25 +75,11 @@ impl<S: Storage> Own<S> {
             .background(RequestsOnly(background.clone()))
             .clock(clock.clone());
         let stepup = change(builder).build().await.unwrap();
-        let app = Router::new()
-            .route("/login", post(log_in))
-            .route(
-                "/any",
-                get(async |session: Session<AnySession>| session.user_id().to_string()),
-            )
-            .route("/plain", get(async |_: Session| "in"))
-            .route("/secret", get(async |_: Session<Require2fa>| "in"))
-            .route("/fresh", get(async |_: Session<Fresh<300>>| "in"))
-            .route("/panics", get(async |_: OptionalSession<Panics>| "in"))
-            .route("/refuses", get(async |_: Session<Refuses>| "in"))
-            .with_state(stepup.clone())
-            .merge(stepup::axum::routes(&stepup))
-            .layer(stepup::axum::layer(&stepup));
-        let serving = tokio::spawn(async move {
-            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-                .await
-                .unwrap();
-        });
+        let application = Application {
+            wire: Wire::from(&stepup),
+            layered: true,
+        };
+        let serving = subject::serve(listener, application).await;
         Self {
             address,
             stepup,
@@ -105,7 +87,7 @@ impl<S: Storage> Own<S> {
             clock,
             outbox,
             background,
-            serving,
+            _serving: serving,
         }
     }
 
@@ -168,64 +150,9 @@ impl<S: Storage> Own<S> {
     /// A client of the application's own log-in.
     pub async fn logged_in(&self, mode: Mode, user: &str) -> Client {
         let mut client = self.client(mode);
-        let response = client.post("/login", login(user, PASSWORD)).await;
+        let response = client.post("/login", login(user, Login::RIGHT)).await;
         assert_eq!(response.status, 200, "{response:?}");
         client
-    }
-}
-
-impl<S> Drop for Own<S> {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-/// The body of the application's own log-in.
-pub fn login(user: &str, password: &str) -> Value {
-    json!({ "user": user, "password": password })
-}
-
-/// The application's log-in: everybody has the same password, and its user table is what is typed.
-async fn log_in(
-    State(_): State<Stepup>,
-    SignIn(mut sign_in): SignIn,
-    body: String,
-) -> Result<Response, Rejection> {
-    let body: Value = serde_json::from_str(&body).unwrap_or_default();
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    let user = text("user");
-    sign_in.throttle(&user).await?;
-    if text("password") != PASSWORD {
-        sign_in.failed().await?;
-        return Ok(StatusCode::UNAUTHORIZED.into_response());
-    }
-    let external = match text("kind").as_str() {
-        "possession" => External::possession(),
-        _ => External::knowledge(),
-    };
-    let external = match body["factor"].as_str() {
-        Some(name) => external.named(FactorId::new(name)),
-        None => external,
-    };
-    sign_in.complete(&UserId::from(user), external).await?;
-    Ok("welcome".into_response())
-}
-
-/// A requirement of the application's own that breaks.
-pub struct Panics;
-
-impl Requirement for Panics {
-    fn rule() -> Rule {
-        Rule::Own(OwnRule(|_| panic!("the application's rule broke")))
-    }
-}
-
-/// One that is never met.
-pub struct Refuses;
-
-impl Requirement for Refuses {
-    fn rule() -> Rule {
-        Rule::Any(Vec::new())
     }
 }
 

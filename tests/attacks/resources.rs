@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::database;
 use super::own::Own;
-use crate::kit::serving::only_on_axum;
+use crate::kit::framework::only_on_axum;
 use crate::kit::{Client, MODES, Mode, PASSWORD, PHONE, Server, answer, form, full, half};
 
 const SHORT: Duration = Duration::from_millis(300);

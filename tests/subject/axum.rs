@@ -1,7 +1,7 @@
 //! The application of the adapter suite, on Axum.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,26 +12,24 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use stepup::UserId;
 use stepup::axum::{AnySession, Fresh, OptionalSession, Rejection, Require2fa, Session, SignIn};
-use stepup::flow::External;
 use stepup_testkit::suite::adapter::{Application, Breaks, Due, Login, Never, plan};
-use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-pub async fn serve(application: Application) -> Option<(SocketAddr, Stop)> {
-    Some(serve_router(app(application)).await)
+pub async fn serve(listener: TcpListener, application: Application) -> Option<Stop> {
+    Some(serve_router(listener, app(application)))
 }
 
-/// Serves a router on a free port.
-pub async fn serve_router(app: Router) -> (SocketAddr, Stop) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+pub fn serve_router(listener: TcpListener, app: Router) -> Stop {
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let serving = tokio::spawn(async move { axum::serve(listener, app).await });
-    (address, Stop(serving.abort_handle()))
+    Stop(serving.abort_handle())
 }
 
 /// Ends the server when it is dropped.
-pub struct Stop(tokio::task::AbortHandle);
+pub struct Stop(AbortHandle);
 
 impl Drop for Stop {
     fn drop(&mut self) {
@@ -109,7 +107,7 @@ async fn log_in(mut sign_in: SignIn, body: Bytes) -> Result<Response, Rejection>
         sign_in.failed().await?;
         return Ok(StatusCode::UNAUTHORIZED.into_response());
     }
-    let user = UserId::from(typed.user);
-    sign_in.complete(&user, External::knowledge()).await?;
+    let external = typed.external();
+    sign_in.complete(&UserId::from(typed.user), external).await?;
     Ok("welcome".into_response())
 }

@@ -1,5 +1,19 @@
 //! The application that an adapter is proved by, once for each framework.
 
-#![allow(unreachable_pub, reason = "the suites use it")]
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of it")]
 
 pub mod axum;
+
+use std::any::Any;
+use std::net::TcpListener;
+
+use stepup_testkit::suite::adapter::Application;
+
+use crate::framework::Framework;
+
+/// Serves it on the framework of this run, until what is handed back is dropped.
+pub async fn serve(listener: TcpListener, application: Application) -> Box<dyn Any + Send> {
+    match Framework::chosen() {
+        Framework::Axum => Box::new(axum::serve(listener, application).await),
+    }
+}

@@ -1,17 +1,30 @@
-//! The browser suite: the unmodified frontend SDK in Chromium, against the demo server.
+//! The browser suite: the unmodified frontend SDK in Chromium, against the demo servers.
 //!
-//! The suite lives in `tests/browser` and starts the servers by itself. It is told where things are:
-//! `STEPUP_DEMO_AXUM` is the demo's binary, `STEPUP_BY_HAND` that of `examples/by-hand`, `CHROMIUM` the browser.
+//! The suite lives in `tests/browser` and starts the servers by itself. It is told where things are: `STEPUP_DEMO` is a
+//! demo's binary, `STEPUP_BY_HAND` that of `examples/by-hand`, `CHROMIUM` the browser. On Axum all of it runs; on the other
+//! frameworks the client's own flow, by cookies and by headers, from the API's origin and from another one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::framework::{self, Framework};
 use crate::install;
 use crate::report::{Outcome, run, run_suite};
 use crate::workspace::Workspace;
 
-/// Builds the demo, gets what the suite needs, and runs it.
+/// The whole suite, on Axum.
 pub(crate) fn suite(workspace: &Workspace) -> Outcome {
+    against(workspace, "demo-axum", &["npm", "test"])
+}
+
+/// The client's flow, on another framework.
+pub(crate) fn client(workspace: &Workspace, framework: Framework) -> Outcome {
+    let words = ["node", "--test", "--test-reporter=spec", "web-js.test.js"];
+    against(workspace, framework.demo, &words)
+}
+
+/// Builds a demo, gets what the suite needs, and runs it.
+fn against(workspace: &Workspace, demo: &str, words: &[&str]) -> Outcome {
     let folder = workspace.root().join("tests/browser");
     let chromium = install::program(
         workspace,
@@ -20,13 +33,19 @@ pub(crate) fn suite(workspace: &Workspace) -> Outcome {
     )?;
     node(workspace)?;
     packages(workspace, &folder)?;
-    run(&mut workspace.cargo(&["build", "--package", "demo-axum", "--package", "by-hand"]))?;
-    let demo = Copied::of(workspace, "demo-axum")?;
+    // All demos at once: what they share is built with the features of all of them, once.
+    let mut build = workspace.cargo(&["build", "--package", "demo-axum", "--package", "by-hand"]);
+    for other in framework::others(workspace)? {
+        build.args(["--package", other.demo]);
+    }
+    run(&mut build)?;
+    let demo = Copied::of(workspace, demo)?;
     let by_hand = Copied::of(workspace, "by-hand")?;
-    let mut test = workspace.command("npm");
-    test.arg("test")
+    let (program, words) = words.split_first().ok_or("nothing to run")?;
+    let mut test = workspace.command(program);
+    test.args(words)
         .current_dir(&folder)
-        .env("STEPUP_DEMO_AXUM", &demo.0)
+        .env("STEPUP_DEMO", &demo.0)
         .env("STEPUP_BY_HAND", &by_hand.0)
         .env("CHROMIUM", on_path(chromium)?);
     run_suite(&mut test)

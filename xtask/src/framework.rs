@@ -15,7 +15,10 @@ use crate::workspace::Workspace;
 pub(crate) struct Framework {
     /// Its name, as the suites and the report know it.
     pub(crate) name: &'static str,
-    demo: &'static str,
+    /// The package of its demo.
+    pub(crate) demo: &'static str,
+    /// What its row of the browser suite is called.
+    pub(crate) browser: &'static str,
 }
 
 /// Every framework that has a demo.
@@ -23,10 +26,12 @@ const OTHERS: [Framework; 2] = [
     Framework {
         name: "actix",
         demo: "demo-actix",
+        browser: "web-js actix",
     },
     Framework {
         name: "rocket",
         demo: "demo-rocket",
+        browser: "web-js rocket",
     },
 ];
 

@@ -24,6 +24,7 @@ mod workspace;
 use std::env;
 use std::process::ExitCode;
 
+use crate::framework::Framework;
 use crate::part::Part;
 use crate::report::Report;
 use crate::workspace::Workspace;
@@ -41,7 +42,7 @@ parts:
   sqlx       the stores
   adapters   the protocol, the frameworks, the examples; acceptance, attacks and parity on every framework but Axum
   attacks    attacks over HTTP, on Axum
-  browser    the frontend SDK in Chromium against the demo
+  browser    the frontend SDK in Chromium against the demos
 
 environment:
   CARGO_TARGET_DIR      where to build (default: target)
@@ -107,20 +108,26 @@ fn test(workspace: &Workspace, parts: &[Part]) -> ExitCode {
         } else {
             &["--package", "stepup-tests"]
         };
-        match framework::others(workspace) {
-            Ok(others) => {
-                for other in others {
-                    report.step(other.name, || framework::pass(workspace, other, chosen));
-                }
-            }
-            Err(why) => report.step("frameworks", || Err(why.into())),
-        }
+        on_others(workspace, &mut report, |other, report| {
+            report.step(other.name, || framework::pass(workspace, other, chosen));
+        });
     }
     if everything || parts.contains(&Part::Browser) {
         report.step("browser", || browser::suite(workspace));
+        on_others(workspace, &mut report, |other, report| {
+            report.step(other.browser, || browser::client(workspace, other));
+        });
     }
 
     report.finish()
+}
+
+/// Does `work` for each framework but Axum.
+fn on_others(workspace: &Workspace, report: &mut Report, work: impl Fn(Framework, &mut Report)) {
+    match framework::others(workspace) {
+        Ok(others) => others.into_iter().for_each(|other| work(other, report)),
+        Err(why) => report.step("frameworks", || Err(why.into())),
+    }
 }
 
 /// What the command line asks for.

@@ -194,7 +194,7 @@ impl std::fmt::Display for Row {
         };
         write!(
             f,
-            "{:<12} {state:<8} {:>7.1} s",
+            "{:<14} {state:<8} {:>7.1} s",
             self.name,
             self.took.as_secs_f64()
         )?;

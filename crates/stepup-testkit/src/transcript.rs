@@ -19,7 +19,8 @@
 //! Lines with `<` are an answer as [`Answer::lines`] writes it: status, the headers that matter to security, the body.
 //! `< ordinary` is the four headers of every answer of ours in JSON, and what CORS adds to `Vary`; with `< ...` at the end
 //! the rest is the application's own. In place of an answer may stand `< refused`, for what an HTTP parser refuses in its
-//! own words (a status of 4xx, or a close without an answer), and `< hang up`, for a client that leaves without reading.
+//! own words (a status of 4xx, or a close without an answer), and `< hang up`, for a client that leaves without reading. Lines
+//! with `|` after an answer are another one that will do, where a comment says why.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ pub struct Step {
     sent: Vec<String>,
     /// The lines of the answers, one after the other.
     pub expected: Vec<String>,
+    /// The same, where a framework cannot do better.
+    pub or_else: Vec<String>,
 }
 
 /// What came back.
@@ -96,6 +99,10 @@ impl Transcript {
                 ("<", came) => {
                     let step = steps.last_mut().expect("nothing is answered before it is asked");
                     step.expected.push(came.trim_start().to_owned());
+                }
+                ("|", came) => {
+                    let step = steps.last_mut().expect("nothing is answered before it is asked");
+                    step.or_else.push(came.trim_start().to_owned());
                 }
                 _ => panic!("neither sent nor answered: {line}"),
             }
@@ -181,10 +188,8 @@ impl Step {
                     .first()
                     .is_some_and(|status| status.starts_with('4') && status.len() == 3);
         }
-        match self.expected.split_last() {
-            Some((last, first)) if last == REST => came.starts_with(first),
-            _ => self.expected == came,
-        }
+        let other = !self.or_else.is_empty() && is_as(&self.or_else, came);
+        other || is_as(&self.expected, came)
     }
 
     /// The methods of the requests in it; what is no request counts as one.
@@ -213,6 +218,14 @@ impl Step {
         }
         bytes.extend(bytes_of(&request, fill));
         bytes
+    }
+}
+
+/// Whether the lines are these, or begin with them and the rest is the application's own.
+fn is_as(expected: &[String], came: &[String]) -> bool {
+    match expected.split_last() {
+        Some((last, first)) if last == REST => came.starts_with(first),
+        _ => expected == came,
     }
 }
 
@@ -655,6 +668,7 @@ mod tests {
         let step = Step {
             sent: Vec::new(),
             expected: vec![REFUSED.to_owned()],
+            ..Step::default()
         };
         let met = |line: &str| step.is_met_by(&[line.to_owned()]);
         assert!(met("400") && met("431") && met(CLOSED));
@@ -662,13 +676,21 @@ mod tests {
         let exact = Step {
             sent: Vec::new(),
             expected: vec!["404".to_owned()],
+            ..Step::default()
         };
         let long = ["404".to_owned(), "a body".to_owned()];
         assert!(!exact.is_met_by(&long));
         let open = Step {
             sent: Vec::new(),
             expected: vec!["404".to_owned(), REST.to_owned()],
+            ..Step::default()
         };
         assert!(open.is_met_by(&long) && !open.is_met_by(&["200".to_owned()]));
+        let either = Step {
+            or_else: vec!["401".to_owned()],
+            ..exact
+        };
+        assert!(either.is_met_by(&["401".to_owned()]) && either.is_met_by(&["404".to_owned()]));
+        assert!(!either.is_met_by(&["403".to_owned()]));
     }
 }

@@ -23,10 +23,10 @@ export class Server {
     this.origin = `http://localhost:${port}`;
   }
 
-  /** Starts the binary that `STEPUP_DEMO_AXUM` names, with `env` on top of what every set-up needs. */
+  /** Starts the binary that `STEPUP_DEMO` names, on whatever framework it is, with `env` on top of what every set-up needs. */
   static async start(env = {}) {
-    const binary = process.env.STEPUP_DEMO_AXUM;
-    if (!binary) throw new Error("STEPUP_DEMO_AXUM must name the demo server's binary");
+    const binary = process.env.STEPUP_DEMO;
+    if (!binary) throw new Error("STEPUP_DEMO must name a demo server's binary");
 
     const folder = await mkdtemp(path.join(tmpdir(), "stepup-browser-"));
     const child = spawn(path.resolve(binary), {

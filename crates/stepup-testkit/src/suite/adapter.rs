@@ -23,15 +23,13 @@
 //! are mounted beside these, and the adapter's layer goes around everything, if [`Application::layered`] says so.
 //!
 //! ```ignore
-//! stepup_testkit::adapter_suite!(async |app: Application| {
-//!     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-//!     let address = listener.local_addr().unwrap();
-//!     Some((address, tokio::spawn(serve(listener, app))))
+//! stepup_testkit::adapter_suite!(async |listener: std::net::TcpListener, app: Application| {
+//!     Some(tokio::spawn(serve(listener, app)))
 //! });
 //! ```
 //!
-//! makes one test of each sentence; [`run`] runs them all in a test of your own. The second part of what is handed back is
-//! kept as long as the server is needed.
+//! makes one test of each sentence; [`run`] runs them all in a test of your own. What is handed back is kept as long as the
+//! server is needed.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,7 +44,7 @@ mod guards;
 mod protocol;
 mod subject;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 pub use self::application::{Application, Breaks, Due, Login, Never, login, plan};
 pub use self::subject::Subject;
@@ -58,13 +56,13 @@ pub use self::{commit::*, connections::*, guards::*, protocol::*};
 /// The sentence is false of this adapter.
 pub fn prove<Guard>(
     sentence: impl AsyncFnOnce(Subject),
-    serve: impl AsyncFnOnce(Application) -> Option<(SocketAddr, Guard)>,
+    serve: impl AsyncFnOnce(TcpListener, Application) -> Option<Guard>,
 ) {
     on_a_runtime(async {
         let (subject, application) = Subject::new().await;
-        let (address, guard) = serve(application)
-            .await
-            .expect("an application with its layer starts");
+        let (listener, address) = listen();
+        let guard = serve(listener, application).await;
+        let guard = guard.expect("an application with its layer starts");
         sentence(subject.at(address)).await;
         drop(guard);
     });
@@ -75,15 +73,23 @@ pub fn prove<Guard>(
 /// # Panics
 /// The sentence is false of this adapter.
 pub fn without_the_layer_nothing_is_admitted<Guard>(
-    serve: impl AsyncFnOnce(Application) -> Option<(SocketAddr, Guard)>,
+    serve: impl AsyncFnOnce(TcpListener, Application) -> Option<Guard>,
 ) {
     on_a_runtime(async {
         let (subject, application) = Subject::new().await;
-        if let Some((address, guard)) = serve(application.without_layer()).await {
+        let (listener, address) = listen();
+        if let Some(guard) = serve(listener, application.without_layer()).await {
             guards::nothing_is_admitted(subject.at(address)).await;
             drop(guard);
         }
     });
+}
+
+/// A listener on a free port of this machine.
+fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    (listener, address)
 }
 
 fn on_a_runtime(work: impl Future<Output = ()>) {
@@ -102,13 +108,13 @@ macro_rules! sentences {
         ///
         /// # Panics
         /// One of them is false of this adapter.
-        pub fn run<Guard>(serve: impl AsyncFn(Application) -> Option<(SocketAddr, Guard)>) {
+        pub fn run<Guard>(serve: impl AsyncFn(TcpListener, Application) -> Option<Guard>) {
             $(prove($sentence, &serve);)*
             without_the_layer_nothing_is_admitted(&serve);
         }
 
         /// Makes a test of each sentence of [`suite::adapter`](crate::suite::adapter). Takes an async closure or function
-        /// that serves an application, and tells where; none if it does not start.
+        /// that serves an application behind a listener; none if it does not start.
         #[macro_export]
         macro_rules! adapter_suite {
             ($dollar serve:expr) => {

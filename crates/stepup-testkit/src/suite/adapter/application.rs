@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stepup_core::flow::External;
+use stepup_core::id::FactorId;
 use stepup_core::record::JsonMap;
 use stepup_core::require::Requirement;
 use stepup_core::rule::{OwnRule, Rule};
@@ -73,14 +75,15 @@ pub fn plan() -> JsonMap {
 
 /// What was typed into the application's own log-in.
 ///
-/// The handler throttles by `user`. If the password is [`Login::RIGHT`] it completes the sign-in of that user, by knowledge,
-/// and answers `welcome`; else it reports the failure and answers 401.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The handler throttles by `user`. If [`Login::is_right`] it completes the sign-in of that user with [`Login::external`] and
+/// answers `welcome`; else it reports the failure and answers 401.
+#[derive(Clone, Debug)]
 pub struct Login {
     /// The account, which is the user's id too.
     pub user: String,
-    /// What was typed.
-    pub password: String,
+    password: String,
+    kind: String,
+    factor: Option<String>,
 }
 
 impl Login {
@@ -94,12 +97,26 @@ impl Login {
         Self {
             user: text("user"),
             password: text("password"),
+            kind: text("kind"),
+            factor: body["factor"].as_str().map(str::to_owned),
         }
     }
 
     /// Whether the password is right.
     pub fn is_right(&self) -> bool {
         self.password == Self::RIGHT
+    }
+
+    /// What was proved by it: knowledge, if nothing else is named.
+    pub fn external(&self) -> External {
+        let external = match self.kind.as_str() {
+            "possession" => External::possession(),
+            _ => External::knowledge(),
+        };
+        match &self.factor {
+            Some(name) => external.named(FactorId::new(name)),
+            None => external,
+        }
     }
 }
 
