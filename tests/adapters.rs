@@ -3,9 +3,17 @@
 #[path = "kit/framework.rs"]
 mod framework;
 mod subject;
+#[path = "kit/thread.rs"]
+mod thread;
 
+#[path = "adapters/helpers.rs"]
+mod helpers;
 #[path = "adapters/wrong.rs"]
 mod wrong;
+
+mod actix {
+    stepup_testkit::adapter_suite!(crate::subject::actix::serve);
+}
 
 mod axum {
     stepup_testkit::adapter_suite!(crate::subject::axum::serve);

@@ -58,4 +58,4 @@ mod tokens;
 #[path = "attacks/updates.rs"]
 mod updates;
 
-use kit::framework;
+use kit::{framework, thread};

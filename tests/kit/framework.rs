@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framework {
     Axum,
+    Actix,
 }
 
 impl Framework {
@@ -25,6 +26,7 @@ impl Framework {
             let name = env::var_os(VARIABLE).map(|name| name.to_string_lossy().into_owned());
             match name.as_deref() {
                 None | Some("axum") => Framework::Axum,
+                Some("actix") => Framework::Actix,
                 Some(other) => panic!("{VARIABLE}: there is no demo on `{other}`"),
             }
         });

@@ -6,6 +6,7 @@
 pub mod document;
 pub mod framework;
 pub mod serving;
+pub mod thread;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,8 +1,6 @@
 //! What serves the demo to a test.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 
 use axum::Router;
 use demo_axum::serve::{Bounds, serve};
@@ -11,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::framework::{Framework, only_on_axum};
+use super::thread::OnThread;
 
 /// What a server serves.
 #[derive(Clone, Copy)]
@@ -22,9 +21,14 @@ pub enum App {
 }
 
 /// A server that runs until it is stopped or dropped.
-pub struct Serving {
-    task: JoinHandle<()>,
-    stop: oneshot::Sender<()>,
+pub enum Serving {
+    /// Beside the test.
+    Task {
+        task: JoinHandle<()>,
+        stop: oneshot::Sender<()>,
+    },
+    /// On a thread of its own.
+    Thread(OnThread),
 }
 
 impl Serving {
@@ -32,6 +36,9 @@ impl Serving {
     pub async fn start(app: App, listener: TcpListener, site: Site) -> Self {
         match (app, Framework::chosen()) {
             (App::Demo, Framework::Axum) => Self::on_axum(listener, demo_axum::app(site)),
+            (App::Demo, Framework::Actix) => {
+                Self::Thread(OnThread::start(|stop| demo_actix::serve(listener, site, stop)))
+            }
             (App::Own(make), _) => {
                 only_on_axum();
                 Self::on_axum(listener, make(site))
@@ -40,38 +47,38 @@ impl Serving {
     }
 
     fn on_axum(listener: TcpListener, app: Router) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        Self::of(|stop| async { serve(listener, app, Bounds::default(), stop).await })
-    }
-
-    fn of<F>(server: impl FnOnce(Stop) -> F) -> Self
-    where
-        F: Future<Output = io::Result<()>> + Send + 'static,
-    {
-        let (stop, stopped) = oneshot::channel();
         // Who drops the sender says the same.
-        let serving = server(Box::pin(async { drop(stopped.await) }));
-        Self {
-            task: tokio::spawn(async { serving.await.unwrap() }),
-            stop,
-        }
+        let stopped = async { drop(stopped.await) };
+        let task = tokio::spawn(async {
+            serve(listener, app, Bounds::default(), stopped).await.unwrap();
+        });
+        Self::Task { task, stop }
     }
 
-    /// Stops it where it stands, as a crash does. The port is free when this returns.
+    /// Stops it, as abruptly as it can be. The port is free when this returns.
     pub async fn stop(self) {
-        self.task.abort();
-        let _ = self.task.await;
+        match self {
+            Self::Task { task, .. } => {
+                task.abort();
+                let _ = task.await;
+            }
+            Self::Thread(thread) => thread.finish().await,
+        }
     }
 
     /// Asks it to stop, and waits for the requests under way.
     pub async fn finish(self) {
-        drop(self.stop);
-        self.task.await.unwrap();
+        match self {
+            Self::Task { task, stop } => {
+                drop(stop);
+                task.await.unwrap();
+            }
+            Self::Thread(thread) => thread.finish().await,
+        }
     }
 }
-
-/// Ready when a server is asked to stop.
-type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A listener on a free port of this machine.
 pub fn listen(address: SocketAddr) -> TcpListener {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of it")]
 
+pub mod actix;
 pub mod axum;
 
 use std::any::Any;
@@ -14,6 +15,7 @@ use crate::framework::Framework;
 /// Serves it on the framework of this run, until what is handed back is dropped.
 pub async fn serve(listener: TcpListener, application: Application) -> Box<dyn Any + Send> {
     match Framework::chosen() {
+        Framework::Actix => Box::new(actix::serve(listener, application).await),
         Framework::Axum => Box::new(axum::serve(listener, application).await),
     }
 }

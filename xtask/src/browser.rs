@@ -41,7 +41,7 @@ fn against(workspace: &Workspace, demo: &str, words: &[&str]) -> Outcome {
     run(&mut build)?;
     let demo = Copied::of(workspace, demo)?;
     let by_hand = Copied::of(workspace, "by-hand")?;
-    let (program, words) = words.split_first().ok_or("nothing to run")?;
+    let (program, words) = words.split_first().ok_or_else(|| "nothing to run".to_owned())?;
     let mut test = workspace.command(program);
     test.args(words)
         .current_dir(&folder)

@@ -264,6 +264,19 @@ impl RequestAs<'_> {
         self.at(Level::Half).await
     }
 
+    /// [`RequestAs::complete`] for a framework with requests of its own: `add` adds a header to one.
+    ///
+    /// On Actix Web `complete_on(TestRequest::get(), |request, header| request.insert_header(header))`, on Rocket
+    /// `complete_on(client.get("/"), |request, (name, value)| request.header(Header::new(name, value)))`.
+    pub async fn complete_on<T>(self, request: T, add: impl FnMut(T, (String, String)) -> T) -> T {
+        carried(self.complete().await, request, add)
+    }
+
+    /// [`RequestAs::half`] for a framework with requests of its own, as [`RequestAs::complete_on`].
+    pub async fn half_on<T>(self, request: T, add: impl FnMut(T, (String, String)) -> T) -> T {
+        carried(self.half().await, request, add)
+    }
+
     async fn at(self, level: Level) -> request::Builder {
         let (app, carrier) = (self.app, self.carrier);
         let mut people = app.people.lock().await;
@@ -285,6 +298,16 @@ impl RequestAs<'_> {
         person.sessions.insert((level, carrier), session);
         request.extension(Peer(HOME))
     }
+}
+
+/// Puts the headers of a request into another one.
+fn carried<T>(from: request::Builder, into: T, add: impl FnMut(T, (String, String)) -> T) -> T {
+    let headers = from.headers_ref().into_iter().flatten();
+    let pairs = headers.map(|(name, value)| {
+        let value = value.to_str().expect("tokens and origins are ASCII");
+        (name.as_str().to_owned(), value.to_owned())
+    });
+    pairs.fold(into, add)
 }
 
 #[derive(Debug, Default)]

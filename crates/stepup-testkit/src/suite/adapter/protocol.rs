@@ -77,8 +77,9 @@ const WHO: [Who; 7] = [
 
 /// What a request of somebody carries.
 async fn signed(kit: &TestApp, who: Who) -> HeaderMap {
+    // One session each: of two that began at once, nobody knows which is listed first.
     let by = |name: &str, by_header| match by_header {
-        true => kit.request_as(name).by_header(),
+        true => kit.request_as(&format!("{name}-app")).by_header(),
         false => kit.request_as(name),
     };
     let request = match who {
