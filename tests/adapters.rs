@@ -15,6 +15,10 @@ mod actix {
     stepup_testkit::adapter_suite!(crate::subject::actix::serve);
 }
 
+mod rocket {
+    stepup_testkit::adapter_suite!(crate::subject::rocket::serve);
+}
+
 mod axum {
     stepup_testkit::adapter_suite!(crate::subject::axum::serve);
 }

@@ -41,3 +41,47 @@ async fn a_request_of_actix_webs_own_is_of_somebody() {
     assert_eq!(ask(half).await, StatusCode::FORBIDDEN);
     assert_eq!(ask(TestRequest::get()).await, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn a_request_of_rockets_own_is_of_somebody() {
+    use rocket::http::{Header, Status};
+    use rocket::local::asynchronous::{Client, LocalRequest};
+    use rocket::{get, post, routes};
+    use stepup::rocket::{Require2fa, Session};
+
+    #[get("/secret")]
+    fn secret(_session: Session<Require2fa>) -> &'static str {
+        "in"
+    }
+
+    #[post("/secret")]
+    fn comment(_session: Session<Require2fa>) -> &'static str {
+        "in"
+    }
+
+    let kit = TestApp::new().await;
+    let app = rocket::build()
+        .mount("/", routes![secret, comment])
+        .attach(stepup::rocket::fairing(&kit.stepup));
+    let client = Client::untracked(app).await.unwrap();
+    fn add<'c>(request: LocalRequest<'c>, (name, value): (String, String)) -> LocalRequest<'c> {
+        request.header(Header::new(name, value))
+    }
+
+    let complete = kit
+        .request_as("ann")
+        .complete_on(client.get("/secret"), add)
+        .await;
+    assert_eq!(complete.dispatch().await.status(), Status::Ok);
+    let complete = kit
+        .request_as("ann")
+        .complete_on(client.post("/secret"), add)
+        .await;
+    assert_eq!(complete.dispatch().await.status(), Status::Ok);
+    let half = kit.request_as("bob").half_on(client.get("/secret"), add).await;
+    assert_eq!(half.dispatch().await.status(), Status::Forbidden);
+    assert_eq!(
+        client.get("/secret").dispatch().await.status(),
+        Status::Unauthorized
+    );
+}

@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 pub enum Framework {
     Axum,
     Actix,
+    Rocket,
 }
 
 impl Framework {
@@ -27,6 +28,7 @@ impl Framework {
             match name.as_deref() {
                 None | Some("axum") => Framework::Axum,
                 Some("actix") => Framework::Actix,
+                Some("rocket") => Framework::Rocket,
                 Some(other) => panic!("{VARIABLE}: there is no demo on `{other}`"),
             }
         });

@@ -1,6 +1,7 @@
 //! What serves the demo to a test.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use axum::Router;
 use demo_axum::serve::{Bounds, serve};
@@ -38,6 +39,14 @@ impl Serving {
             (App::Demo, Framework::Axum) => Self::on_axum(listener, demo_axum::app(site)),
             (App::Demo, Framework::Actix) => {
                 Self::Thread(OnThread::start(|stop| demo_actix::serve(listener, site, stop)))
+            }
+            (App::Demo, Framework::Rocket) => {
+                // Rocket binds by itself.
+                let address = listener.local_addr().unwrap();
+                drop(listener);
+                let thread = OnThread::start(move |stop| demo_rocket::serve(address, site, stop));
+                answers(address).await;
+                Self::Thread(thread)
             }
             (App::Own(make), _) => {
                 only_on_axum();
@@ -78,6 +87,17 @@ impl Serving {
             Self::Thread(thread) => thread.finish().await,
         }
     }
+}
+
+/// Waits until somebody listens.
+async fn answers(address: SocketAddr) {
+    for _ in 0..2_000 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody listens on {address}");
 }
 
 /// A listener on a free port of this machine.

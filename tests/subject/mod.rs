@@ -4,6 +4,7 @@
 
 pub mod actix;
 pub mod axum;
+pub mod rocket;
 
 use std::any::Any;
 use std::net::TcpListener;
@@ -16,6 +17,7 @@ use crate::framework::Framework;
 pub async fn serve(listener: TcpListener, application: Application) -> Box<dyn Any + Send> {
     match Framework::chosen() {
         Framework::Actix => Box::new(actix::serve(listener, application).await),
+        Framework::Rocket => Box::new(rocket::serve(listener, application).await),
         Framework::Axum => Box::new(axum::serve(listener, application).await),
     }
 }
