@@ -79,14 +79,17 @@ impl Events {
             stream,
             read: String::new(),
         };
-        events.until("event: tick\ndata: 0").await;
+        events.until("event: tick\n").await;
+        events.until("data: 0\n").await;
         assert!(events.read.starts_with("HTTP/1.1 200"), "{}", events.read);
         events
     }
 
     async fn until(&mut self, wanted: &str) {
+        // The blank after a field's name may be left out, and each line may be a chunk of its own.
+        let wanted = wanted.replace(": ", ":");
         let mut buffer = [0; 1024];
-        while !self.read.contains(wanted) {
+        while !self.read.replace(": ", ":").contains(&wanted) {
             let count = soon(self.stream.read(&mut buffer)).await.unwrap();
             assert!(count > 0, "it ended before {wanted:?}: {}", self.read);
             self.read.push_str(&String::from_utf8_lossy(&buffer[..count]));
@@ -95,7 +98,8 @@ impl Events {
 
     /// The last event, and then nothing more.
     async fn end(mut self, why: &str) {
-        self.until(&format!("event: end\ndata: {why}")).await;
+        self.until("event: end\n").await;
+        self.until(&format!("data: {why}\n")).await;
         // The last chunk.
         self.until("\r\n0\r\n").await;
     }
