@@ -322,7 +322,8 @@ async fn a_res_01_another_content_type_is_not_read_and_a_long_body_neither() {
             "POST",
             &taker.path,
             &[JSON, bearer, ("content-length", "999999999999")],
-            b"{",
+            // Rocket reads the first bytes of every body before anything else runs.
+            b"{\"formFields\":[",
         );
         assert_answer(&server.raw(&claimed).await, &[413], &taker.path);
     }

@@ -1,8 +1,8 @@
 //! The fairing: what happens to a request before it is routed, and to its response before it is sent.
 
+use std::future::ready;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Method::{Connect, Delete, Get, Head, Options, Patch, Post, Put, Trace};
 use rocket::http::uri::Origin;
@@ -162,8 +162,8 @@ impl Handler for Answers {
         let (Some(visit), Some(wire)) = (seen.and_then(|seen| seen.visit.as_ref()), &self.0) else {
             return Outcome::forward(data, Status::NotFound);
         };
-        let body = convert::body(data, self.1).await;
-        Outcome::Success(convert::response(&visit.answer(wire, body).await))
+        let answer = visit.answer(wire, convert::body(data, self.1)).await;
+        Outcome::Success(convert::response(&answer))
     }
 }
 
@@ -176,7 +176,8 @@ impl catcher::Handler for Answers {
             && let Ok(unknown) = http::Method::from_bytes(b"UNKNOWN")
             && let Ok(visit) = Visit::begin(&wire.into(), convert::parts(request, unknown), None)
         {
-            convert::put(&visit.answer(wire, Ok(Bytes::new())).await, &mut response);
+            let empty = ready(Ok(Default::default()));
+            convert::put(&visit.answer(wire, empty).await, &mut response);
             convert::finish(&visit, &mut response);
         }
         Ok(response)

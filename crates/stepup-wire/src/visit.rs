@@ -16,7 +16,7 @@ use stepup_core::Trust;
 use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::Rule;
 
-use crate::body::BodyError;
+use crate::body::{BodyError, MAX_BUFFERED};
 use crate::csrf::{RID, SEC_FETCH_SITE};
 use crate::fdi::FDI_VERSION;
 use crate::gate::{Refused, Verified};
@@ -184,9 +184,24 @@ impl Visit {
         self.guard.sign_in(&self.parts).await
     }
 
-    /// Answers the request as one to an endpoint of `wire`, with what came of its body.
-    pub async fn answer(&self, wire: &Wire, body: Result<Bytes, BodyError>) -> Response<Bytes> {
+    /// Answers the request as one to an endpoint of `wire`. A body that announces more than is ever buffered is not read:
+    /// `body` is not polled then.
+    pub async fn answer(
+        &self,
+        wire: &Wire,
+        body: impl Future<Output = Result<Bytes, BodyError>>,
+    ) -> Response<Bytes> {
+        let body = match self.announces_too_much() {
+            true => Err(BodyError::TooLarge),
+            false => body.await,
+        };
         wire.answer(&self.parts, body).await
+    }
+
+    fn announces_too_much(&self) -> bool {
+        let lines = self.parts.headers.get_all(CONTENT_LENGTH).iter();
+        let mut lengths = lines.filter_map(|line| line.to_str().ok()?.parse::<u64>().ok());
+        lengths.any(|length| length > MAX_BUFFERED as u64)
     }
 
     /// Ends with the response, whoever made it: pays what the guards owe, once, and adds CORS.

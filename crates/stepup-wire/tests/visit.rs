@@ -9,6 +9,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -115,7 +116,7 @@ async fn an_endpoint_answers_whatever_came_of_the_body() {
         let request = client
             .request(Method::POST, "/auth/signin")
             .header("content-type", "application/json");
-        let response = begin(&site, request).answer(&site.wire, body).await;
+        let response = begin(&site, request).answer(&site.wire, ready(body)).await;
         response.status().as_u16()
     };
     assert_eq!(
@@ -125,6 +126,33 @@ async fn an_endpoint_answers_whatever_came_of_the_body() {
     assert_eq!(answer(Err(BodyError::TooLarge)).await, 413);
     assert_eq!(answer(Err(BodyError::Incomplete)).await, 400);
     assert_eq!(answer(Err(BodyError::Late)).await, 408);
+}
+
+#[tokio::test]
+async fn a_body_that_announces_too_much_is_not_read() {
+    let site = Site::new().await;
+    let client = site.client("header");
+    for (lengths, status) in [
+        (&["65537"][..], 413),
+        (&["999999999999"], 413),
+        (&["2", "999999999999"], 413),
+    ] {
+        let mut request = client
+            .request(Method::POST, "/auth/signin")
+            .header("content-type", "application/json");
+        for length in lengths {
+            request = request.header("content-length", *length);
+        }
+        let unread = async { panic!("it was read") };
+        let response = begin(&site, request).answer(&site.wire, unread).await;
+        assert_eq!(response.status(), status);
+    }
+    let request = client
+        .request(Method::POST, "/auth/signin")
+        .header("content-length", "65536");
+    let read = async { Err(BodyError::Late) };
+    let response = begin(&site, request).answer(&site.wire, read).await;
+    assert_eq!(response.status(), 408);
 }
 
 /// Names that stand on our own answers alone, beside what [`Visit::finish`] writes.
