@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row;
+use stepup::FactorId;
 use stepup::storage::memory::MemoryStore;
 use stepup_testkit::faults::{FaultyStore, When};
 use tokio::sync::Barrier;
@@ -285,6 +286,58 @@ async fn a_rl_06_strangers_delay_an_owner_and_lock_nobody_out() {
     again.extra = vec![("x-forwarded-for".to_owned(), "192.0.2.78".to_owned())];
     assert_eq!(again.sign_in(ALICE).await.status_field(), "OK");
     again.complete(&server, PHONE).await;
+}
+
+/// Whoever signs in by codes has nothing else to sign in by: strangers must not use up what goes to that contact.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rl_06_strangers_do_not_use_up_the_codes_of_an_owner_at_home() {
+    for (factor, contact) in [
+        (FactorId::OTP_PHONE, json!({ "phoneNumber": PHONE })),
+        (FactorId::OTP_EMAIL, json!({ "email": ALICE })),
+    ] {
+        let server = Server::start_with(|settings| {
+            settings.trusted_proxies = vec!["127.0.0.1".to_owned()];
+            settings.first_factors = vec![factor.clone()];
+            settings.second_factors = match factor == FactorId::OTP_PHONE {
+                true => vec![FactorId::OTP_EMAIL],
+                false => vec![FactorId::OTP_PHONE],
+            };
+        })
+        .await;
+        let ask_from = async |address: &str| {
+            let from = [("x-forwarded-for", address)];
+            let client = server.client(Mode::Header);
+            let answer = client
+                .peek("POST", "/auth/signinup/code", Some(&contact), &from)
+                .await;
+            answer.status_field()
+        };
+        let mut home = server.client(Mode::Header);
+        home.extra = vec![("x-forwarded-for".to_owned(), "192.0.2.1".to_owned())];
+        let sent = home.post("/auth/signinup/code", contact.clone()).await;
+        let code = server.code().await;
+        let signed_in = home.consume(&sent.json(), &code).await;
+        assert_eq!(signed_in.status_field(), "OK", "{signed_in:?}");
+
+        // From everywhere, as far as the contact's budget goes.
+        for n in 0..6 {
+            ask_from(&format!("198.51.100.{n}")).await;
+        }
+        assert_eq!(ask_from("203.0.113.1").await, "GENERAL_ERROR");
+        // Where its owner is signed in there is another one, and it ends as well.
+        for _ in 0..3 {
+            assert_eq!(ask_from("192.0.2.1").await, "OK");
+        }
+        assert_eq!(ask_from("192.0.2.1").await, "GENERAL_ERROR");
+        // Once she is signed out there is no home, and her neighbors are strangers like all others.
+        server.moved(11 * 60).await;
+        assert_eq!(home.refresh().await.status, 200);
+        assert_eq!(home.sign_out().await.status_field(), "OK");
+        for n in 0..6 {
+            ask_from(&format!("198.51.100.{n}")).await;
+        }
+        assert_eq!(ask_from("192.0.2.1").await, "GENERAL_ERROR");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

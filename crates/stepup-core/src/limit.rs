@@ -266,6 +266,14 @@ impl Limits<'_> {
         asks
     }
 
+    /// The same from a network in which the account is signed in: a budget that no stranger elsewhere can spend (A-RL-06),
+    /// apart from that of its second factor, which nobody at home may spend either.
+    pub(crate) fn first_code_at_home(&self, tenant: &TenantId, user: &UserId, destination: &str) -> Vec<Ask> {
+        let place = [tenant.as_str(), user.as_str(), destination];
+        self.windows("to-home", &place, &self.config.destination)
+            .collect()
+    }
+
     /// A text message to a country, and of the site.
     fn for_country(&self, country: Option<&str>) -> Vec<Ask> {
         country.map_or_else(Vec::new, |country| {

@@ -17,6 +17,7 @@ use crate::parts::Parts;
 use crate::password::Password;
 use crate::record::JsonMap;
 use crate::record::credential::{Credential, CredentialKind};
+use crate::record::session::Session;
 use crate::record::user::{Identifier, IdentifierKind, Method, Summary, User, UserState};
 use crate::storage::{AccountOutcome, NewAccount};
 use crate::time::Timestamp;
@@ -430,12 +431,7 @@ pub(crate) async fn begin(
         }
         // A stranger may only delay: a network in which the account is signed in is exempt (R-RL-4).
         let at_home = match known {
-            Some(user) => {
-                let sessions = parts.store.sessions(&user.tenant, &user.id, now).await?;
-                sessions
-                    .iter()
-                    .any(|s| !network.is_empty() && s.origin.network == network && s.epoch == user.epoch)
-            }
+            Some(user) => is_at_home(parts, user, &network).await?,
             None => false,
         };
         if !at_home {
@@ -451,6 +447,14 @@ pub(crate) async fn begin(
         counted,
         network,
     }))
+}
+
+/// Whether `user` is signed in in this network.
+pub(super) async fn is_at_home(parts: &Parts, user: &User, network: &str) -> Result<bool, Fault> {
+    let sessions = parts.store.sessions(&user.tenant, &user.id, parts.now()).await?;
+    let lives_here =
+        |s: &Session| !network.is_empty() && s.origin.network == network && s.epoch == user.epoch;
+    Ok(sessions.iter().any(lives_here))
 }
 
 impl SignInTry {

@@ -15,10 +15,11 @@ use crate::flow::code::{General, country_of, hand_over, throttled, watch_country
 use crate::flow::contact::{self, Contact, Opened, identifier};
 use crate::flow::{Caller, SignedIn, pending};
 use crate::hook::{Outgoing, OutgoingContent};
-use crate::id::{ChallengeId, FactorId, TenantId};
+use crate::id::{ChallengeId, FactorId, TenantId, UserId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::{Answer, Challenge, Resend, Resent, SLOTS, Slot};
+use crate::record::user::User;
 use crate::secret::{Mac, Secret};
 use crate::storage::Account;
 use crate::time::Timestamp;
@@ -512,7 +513,8 @@ async fn begin(
     account::begin(parts, caller, account.map(|a| &a.user), counted).await
 }
 
-/// Charges the budgets of a message to a contact that a stranger named.
+/// Charges the budgets of a message that is to sign somebody in: a stranger's, or those of whoever is signed in in this
+/// network by this very contact, which no stranger elsewhere can spend (R-RL-4, threat A-RL-06).
 async fn budget(
     parts: &Parts,
     caller: &Caller,
@@ -523,7 +525,23 @@ async fn budget(
         Channel::Sms => Some(country_of(destination)),
         Channel::Email => None,
     };
-    let asks = account::limits(parts).first_code(destination, country.as_deref(), &caller.origin.network);
+    let network = &caller.origin.network;
+    let limits = account::limits(parts);
+    // Asked for a contact of nobody's too: the answer takes as long.
+    let who = identifier(channel, destination);
+    let found = parts.store.user_by_identifier(&caller.tenant, &who).await?;
+    let nobody = || User::bare(&caller.tenant, &UserId::new(String::new()), parts.now());
+    let user = found.map_or_else(nobody, |account| account.user);
+    let own = passwordless::factor_of(channel, false);
+    let signs_in = user.methods.iter().any(|method| method.factor == own);
+    if account::is_at_home(parts, &user, network).await? && signs_in {
+        let asks = limits.first_code_at_home(&user.tenant, &user.id, destination);
+        return Ok(match limit::ask(&*parts.store, &asks, parts.now()).await? {
+            Leave::Granted(_) => Ok(()),
+            Leave::Refused { retry_after, .. } => Err(throttled(parts, caller, retry_after)),
+        });
+    }
+    let asks = limits.first_code(destination, country.as_deref(), network);
     let counts = match limit::ask(&*parts.store, &asks, parts.now()).await? {
         Leave::Granted(counts) => counts,
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
