@@ -10,6 +10,7 @@ use stepup_testkit::faults::{FaultyStore, When};
 
 use super::database::{self, Still};
 use super::own::{Own, login};
+use crate::kit::framework::Framework;
 use crate::kit::{Client, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ALICE: &str = "alice@example.com";
@@ -318,13 +319,13 @@ async fn a_res_01_another_content_type_is_not_read_and_a_long_body_neither() {
             chunked.as_bytes(),
         );
         assert_answer(&server.raw(&bytes).await, &[413], &taker.path);
-        let claimed = request(
-            "POST",
-            &taker.path,
-            &[JSON, bearer, ("content-length", "999999999999")],
-            // Rocket reads the first bytes of every body before anything else runs.
-            b"{\"formFields\":[",
-        );
+        let begun: &[u8] = match Framework::chosen() {
+            // It hands nothing on before it has the first fourteen bytes of a body: see `stepup-rocket`.
+            Framework::Rocket => b"{\"formFields\":[",
+            Framework::Axum | Framework::Actix => b"{",
+        };
+        let length = ("content-length", "999999999999");
+        let claimed = request("POST", &taker.path, &[JSON, bearer, length], begun);
         assert_answer(&server.raw(&claimed).await, &[413], &taker.path);
     }
     // Exactly 16 KiB is taken, and a chunked body like any other.

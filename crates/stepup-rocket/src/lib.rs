@@ -25,7 +25,8 @@
 //! * It refuses a method that it does not know with 400, past all fairings. Under the base path a catcher of ours answers.
 //! * A form may name another method in its first field, `_method`. Routes go by that one; whether the request is believed
 //!   goes by the one that was sent.
-//! * It has no deadlines for slow clients but [`StepupFairing::body_within`] at our endpoints: put a proxy that has in front.
+//! * It has no deadlines for slow clients but [`StepupFairing::body_within`] at our endpoints, and that begins with the fourteenth
+//!   byte of a body: it waits for those before any fairing runs, without end. Put a proxy that has deadlines in front.
 //!
 //! Everything is decided in `stepup-wire` and below it; this crate only moves types.
 
