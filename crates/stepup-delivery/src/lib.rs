@@ -12,6 +12,8 @@
 mod background;
 mod console;
 mod fail_over;
+#[cfg(any(feature = "twilio", feature = "webhook"))]
+mod http;
 mod manual;
 mod outbox;
 #[cfg(any(feature = "smtp", feature = "twilio", feature = "webhook"))]

@@ -15,7 +15,7 @@ use stepup_core::app::is_loopback;
 use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
 use url::Url;
 
-use crate::setup::{PATIENCE, SetupError};
+use crate::setup::{PATIENCE, SetupError, undelivered};
 use crate::template::text;
 
 /// Sends e-mail by a mail server, over a connection for each mail.
@@ -153,7 +153,7 @@ impl Deliver for Smtp {
     }
 
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.send(message).await.map_err(|e| DeliveryError(Box::new(e)))
+        self.send(message).await.map_err(undelivered)
     }
 }
 

@@ -9,7 +9,8 @@ use stepup_core::secret::Secret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::setup::{SetupError, client, endpoint};
+use crate::http::{client, endpoint};
+use crate::setup::{SetupError, undelivered};
 use crate::template::text;
 
 /// Sends text messages by Twilio. A message that was not taken is not tried again here; see [`FailOver`](crate::FailOver).
@@ -137,7 +138,7 @@ impl Deliver for Twilio {
     }
 
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.send(message).await.map_err(|e| DeliveryError(Box::new(e)))
+        self.send(message).await.map_err(undelivered)
     }
 }
 

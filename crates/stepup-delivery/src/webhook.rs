@@ -11,7 +11,8 @@ use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
 use stepup_core::secret::Secret;
 use url::Url;
 
-use crate::setup::{SetupError, client, endpoint};
+use crate::http::{client, endpoint};
+use crate::setup::{SetupError, undelivered};
 use crate::template::text;
 
 /// Posts each message as JSON: `id`, `channel` (`sms`, `email`), `to`, `kind`, `subject`, `text`.
@@ -102,7 +103,7 @@ impl Deliver for Webhook {
     }
 
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.post(message).await.map_err(|e| DeliveryError(Box::new(e)))
+        self.post(message).await.map_err(undelivered)
     }
 }
 
