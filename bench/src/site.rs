@@ -10,7 +10,7 @@ use stepup::storage::Storage;
 use stepup::wire::core::entropy::OsEntropy;
 use stepup::wire::core::keyring::Root;
 use stepup::wire::core::password::Password as Typed;
-use stepup::{AppInfo, Builder, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of};
+use stepup::{AppInfo, Builder, Channel, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of};
 
 /// A site.
 pub struct Site {
@@ -69,7 +69,7 @@ impl Site {
             .expect("our own token");
         let sent = self
             .stepup
-            .create_code(&caller, &access, "+41791234567")
+            .create_code(&caller, &access, Channel::Sms, "+41791234567")
             .await
             .expect("a code")
             .expect("is sent");
