@@ -48,6 +48,9 @@ pub struct Effort {
     pub accounts: usize,
 }
 
+/// A part: its name, and what measures and prints it.
+type Part = (&'static str, fn(Effort));
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
         },
     };
     let parts: Vec<&str> = words.into_iter().filter(|word| *word != "--quick").collect();
-    let known: [(&str, fn(Effort)); 6] = [
+    let known: [Part; 6] = [
         ("guard", guard::run),
         ("stack", stack::run),
         ("tokens", tokens::run),

@@ -10,7 +10,9 @@ use stepup::storage::Storage;
 use stepup::wire::core::entropy::OsEntropy;
 use stepup::wire::core::keyring::Root;
 use stepup::wire::core::password::Password as Typed;
-use stepup::{AppInfo, Builder, Channel, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of};
+use stepup::{
+    AppInfo, Builder, Channel, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of,
+};
 
 /// A site.
 pub struct Site {

@@ -19,10 +19,10 @@ use stepup::session::keys::SigningAlgorithm;
 use stepup::storage::memory::MemoryStore;
 use tower::{Layer, Service};
 
-use crate::{COUNTED, Effort};
 use crate::serve;
 use crate::site::Site;
 use crate::table::{figure, median, show};
+use crate::{COUNTED, Effort};
 
 /// What is compared: its name, and the variant of [`serve::app`].
 const VARIANTS: &[(&str, &str)] = &[
@@ -39,7 +39,9 @@ pub fn run(effort: Effort) {
     let mut rows = Vec::new();
     for (name, variant) in VARIANTS {
         let mut stack = Stack::new(variant);
-        let mut times: Vec<f64> = (0..effort.rounds.max(3)).map(|_| stack.nanoseconds(calls)).collect();
+        let mut times: Vec<f64> = (0..effort.rounds.max(3))
+            .map(|_| stack.nanoseconds(calls))
+            .collect();
         rows.push(Row {
             name,
             ns: median(&mut times),
@@ -51,7 +53,10 @@ pub fn run(effort: Effort) {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let over = row.instructions.zip(bare.instructions).map(|(some, bare)| some - bare);
+            let over = row
+                .instructions
+                .zip(bare.instructions)
+                .map(|(some, bare)| some - bare);
             let count = |count: Option<f64>| count.map_or("–".to_owned(), |count| format!("{count:.0}"));
             vec![
                 row.name.to_owned(),
@@ -177,7 +182,11 @@ fn instructions(variant: &str) -> Option<f64> {
 fn counted(variant: &str, calls: u64) -> Option<f64> {
     let me = std::env::current_exe().ok()?;
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .args([
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ])
         .arg(me)
         .args(["send", variant, &calls.to_string()])
         .output()
