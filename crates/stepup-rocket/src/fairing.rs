@@ -1,6 +1,5 @@
 //! The fairing: what happens to a request before it is routed, and to its response before it is sent.
 
-use std::future::ready;
 use std::time::Duration;
 
 use rocket::fairing::{Fairing, Info, Kind};
@@ -176,8 +175,8 @@ impl catcher::Handler for Answers {
             && let Ok(unknown) = http::Method::from_bytes(b"UNKNOWN")
             && let Ok(visit) = Visit::begin(&wire.into(), convert::parts(request, unknown), None)
         {
-            let empty = ready(Ok(Default::default()));
-            convert::put(&visit.answer(wire, empty).await, &mut response);
+            let nothing = async { Ok(Default::default()) };
+            convert::put(&visit.answer(wire, nothing).await, &mut response);
             convert::finish(&visit, &mut response);
         }
         Ok(response)
