@@ -1,12 +1,15 @@
 //! The builder: collects the parts, checks them together, and names every problem at once.
 
+mod check;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{AppInfo, is_loopback};
+use self::check::check_policy;
+use crate::app::AppInfo;
 use crate::background::{Background, Job};
-use crate::config::{Config, Disclosure};
+use crate::config::Config;
 use crate::delivery::{Channel, Deliver, UserDirectory};
 use crate::digest::PasswordHasher;
 use crate::entropy::{Entropy, OsEntropy};
@@ -15,23 +18,22 @@ use crate::event::{EventSink, TracingSink};
 use crate::evidence::Kind;
 use crate::factor::Part;
 use crate::factor::password::{Password, PasswordFactor};
-use crate::factor::passwordless::{Countries, Means, Passwordless, PasswordlessFactor, factor_of};
+use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor, factor_of};
 use crate::flow::upkeep::Upkeep;
 use crate::hook::{Hook, Hooks};
-use crate::id::FactorId;
 use crate::keyring::{Keyring, Secrets, admit_secrets};
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
-use crate::policy::{self, EnrollmentMode, Offered, Policy, SecondFactor};
+use crate::policy::{Offered, Policy, SecondFactor};
 use crate::profile::Profile;
 use crate::rule::ClaimRule;
-use crate::session::access::{AccessTokens, is_reserved};
+use crate::session::access::AccessTokens;
 use crate::session::claim::ClaimSource;
 use crate::session::keys::{SigningAlgorithm, SigningKeys};
 use crate::session::revocation::Revocations;
 use crate::stepup::Stepup;
 use crate::storage::Storage;
-use crate::tenant::{Tenant, TenantList, Tenants, is_tenant_id};
+use crate::tenant::{Tenant, TenantList, Tenants};
 use crate::time::{Clock, Skew, SteadyClock, SystemClock, clock_skew};
 
 /// How often the background looks whether something is due.
@@ -489,201 +491,6 @@ impl Builder {
             })
             .collect()
     }
-
-    fn check_factors(&self, app: &AppInfo, policy: &Policy, offered: &[Offered], problems: &mut Vec<String>) {
-        let mut say = |text: &str| problems.push(text.to_owned());
-        if self.background.is_none() {
-            say("no background: call .background(..), for example with the thread of stepup-delivery");
-        }
-        let twice = |channel| self.codes.iter().filter(|c| c.channel == channel).count() > 1;
-        if self.passwords.len() > 1 || twice(Channel::Sms) || twice(Channel::Email) {
-            say("a factor was added twice");
-        }
-        let shows = self
-            .codes
-            .iter()
-            .map(|c| &c.way.deliver)
-            .chain(&self.notices)
-            .any(|d| d.reveals_codes());
-        if shows && !app.is_loopback() && !self.print_codes {
-            say(
-                "a delivery shows codes, and a domain is not loopback: use a real one, or call danger_print_codes()",
-            );
-        }
-        if self.config.limits.scale > 1 && !app.is_loopback() && !self.print_codes {
-            say("limits.scale is for load tests on loopback: leave it at 1");
-        }
-        let in_the_clear = app
-            .origins()
-            .any(|origin| origin.starts_with("http:") && !is_loopback(origin));
-        if in_the_clear && !self.plain_http {
-            say("an origin is plain http and not loopback: use https, or call danger_plain_http()");
-        }
-        for factor in &self.codes {
-            let carries = factor.way.deliver.carries(factor.channel);
-            match factor.channel {
-                Channel::Sms if !carries => say("the delivery of Passwordless::sms carries no text messages"),
-                Channel::Email if !carries => say("the delivery of Passwordless::email carries no e-mail"),
-                _ => {}
-            }
-            if !factor.way.role.is_first() && factor.way.means != Means::Code {
-                say(
-                    "a second factor is always a code: .means(..) is for what signs in, call .as_first_factor()",
-                );
-            }
-            match &factor.countries {
-                None if factor.channel == Channel::Sms && !factor.way.deliver.reveals_codes() => {
-                    say("Passwordless::sms needs .countries(..): each country costs money");
-                }
-                Some(Countries::Only(codes)) if codes.is_empty() => say("the list of countries is empty"),
-                _ => {}
-            }
-        }
-        if !offered.is_empty() {
-            match &self.notices {
-                None => say("no notices: whoever adds a second factor must be told, call .notices(..)"),
-                Some(deliver) if !deliver.carries(Channel::Email) => {
-                    say("the delivery of notices carries no e-mail")
-                }
-                Some(_) => {}
-            }
-        }
-        let second_factor = SecondFactor::of(policy, offered);
-        let mut keys: Vec<&str> = Vec::new();
-        for claim in &self.claims {
-            if is_reserved(claim.key(), &self.config.claims, second_factor) {
-                say(&format!("the claim key {} is reserved", claim.key()));
-            }
-            if keys.contains(&claim.key()) {
-                say(&format!("the claim key {} is used twice", claim.key()));
-            }
-            keys.push(claim.key());
-        }
-        let names = &self.config.claims;
-        let distinct = names.mfa != names.second_factor
-            && names.mfa != names.phone
-            && names.second_factor != names.phone;
-        let filled = [&names.mfa, &names.second_factor, &names.phone]
-            .iter()
-            .all(|n| !n.is_empty() && n.is_ascii());
-        if !distinct || !filled {
-            say("the names of the derived claims must be three different ones");
-        }
-    }
-
-    /// No problem, since other users may have another way in: but nobody gets far by that one.
-    fn warn_of_dead_ends(&self, site: &Policy, offered: &[Offered]) {
-        let all = self.codes.iter().flat_map(Passwordless::first_factors);
-        for factor in all.filter(|_| !policy::can_be_met(site, offered, Kind::Possession)) {
-            tracing::warn!(
-                target: "stepup",
-                %factor,
-                "a sign-in by this first factor never meets the policy: a second factor is of another kind"
-            );
-        }
-    }
-
-    fn check_profiles(&self, site: &Policy, problems: &mut Vec<String>) {
-        if self.configured == Configured::TooEarly {
-            problems.push("a profile was chosen after numbers were changed: call profile() first".to_owned());
-        }
-        let own = self.tenants.iter().filter_map(Tenant::own_policy);
-        let policies: Vec<&Policy> = std::iter::once(site).chain(own.map(|policy| &**policy)).collect();
-        if self.profiles.contains(&Profile::Aal2) && policies.iter().any(|p| p.lets_in_by_one_factor()) {
-            problems
-                .push("the profile aal2 needs policies that demand a second factor at sign-in".to_owned());
-        }
-        let takes_mail = |policy: &&Policy| {
-            policy
-                .demanded()
-                .is_some_and(|d| d.contains(&FactorId::OTP_EMAIL))
-        };
-        if self.profiles.contains(&Profile::Aal2) && policies.iter().any(takes_mail) {
-            // NIST SP 800-63B-4 §3.1.3.1.
-            problems.push(
-                "the profile aal2 takes no codes by e-mail: a mailbox is no authenticator there".to_owned(),
-            );
-        }
-        if self.config.disclosure == Disclosure::Hidden {
-            let told = self.notices.as_ref().is_some_and(|d| d.carries(Channel::Email));
-            if !self.passwords.is_empty() && !told {
-                problems.push("hidden accounts need .notices(..): sign-up is answered by mail".to_owned());
-            }
-            if policies
-                .iter()
-                .any(|p| p.enrollment() == EnrollmentMode::InSignUpSession)
-            {
-                problems.push(
-                    "hidden accounts have no session at sign-up, so that none can enroll in it".to_owned(),
-                );
-            }
-        }
-    }
-
-    fn check_tenants(&self, offered: &[Offered], problems: &mut Vec<String>) {
-        if self.tenant_source.is_some() && !self.tenants.is_empty() {
-            problems.push("tenants come from a list or from a source, not from both".to_owned());
-        }
-        for (at, tenant) in self.tenants.iter().enumerate() {
-            let id = tenant.id();
-            if !is_tenant_id(id.as_str()) {
-                problems.push(format!(
-                    "{:?} cannot be a tenant's id: 1 to 64 letters, digits and hyphens, and not a word that our paths begin with",
-                    id.as_str()
-                ));
-            }
-            if self.tenants.iter().take(at).any(|other| other.id() == id) {
-                problems.push(format!("the tenant {id} is there twice"));
-            }
-            for factor in tenant.own_first_factors().unwrap_or_default() {
-                let by_code = |codes: &Passwordless| codes.first_factors().contains(factor);
-                let offered = (*factor == FactorId::EMAIL_PASSWORD && !self.passwords.is_empty())
-                    || self.codes.iter().any(by_code);
-                if factor.is_reserved() && !offered {
-                    problems.push(format!(
-                        "the tenant {id} takes {factor} as a first factor, which no factor provides"
-                    ));
-                }
-            }
-            if let Some(policy) = tenant.own_policy() {
-                check_policy(
-                    &format!("the policy of the tenant {id}"),
-                    policy,
-                    offered,
-                    problems,
-                );
-            }
-        }
-    }
-}
-
-/// Whether a demand can be met by what is on offer.
-fn check_policy(whose: &str, policy: &Policy, offered: &[Offered], problems: &mut Vec<String>) {
-    let Some(demanded) = policy.demanded() else {
-        return;
-    };
-    if demanded.is_empty() {
-        problems.push(format!("{whose} demands a second factor and accepts none"));
-    }
-    for factor in demanded
-        .iter()
-        .filter(|f| !offered.iter().any(|o| o.factor == **f))
-    {
-        problems.push(match factor_by_code(factor) {
-            // It would be opened without the session that it is to complete.
-            Some(code) => format!("{whose} accepts {factor}, and a link is no second factor: accept {code}"),
-            None => format!("{whose} accepts {factor}, which no factor provides"),
-        });
-    }
-}
-
-/// The code that goes where the links of `factor` do, if it is links.
-fn factor_by_code(factor: &FactorId) -> Option<FactorId> {
-    let channels = [Channel::Sms, Channel::Email];
-    let channel = channels
-        .into_iter()
-        .find(|channel| factor_of(*channel, true) == *factor)?;
-    Some(factor_of(channel, false))
 }
 
 fn ages_of(claims: &[Arc<dyn ClaimSource>]) -> Vec<(String, Duration)> {
