@@ -87,6 +87,27 @@ pub enum Content {
         /// How long both work.
         lifetime: Duration,
     },
+    /// A link that lets whoever reads it set a new password. It signs nobody in.
+    Reset {
+        /// Where it leads: a page of the website that asks for the password.
+        url: Secret<String>,
+        /// How long it works.
+        lifetime: Duration,
+    },
+    /// A link that proves that whoever reads it has the mailbox. It signs nobody in.
+    Verify {
+        /// Where it leads: a page of the website that asks.
+        url: Secret<String>,
+        /// How long it works.
+        lifetime: Duration,
+    },
+    /// A link that lets a session add the account's first second factor.
+    Confirm {
+        /// Where it leads: a page that asks.
+        url: Secret<String>,
+        /// How long it works.
+        lifetime: Duration,
+    },
     /// A notice about the account's security.
     Notice(NoticeKind),
 }

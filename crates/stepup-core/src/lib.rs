@@ -28,6 +28,7 @@ mod parts;
 pub mod password;
 pub mod policy;
 pub mod profile;
+pub mod provider;
 pub mod record;
 pub mod require;
 pub mod rule;

@@ -57,6 +57,38 @@ pub fn text(message: &Message) -> Text {
                 body,
             }
         }
+        Content::Reset { url, lifetime } => {
+            let (url, minutes) = (url.expose(), lifetime.as_secs().div_ceil(60));
+            Text {
+                kind: "reset",
+                subject: format!("A new password for {app}"),
+                body: format!(
+                    "Set a new password for your {app} account: {url}\nThe link works once, for {minutes} minutes. If you \
+                     did not ask for it, there is nothing to do."
+                ),
+            }
+        }
+        Content::Verify { url, lifetime } => {
+            let (url, hours) = (url.expose(), lifetime.as_secs().div_ceil(3600));
+            Text {
+                kind: "verify",
+                subject: format!("Your e-mail address at {app}"),
+                body: format!(
+                    "Confirm that this address belongs to your {app} account: {url}\nThe link works for {hours} hours."
+                ),
+            }
+        }
+        Content::Confirm { url, lifetime } => {
+            let (url, minutes) = (url.expose(), lifetime.as_secs().div_ceil(60));
+            Text {
+                kind: "confirm",
+                subject: format!("Add a second factor to your {app} account?"),
+                body: format!(
+                    "Somebody who knows your password wants to add a second factor to your {app} account. If that is you, \
+                     allow it: {url}\nThe link works for {minutes} minutes. If not, change your password."
+                ),
+            }
+        }
         Content::Notice(NoticeKind::FactorAdded { factor, contact, .. }) => {
             let which = contact
                 .as_deref()

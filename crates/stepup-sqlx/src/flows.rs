@@ -6,7 +6,7 @@ use stepup_core::error::StoreError;
 use stepup_core::id::{ChallengeId, FactorId, MethodId, SessionHandle, TenantId, UserId};
 use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
-use stepup_core::record::user::{Identifier, Summary, User, UserState};
+use stepup_core::record::user::{Identifier, Method, Summary, User, UserState};
 use stepup_core::storage::{
     AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Stored,
     UpdateOutcome, UserChange, UserUpdate,
@@ -108,6 +108,9 @@ const REQUIRE: &str = "UPDATE stepup_user SET revision = revision + 1,
         summary = json_set(summary, '$.required', json(?4))
      WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' AND revision = ?3 RETURNING 1";
 
+const SET_METHODS: &str = "UPDATE stepup_user SET methods = ?4, revision = revision + 1
+     WHERE tenant = ?1 AND id = ?2 AND revision = ?3 AND state <> 'deleted' RETURNING 1";
+
 const BURY: &str = "UPDATE stepup_user SET state = 'deleted', epoch = epoch + 1, revision = revision + 1,
         methods = '[]', summary = ?3, metadata = '{}'
      WHERE tenant = ?1 AND id = ?2 AND state <> 'deleted' RETURNING 1";
@@ -187,6 +190,17 @@ impl Flows for SqliteStore {
     ) -> Stored<bool> {
         // SQLite has one writer: a refresh comes before this or after it, and no session row needs to be touched.
         let statement = of(REQUIRE, tenant, user).bind(revision).bind(json(required)?);
+        Ok(!self.write(statement).await?.is_empty())
+    }
+
+    async fn set_methods(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        methods: &[Method],
+    ) -> Stored<bool> {
+        let statement = of(SET_METHODS, tenant, user).bind(revision).bind(json(methods)?);
         Ok(!self.write(statement).await?.is_empty())
     }
 

@@ -17,7 +17,7 @@ use stepup_core::record::credential::{Credential, CredentialKind};
 use stepup_core::record::key::SigningKeyRecord;
 use stepup_core::record::notice::Notice;
 use stepup_core::record::session::{Rotate, Session, SessionView};
-use stepup_core::record::user::{Identifier, User};
+use stepup_core::record::user::{Identifier, Method, User};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
@@ -195,6 +195,7 @@ macro_rules! delegate {
         fn change_user(tenant: &TenantId, user: &UserId, change: &UserChange) -> Option<User>;
         fn update_user(update: &UserUpdate) -> UpdateOutcome;
         fn require_factors(tenant: &TenantId, user: &UserId, revision: i64, required: &[FactorId]) -> bool;
+        fn set_methods(tenant: &TenantId, user: &UserId, revision: i64, methods: &[Method]) -> bool;
         fn delete_user(tenant: &TenantId, user: &UserId) -> Option<Vec<SessionHandle>>;
         fn sweep(now: Timestamp, limit: u32) -> u64;
         fn clock() -> Option<Timestamp>;

@@ -146,6 +146,7 @@ pub(super) async fn open(
             factor: passwordless::factor_of(channel, false),
             email,
             phone,
+            third_party: None,
             verified: true,
             joined_at: now,
         }],

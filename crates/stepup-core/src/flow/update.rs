@@ -195,6 +195,10 @@ async fn write(
             UpdateOutcome::IdentifierTaken(IdentifierKind::Phone) => {
                 return Ok(Err(UpdateRefusal::PhoneTaken));
             }
+            // No update brings one, so that it cannot be somebody else's.
+            UpdateOutcome::IdentifierTaken(IdentifierKind::ThirdParty) => {
+                return Ok(Err(UpdateRefusal::NotAllowed));
+            }
             // Another verb changed the user in between; it never does so for long.
             UpdateOutcome::Outrun => {}
         }
@@ -319,6 +323,7 @@ fn methods(
                             factor: passwordless::factor_of(channel, false),
                             email: None,
                             phone: None,
+                            third_party: None,
                             verified: false,
                             joined_at: now,
                         };
@@ -333,11 +338,13 @@ fn methods(
     Ok(methods)
 }
 
-/// Whether the contact of `channel` signs in by `method`. A factor of the application's own keeps its contacts elsewhere.
+/// Whether the contact of `channel` signs in by `method`. A factor of the application's own keeps its contacts elsewhere, and
+/// who comes by a provider signs in as who it is there, whatever its address.
 fn signs_in_by(method: &Method, channel: Channel) -> bool {
+    let by_contact = method.factor.is_reserved() && method.third_party.is_none();
     match channel {
-        Channel::Email => method.email.is_some() && method.factor.is_reserved(),
-        Channel::Sms => method.phone.is_some() && method.factor.is_reserved(),
+        Channel::Email => method.email.is_some() && by_contact,
+        Channel::Sms => method.phone.is_some() && by_contact,
     }
 }
 
@@ -364,16 +371,17 @@ fn set(method: &mut Method, channel: Channel, value: &str) {
 
 fn identifiers(method: &Method) -> Vec<(Identifier, MethodId)> {
     let of = |kind, value: &Option<String>| {
-        let value = value.clone()?;
-        Some((Identifier { kind, value }, method.id.clone()))
+        let value = value.clone().filter(|_| has_contact(method))?;
+        Some(Identifier { kind, value })
     };
     let all = [
         of(IdentifierKind::Email, &method.email),
         of(IdentifierKind::Phone, &method.phone),
+        method.third_party.as_ref().map(Identifier::third_party),
     ];
     all.into_iter()
         .flatten()
-        .filter(|_| has_contact(method))
+        .map(|identifier| (identifier, method.id.clone()))
         .collect()
 }
 
@@ -457,6 +465,7 @@ mod tests {
             factor,
             email: email.map(str::to_owned),
             phone: phone.map(str::to_owned),
+            third_party: None,
             verified: true,
             joined_at: NOW,
         }

@@ -145,10 +145,24 @@ pub struct Method {
     /// The phone number, E.164.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+    /// Who it is at a provider of identities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub third_party: Option<ThirdParty>,
     /// Whether the contact was proved to be the user's.
     pub verified: bool,
     /// When it was added.
     pub joined_at: Timestamp,
+}
+
+/// Somebody at a provider of identities. Who it is never goes by an address, which changes hands (R-OAU-1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ThirdParty {
+    /// The provider's id in the configuration, the protocol's `thirdPartyId`.
+    pub provider: String,
+    /// Who vouches: the pinned issuer of an OpenID provider, or the provider's own address.
+    pub issuer: String,
+    /// Who it is there: a string that the issuer never gives to anybody else (OpenID Connect Core §2, `sub`).
+    pub subject: String,
 }
 
 /// What policy needs to know of a user, beside the session, so that it needs no second look-up.
@@ -197,6 +211,21 @@ pub struct Identifier {
     pub value: String,
 }
 
+impl Identifier {
+    /// The identity at a provider. Its normal form is a JSON array, so that no two identities read alike.
+    pub fn third_party(identity: &ThirdParty) -> Self {
+        let ThirdParty {
+            provider,
+            issuer,
+            subject,
+        } = identity;
+        Self {
+            kind: IdentifierKind::ThirdParty,
+            value: serde_json::json!([provider, issuer, subject]).to_string(),
+        }
+    }
+}
+
 /// Kinds of identifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -205,6 +234,8 @@ pub enum IdentifierKind {
     Email,
     /// A phone number.
     Phone,
+    /// Somebody at a provider of identities: see [`Identifier::third_party`].
+    ThirdParty,
 }
 
 impl IdentifierKind {
@@ -213,6 +244,7 @@ impl IdentifierKind {
         match self {
             Self::Email => "email",
             Self::Phone => "phone",
+            Self::ThirdParty => "third-party",
         }
     }
 }
@@ -241,6 +273,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn identities_that_are_told_apart_by_their_parts_have_different_forms() {
+        let of = |provider: &str, issuer: &str, subject: &str| {
+            let identity = ThirdParty {
+                provider: provider.to_owned(),
+                issuer: issuer.to_owned(),
+                subject: subject.to_owned(),
+            };
+            Identifier::third_party(&identity).value
+        };
+        assert_eq!(of("a", "https://i", "1"), r#"["a","https://i","1"]"#);
+        let alike = [
+            of("a", "b\",\"c", "d"),
+            of("a", "b", "c\",\"d"),
+            of("a\",\"b", "c", "d"),
+        ];
+        assert!(alike[0] != alike[1] && alike[1] != alike[2] && alike[0] != alike[2]);
+    }
 
     #[test]
     fn a_merge_is_shallow_and_null_removes_only_on_the_first_level() {

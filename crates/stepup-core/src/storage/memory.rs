@@ -1,8 +1,10 @@
-//! The reference store: what the storage traits mean, in one file.
+//! The reference store: what the storage traits mean.
 //!
 //! Everything lies in maps under one lock, and a verb holds the lock from its first look to its last write: each is
 //! trivially one atomic step, and the other stores have to do the same by conditional statements. It forgets
 //! everything when the process ends, so that it is for tests and examples.
+
+mod flows;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,22 +12,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, Enrollment, FactorCompletion,
-    FactorOutcome, Flows, KeyStore, Look, NewAccount, NoticeStore, RiseTo, SessionStore, Stored,
-    UpdateOutcome, UserChange, UserStore, UserUpdate,
+    Account, ChallengeStore, CounterStore, CredentialStore, KeyStore, NoticeStore, SessionStore, Stored,
+    UserStore,
 };
 use crate::error::StoreError;
-use crate::id::{
-    ChallengeId, CredentialId, FactorId, KeyId, MethodId, NoticeId, SessionHandle, TenantId, UserId,
-};
+use crate::id::{ChallengeId, CredentialId, KeyId, MethodId, NoticeId, SessionHandle, TenantId, UserId};
 use crate::record::JsonMap;
 use crate::record::challenge::{Answer, Binding, Challenge, MACS, Resend, Resent};
 use crate::record::counter::{Ask, Charge, Counter, CounterKey};
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::key::SigningKeyRecord;
 use crate::record::notice::Notice;
-use crate::record::session::{Rise, Rotate, Session, SessionView};
-use crate::record::user::{Identifier, Summary, User, UserState, merge};
+use crate::record::session::{Rotate, Session, SessionView};
+use crate::record::user::{Identifier, User, UserState, merge};
 use crate::secret::Mac;
 use crate::time::{Clock, Timestamp};
 
@@ -499,310 +498,5 @@ impl KeyStore for MemoryStore {
         }
         tables.checks.push((id.clone(), *check));
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Flows for MemoryStore {
-    async fn create_account(&self, account: &NewAccount) -> Stored<AccountOutcome> {
-        let mut tables = self.tables();
-        let user = &account.user;
-        let key = (user.tenant.clone(), user.id.clone());
-        let named = |identifier: &Identifier| (user.tenant.clone(), identifier.clone());
-        if account
-            .identifiers
-            .iter()
-            .any(|(i, _)| tables.identifiers.contains_key(&named(i)))
-        {
-            return Ok(AccountOutcome::IdentifierTaken);
-        }
-        if tables.users.contains_key(&key) {
-            return Err(StoreError::Conflict("user id"));
-        }
-        if account.credentials.iter().any(|c| tables.has_credential(c)) {
-            return Err(StoreError::Conflict("credential id"));
-        }
-        if let Some(session) = &account.session {
-            if tables.sessions.contains_key(&session.handle) {
-                return Err(StoreError::Conflict("session handle"));
-            }
-            let of_user = session.tenant == user.tenant && session.user == user.id;
-            if !of_user || session.epoch != user.epoch || user.state != UserState::Live {
-                return Err(StoreError::Conflict("a session of another user or epoch"));
-            }
-        }
-        for (identifier, method) in &account.identifiers {
-            let owner = (user.id.clone(), method.clone());
-            tables.identifiers.insert(named(identifier), owner);
-        }
-        for credential in &account.credentials {
-            tables.add_credential(credential);
-        }
-        if let Some(session) = &account.session {
-            tables.sessions.insert(session.handle.clone(), session.clone());
-        }
-        tables.users.insert(key, user.clone());
-        Ok(AccountOutcome::Created)
-    }
-
-    async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>> {
-        let tables = self.tables();
-        let Some(session) = tables.sessions.get(handle) else {
-            return Ok(None);
-        };
-        let Some(user) = tables.users.get(&(session.tenant.clone(), session.user.clone())) else {
-            return Ok(None);
-        };
-        let challenge = challenge.and_then(|id| tables.challenges.get(&(session.tenant.clone(), id.clone())));
-        Ok(Some(Look {
-            session: session.clone(),
-            user: user.clone(),
-            contacts: of_user(&tables, &session.tenant, &session.user, CredentialKind::Contact),
-            challenge: challenge.cloned(),
-        }))
-    }
-
-    async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome> {
-        let mut tables = self.tables();
-        let at = completion.now;
-        let found = tables.sessions.get(&completion.handle).filter(|session| {
-            session.tenant == completion.tenant && session.user == completion.user && !session.is_over(at)
-        });
-        let Some(mut session) = found.cloned() else {
-            return Ok(FactorOutcome::Gone);
-        };
-        let Some(mut user) = tables.live_user(&session).cloned() else {
-            return Ok(FactorOutcome::Gone);
-        };
-        if let Some(enrollment) = &completion.enrollment {
-            if user.revision != enrollment.revision {
-                return Ok(FactorOutcome::Outrun);
-            }
-            if tables.has_credential(&enrollment.credential) {
-                return Err(StoreError::Conflict("credential id"));
-            }
-            tables.check_notices(&enrollment.notices)?;
-        }
-
-        session
-            .factors
-            .insert(completion.factor.clone(), completion.completion.clone());
-        if let Some(rise) = &completion.rise {
-            rise_to(&mut session, rise, at);
-        }
-        for challenge in tables.challenges.values_mut() {
-            let binding = &challenge.binding;
-            if challenge.tenant == session.tenant
-                && binding.session == session.handle
-                && binding.factor() == completion.factor
-            {
-                challenge.closed = true;
-            }
-        }
-        if let Some(enrollment) = &completion.enrollment {
-            enroll(&mut tables, &mut user, &mut session, enrollment);
-        }
-        for key in &completion.clear {
-            tables.counters.remove(key);
-        }
-        tables.sessions.insert(session.handle.clone(), session.clone());
-        tables
-            .users
-            .insert((user.tenant.clone(), user.id.clone()), user.clone());
-        Ok(FactorOutcome::Done(Box::new((session, user))))
-    }
-
-    async fn change_user(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        change: &UserChange,
-    ) -> Stored<Option<User>> {
-        if change.state == Some(UserState::Deleted) {
-            return Err(StoreError::Conflict("a user is deleted by delete_user"));
-        }
-        let mut tables = self.tables();
-        tables.check_notices(&change.notices)?;
-        let newest = tables.newest_epoch();
-        let Some(row) = tables.user_mut(tenant, user) else {
-            return Ok(None);
-        };
-        row.state = change.state.unwrap_or(row.state);
-        row.epoch = newest + 1;
-        row.revision += 1;
-        if change.reset_factors {
-            row.summary.enrolled.clear();
-        }
-        let row = row.clone();
-        if change.reset_factors {
-            tables
-                .credentials
-                .retain(|_, c| c.tenant != *tenant || c.user != *user || c.kind == CredentialKind::Password);
-        }
-        tables.end_sessions(tenant, user, None);
-        tables.add_notices(&change.notices);
-        Ok(Some(row))
-    }
-
-    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
-        let (tenant, id) = (&update.tenant, &update.user);
-        let mut tables = self.tables();
-        let Some(user) = tables.user_mut(tenant, id).cloned() else {
-            return Ok(UpdateOutcome::Gone);
-        };
-        if user.revision != update.revision {
-            return Ok(UpdateOutcome::Outrun);
-        }
-        for (identifier, _) in &update.identifiers {
-            let named = (tenant.clone(), identifier.clone());
-            if tables
-                .identifiers
-                .get(&named)
-                .is_some_and(|(owner, _)| owner != id)
-            {
-                return Ok(UpdateOutcome::IdentifierTaken(identifier.kind));
-            }
-        }
-        tables.check_notices(&update.notices)?;
-        if let Some(password) = &update.password {
-            if password.kind != CredentialKind::Password || (&password.tenant, &password.user) != (tenant, id)
-            {
-                return Err(StoreError::Conflict(
-                    "a credential that is no password of the user",
-                ));
-            }
-            if tables.has_credential(password) {
-                return Err(StoreError::Conflict("credential id"));
-            }
-        }
-
-        let user = User {
-            epoch: tables.newest_epoch() + 1,
-            revision: user.revision + 1,
-            methods: update.methods.clone(),
-            ..user
-        };
-        tables.users.insert((tenant.clone(), id.clone()), user.clone());
-        tables
-            .identifiers
-            .retain(|(of, _), (owner, _)| of != tenant || owner != id);
-        for (identifier, method) in &update.identifiers {
-            let named = (tenant.clone(), identifier.clone());
-            tables.identifiers.insert(named, (id.clone(), method.clone()));
-        }
-        if let Some(password) = &update.password {
-            tables
-                .credentials
-                .retain(|_, c| c.tenant != *tenant || c.user != *id || c.kind != CredentialKind::Password);
-            tables.add_credential(password);
-        }
-        tables.end_sessions(tenant, id, None);
-        tables.challenges.retain(|_, c| {
-            c.tenant != *tenant
-                || !c.binding.user.as_str().is_empty()
-                || !update.contacts.contains(&c.destination)
-        });
-        tables.add_notices(&update.notices);
-        Ok(UpdateOutcome::Done(Box::new(user)))
-    }
-
-    async fn require_factors(
-        &self,
-        tenant: &TenantId,
-        user: &UserId,
-        revision: i64,
-        required: &[FactorId],
-    ) -> Stored<bool> {
-        let mut tables = self.tables();
-        let Some(row) = tables
-            .user_mut(tenant, user)
-            .filter(|row| row.revision == revision)
-        else {
-            return Ok(false);
-        };
-        row.summary.required = required.to_vec();
-        row.revision += 1;
-        Ok(true)
-    }
-
-    async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
-        let mut tables = self.tables();
-        let Some(row) = tables.user_mut(tenant, user) else {
-            return Ok(None);
-        };
-        row.state = UserState::Deleted;
-        row.epoch += 1;
-        row.revision += 1;
-        row.methods.clear();
-        row.summary = Summary::default();
-        row.metadata.clear();
-        tables
-            .identifiers
-            .retain(|(of, _), (owner, _)| of != tenant || owner != user);
-        tables
-            .credentials
-            .retain(|_, c| c.tenant != *tenant || c.user != *user);
-        tables
-            .notices
-            .retain(|_, n| n.tenant != *tenant || n.user != *user);
-        Ok(Some(tables.end_sessions(tenant, user, None)))
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
-        let mut tables = self.tables();
-        let limit = limit as usize;
-        let sessions = tables
-            .sessions
-            .extract_if(|_, s| s.is_over(now))
-            .take(limit)
-            .count();
-        let challenges = tables
-            .challenges
-            .extract_if(|_, c| c.ends_at <= now)
-            .take(limit)
-            .count();
-        let counters = tables
-            .counters
-            .extract_if(|_, c| c.over_at <= now)
-            .take(limit)
-            .count();
-        Ok((sessions + challenges + counters) as u64)
-    }
-
-    async fn clock(&self) -> Stored<Option<Timestamp>> {
-        Ok(self.clock.as_ref().map(|clock| clock.now()))
-    }
-
-    async fn ping(&self) -> Stored<()> {
-        Ok(())
-    }
-}
-
-/// Writes a rise in assurance into the session: no earlier token leads to the new one.
-fn rise_to(session: &mut Session, rise: &RiseTo, at: Timestamp) {
-    let chain = &mut session.chain;
-    chain.generation += 1;
-    chain.current = rise.secret;
-    chain.previous = None;
-    chain.rotated = None;
-    chain.rise = Some(Rise {
-        generation: chain.generation,
-        at,
-    });
-    session.class = rise.class;
-    session.idle_expires_at = rise.idle_expires_at;
-    session.ends_at = rise.ends_at;
-}
-
-/// Writes an enrollment: credential, summary, notices and, if the others end, a new epoch that `session` takes.
-fn enroll(tables: &mut Tables, user: &mut User, session: &mut Session, enrollment: &Enrollment) {
-    tables.add_credential(&enrollment.credential);
-    tables.add_notices(&enrollment.notices);
-    user.summary = enrollment.summary.clone();
-    user.revision += 1;
-    if enrollment.end_others {
-        user.epoch += 1;
-        session.epoch = user.epoch;
-        tables.end_sessions(&user.tenant, &user.id, Some(&session.handle));
     }
 }

@@ -389,6 +389,17 @@ pub trait Flows: Send + Sync + 'static {
         required: &[FactorId],
     ) -> Stored<bool>;
 
+    /// Replaces what is known of the ways a user signs in (an address that was verified, the one that a provider tells now),
+    /// if its revision is still `revision`. What it signs in by stays as it is, and so do its sessions: see
+    /// [`Flows::update_user`] for another contact. Whether it did.
+    async fn set_methods(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        methods: &[Method],
+    ) -> Stored<bool>;
+
     /// Deletes everything of a user but a tombstone: identifiers, credentials, challenges, sessions, notices,
     /// metadata, methods. The handles of the ended sessions; none if there was no such user, or only a tombstone.
     async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>>;

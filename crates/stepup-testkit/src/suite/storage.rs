@@ -123,6 +123,8 @@ sentences! { $
     of_many_users_that_want_one_identifier_one_gets_it
     an_update_and_a_new_account_never_share_an_identifier
     a_session_opened_while_its_user_is_updated_does_not_survive
+    what_is_known_of_a_method_is_set_and_signs_nobody_out
+    of_many_that_set_methods_from_one_revision_one_does
 
     // Challenges.
     a_right_code_is_right_once

@@ -192,6 +192,7 @@ mod tests {
                 factor: FactorId::OTP_PHONE,
                 email: None,
                 phone: Some("+41791234567".to_owned()),
+                third_party: None,
                 verified: true,
                 joined_at: at,
             }],

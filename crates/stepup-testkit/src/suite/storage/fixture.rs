@@ -51,6 +51,7 @@ pub(super) fn user(id: &str) -> User {
             factor: PASSWORD,
             email: Some(address(id)),
             phone: None,
+            third_party: None,
             verified: true,
             joined_at: NOW,
         }],

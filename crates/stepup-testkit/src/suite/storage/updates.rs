@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stepup_core::error::StoreError;
 use stepup_core::record::challenge::{Binding, Challenge};
 use stepup_core::record::credential::{Credential, CredentialKind};
-use stepup_core::record::user::{IdentifierKind, User, UserState};
+use stepup_core::record::user::{IdentifierKind, ThirdParty, User, UserState};
 use stepup_core::storage::{AccountOutcome, FactorCompletion, UpdateOutcome, UserUpdate};
 
 use super::fixture::*;
@@ -427,4 +427,62 @@ pub async fn a_session_opened_while_its_user_is_updated_does_not_survive(store: 
         let left = store.sessions(&public(), &ann.id, NOW).await.unwrap();
         assert_eq!(left, [], "round {round}");
     }
+}
+
+/// An address that was verified, or that a provider tells now: nothing ends, and the same identifiers sign in.
+pub async fn what_is_known_of_a_method_is_set_and_signs_nobody_out(store: Store) {
+    let (ann, session) = with_session(&store, "ann").await;
+    let mut methods = ann.methods.clone();
+    methods[0].verified = !methods[0].verified;
+    methods[0].email = Some("odd'\"\\@example.org".to_owned());
+    methods[0].third_party = Some(ThirdParty {
+        provider: "acme".to_owned(),
+        issuer: "https://id.example".to_owned(),
+        subject: "odd'\"\\".to_owned(),
+    });
+    let set = async |tenant, revision| {
+        store
+            .set_methods(&tenant, &ann.id, revision, &methods)
+            .await
+            .unwrap()
+    };
+    assert!(!set(other(), ann.revision).await, "the tenant is part of the key");
+    assert!(!set(public(), ann.revision - 1).await);
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
+    assert!(set(public(), ann.revision).await);
+    let kept = store.user(&public(), &ann.id).await.unwrap().unwrap();
+    let expected = User {
+        revision: ann.revision + 1,
+        methods: methods.clone(),
+        ..ann.clone()
+    };
+    assert_eq!(kept, expected);
+    let living = store.sessions(&public(), &ann.id, NOW).await.unwrap();
+    assert_eq!(living, [session]);
+    assert_eq!(found(&store, &address("ann")).await.as_deref(), Some("ann"));
+    assert_eq!(found(&store, "odd'\"\\@example.org").await, None);
+    store.delete_user(&public(), &ann.id).await.unwrap();
+    let buried = store.user(&public(), &ann.id).await.unwrap().unwrap();
+    assert!(!set(public(), buried.revision).await, "a tombstone");
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(buried));
+}
+
+/// Who read the row before somebody else wrote it has to look again.
+pub async fn of_many_that_set_methods_from_one_revision_one_does(store: Store) {
+    let (ann, _) = with_session(&store, "ann").await;
+    let told = race(8, |at| {
+        let (store, ann) = (Arc::clone(&store), ann.clone());
+        async move {
+            let mut methods = ann.methods.clone();
+            methods[0].email = Some(address(&["ann", &at.to_string()].concat()));
+            let set = store
+                .set_methods(&ann.tenant, &ann.id, ann.revision, &methods)
+                .await;
+            set.unwrap().then_some(methods)
+        }
+    })
+    .await;
+    let won: Vec<_> = told.into_iter().flatten().collect();
+    let kept = store.user(&public(), &ann.id).await.unwrap().unwrap();
+    assert_eq!((won, kept.revision), (vec![kept.methods], ann.revision + 1));
 }

@@ -17,7 +17,7 @@ use stepup_core::record::credential::{Credential, CredentialKind};
 use stepup_core::record::key::SigningKeyRecord;
 use stepup_core::record::notice::Notice;
 use stepup_core::record::session::{Rotate, Session, SessionView};
-use stepup_core::record::user::{Identifier, User};
+use stepup_core::record::user::{Identifier, Method, User};
 use stepup_core::secret::Mac;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{
@@ -240,6 +240,16 @@ impl Flows for ReadsThenWrites {
         required: &[FactorId],
     ) -> Stored<bool> {
         self.inner.require_factors(tenant, user, revision, required).await
+    }
+
+    async fn set_methods(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        methods: &[Method],
+    ) -> Stored<bool> {
+        self.inner.set_methods(tenant, user, revision, methods).await
     }
 
     async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
