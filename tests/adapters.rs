@@ -8,6 +8,8 @@ mod thread;
 
 #[path = "adapters/helpers.rs"]
 mod helpers;
+#[path = "adapters/http2.rs"]
+mod http2;
 #[path = "adapters/wrong.rs"]
 mod wrong;
 

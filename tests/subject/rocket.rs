@@ -6,7 +6,7 @@ use rocket::http::Status;
 use rocket::response::status::Custom;
 use rocket::serde::json::Json;
 use rocket::shield::Shield;
-use rocket::{Config, Shutdown, get, post, routes};
+use rocket::{Build, Config, Rocket, Shutdown, get, post, routes};
 use serde_json::Value;
 use stepup::UserId;
 use stepup::rocket::{AnySession, Fresh, OptionalSession, Rejection, Require2fa, Session, SignIn};
@@ -45,6 +45,11 @@ pub async fn serve(listener: TcpListener, application: Application) -> Option<St
         true => app.attach(stepup::rocket::fairing(&application.wire).require::<Require2fa>("/scope")),
         false => app,
     };
+    launch(app, address).await
+}
+
+/// Serves `app`; none if it does not start.
+pub async fn launch(app: Rocket<Build>, address: SocketAddr) -> Option<Stop> {
     let app = match app.ignite().await {
         Ok(app) => app,
         Err(error) => {
@@ -70,7 +75,7 @@ impl Drop for Stop {
     }
 }
 
-fn config(address: SocketAddr) -> Config {
+pub fn config(address: SocketAddr) -> Config {
     let mut config = Config {
         address: address.ip(),
         port: address.port(),
