@@ -15,6 +15,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// One-time codes.
     pub codes: CodeConfig,
+    /// Links by mail.
+    pub links: LinkConfig,
     /// Throttles.
     pub limits: LimitConfig,
     /// Names of the derived claims in the access-token payload.
@@ -163,6 +165,29 @@ impl Default for CodeConfig {
     }
 }
 
+/// Links that travel by mail and sign nobody in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// Life of a link that sets a new password: 30 min, at most 24 hours (NIST SP 800-63B-4 §4.2.1.2).
+    pub reset: Duration,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self { reset: 30 * MINUTE }
+    }
+}
+
+impl LinkConfig {
+    fn problems(&self) -> Vec<String> {
+        broken(&[(
+            self.reset >= MINUTE && self.reset <= DAY,
+            "links.reset must lie between 1 min and 24 hours",
+        )])
+    }
+}
+
 /// At most `count` in `window`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -216,6 +241,10 @@ pub struct LimitConfig {
     pub sign_in_failed: [Window; 2],
     /// Sign-ups per network.
     pub sign_up: [Window; 2],
+    /// Links for a new password per address.
+    pub reset: [Window; 2],
+    /// Calls that ask for one per network.
+    pub reset_network: Window,
     /// Calls of the `exists` endpoints per network.
     pub exists: Window,
     /// Calls of the `exists` endpoints of the whole site.
@@ -265,6 +294,8 @@ impl Default for LimitConfig {
             sign_in: per(30, MINUTE),
             sign_in_failed: [per(10, MINUTE), per(100, HOUR)],
             sign_up: [per(20, MINUTE), per(100, DAY)],
+            reset: [per(5, MINUTE), per(10, DAY)],
+            reset_network: per(20, MINUTE),
             exists: per(10, MINUTE),
             exists_site: per(1_000, HOUR),
             own_calls: per(60, MINUTE),
@@ -307,6 +338,7 @@ impl Config {
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = self.sessions.problems();
         problems.extend(self.codes.problems());
+        problems.extend(self.links.problems());
         problems.extend(self.limits.problems());
         problems
     }
@@ -457,7 +489,7 @@ impl LimitConfig {
     }
 
     /// All windows, by their names.
-    fn windows(&self) -> [(&'static str, &[Window]); 14] {
+    fn windows(&self) -> [(&'static str, &[Window]); 16] {
         let one = std::slice::from_ref;
         [
             ("second_factor_network", &self.second_factor_network),
@@ -466,6 +498,8 @@ impl LimitConfig {
             ("sign_in", one(&self.sign_in)),
             ("sign_in_failed", &self.sign_in_failed),
             ("sign_up", &self.sign_up),
+            ("reset", &self.reset),
+            ("reset_network", one(&self.reset_network)),
             ("exists", one(&self.exists)),
             ("exists_site", one(&self.exists_site)),
             ("codes", &self.codes),
@@ -571,14 +605,16 @@ mod tests {
             3 => &mut limits.sign_in,
             4 => &mut limits.sign_in_failed[0],
             5 => &mut limits.sign_up[0],
-            6 => &mut limits.exists,
-            7 => &mut limits.exists_site,
-            8 => &mut limits.codes[0],
+            6 => &mut limits.reset[0],
+            7 => &mut limits.reset_network,
+            8 => &mut limits.exists,
+            9 => &mut limits.exists_site,
+            10 => &mut limits.codes[0],
             // The last, since the first is what bounds a destination.
-            9 => &mut limits.destination[2],
-            10 => &mut limits.sms_network[0],
-            11 => &mut limits.sms_country,
-            12 => &mut limits.sms_site,
+            11 => &mut limits.destination[2],
+            12 => &mut limits.sms_network[0],
+            13 => &mut limits.sms_country,
+            14 => &mut limits.sms_site,
             _ => &mut limits.own_calls,
         }
     }

@@ -50,6 +50,10 @@ pub enum EventKind {
     AccountChanged,
     /// `account.deleted`
     AccountDeleted,
+    /// `reset.asked`: somebody asked for a link that sets a new password
+    ResetAsked,
+    /// `reset.done`: such a link was used
+    ResetDone,
     /// `signin`
     SignIn,
     /// `session.opened`
@@ -121,6 +125,8 @@ impl EventKind {
             Self::AccountCreated => "account.created",
             Self::AccountChanged => "account.changed",
             Self::AccountDeleted => "account.deleted",
+            Self::ResetAsked => "reset.asked",
+            Self::ResetDone => "reset.done",
             Self::SignIn => "signin",
             Self::SessionOpened => "session.opened",
             Self::SessionRefreshed => "session.refreshed",

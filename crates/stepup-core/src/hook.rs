@@ -245,6 +245,13 @@ pub enum Step {
         /// Whether there is a new password. To change it changes nothing.
         password: bool,
     },
+    /// Sends a link that sets a new password, if the address is an account's.
+    AskReset {
+        /// The address, as it was typed.
+        email: String,
+    },
+    /// Sets a new password by such a link.
+    ResetPassword,
     /// Removes a user's second factors.
     ResetFactors {
         /// Whose.
@@ -298,6 +305,8 @@ impl Step {
             Self::Exists { .. } => "exists",
             Self::ChangeUser { .. } => "change_user",
             Self::UpdateUser { .. } => "update_user",
+            Self::AskReset { .. } => "ask_reset",
+            Self::ResetPassword => "reset_password",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",
             Self::RequireFactors { .. } => "require_factors",
@@ -428,6 +437,8 @@ pub enum OutgoingContent<'a> {
         /// Whether it is asked for after a first factor was right.
         second_factor: bool,
     },
+    /// A link that sets a new password.
+    Reset,
     /// A notice about the account's security.
     Notice(&'a NoticeKind),
 }

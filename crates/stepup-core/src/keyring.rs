@@ -171,14 +171,17 @@ pub enum Purpose {
     RefreshSuccessor,
     /// Names in the keys of throttles. A new root starts their tallies anew.
     Throttle,
+    /// Digests of tokens that let a new password be set.
+    ResetLink,
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Code,
         Self::RefreshTag,
         Self::RefreshSuccessor,
         Self::Throttle,
+        Self::ResetLink,
     ];
 
     const fn label(self) -> &'static str {
@@ -187,6 +190,7 @@ impl Purpose {
             Self::RefreshTag => "mac refresh tag",
             Self::RefreshSuccessor => "mac refresh successor",
             Self::Throttle => "mac throttle",
+            Self::ResetLink => "mac reset link",
         }
     }
 }
@@ -338,12 +342,13 @@ impl KeySet {
     }
 
     fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Mac {
-        let [code, tag, successor, throttle] = &self.macs;
+        let [code, tag, successor, throttle, reset] = &self.macs;
         let mut mac = match purpose {
             Purpose::Code => code,
             Purpose::RefreshTag => tag,
             Purpose::RefreshSuccessor => successor,
             Purpose::Throttle => throttle,
+            Purpose::ResetLink => reset,
         }
         .clone();
         for part in parts {

@@ -188,6 +188,13 @@ impl Limits<'_> {
         self.near_all("up", network, &self.config.sign_up)
     }
 
+    /// A call for a link that sets a new password: per network, and per address, whether or not it is an account's.
+    pub(crate) fn reset(&self, network: &str, tenant: &TenantId, address: &str) -> Vec<Ask> {
+        let mut asks = vec![self.near("rst-net", network, self.config.reset_network)];
+        asks.extend(self.windows("rst", &[tenant.as_str(), address], &self.config.reset));
+        asks
+    }
+
     /// Mails to an address that somebody typed at sign-up: nobody's mailbox is filled that way.
     pub(crate) fn sign_up_mail(&self, tenant: &TenantId, address: &str) -> Vec<Ask> {
         self.windows("up-to", &[tenant.as_str(), address], &self.config.destination)
@@ -376,6 +383,7 @@ mod tests {
         asks.extend(limits.sign_up("192.0.2.1"));
         asks.extend(limits.sign_up_mail(&tenant, "a@acme.test"));
         asks.extend(limits.exists("192.0.2.1"));
+        asks.extend(limits.reset("192.0.2.1", &tenant, "a@acme.test"));
         asks.push(limits.own_calls(&SessionHandle::from("s")));
         let keys: std::collections::BTreeSet<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
         assert_eq!(keys.len(), asks.len());

@@ -4,6 +4,7 @@ mod admit;
 mod claims;
 mod ended;
 mod first;
+mod reset;
 mod turn;
 mod users;
 

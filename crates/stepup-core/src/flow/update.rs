@@ -207,7 +207,12 @@ async fn write(
 }
 
 /// What follows in this process from an update that is written.
-async fn updated(parts: &Parts, user: &User, changed: &[Identifier], password: bool) -> Result<(), Fault> {
+pub(super) async fn updated(
+    parts: &Parts,
+    user: &User,
+    changed: &[Identifier],
+    password: bool,
+) -> Result<(), Fault> {
     session::revoke_tokens(parts, &user.tenant, &user.id, None);
     let note = |what: Changed| {
         let event = parts.event(EventKind::AccountChanged, Outcome::Noted);
@@ -369,7 +374,7 @@ fn set(method: &mut Method, channel: Channel, value: &str) {
     method.verified = channel == Channel::Sms;
 }
 
-fn identifiers(method: &Method) -> Vec<(Identifier, MethodId)> {
+pub(super) fn identifiers(method: &Method) -> Vec<(Identifier, MethodId)> {
     let of = |kind, value: &Option<String>| {
         let value = value.clone().filter(|_| has_contact(method))?;
         Some(Identifier { kind, value })
@@ -412,7 +417,7 @@ fn kinds(changed: &[Identifier], password: bool, at: Timestamp) -> Vec<NoticeKin
 }
 
 /// The credential of a new password, if it follows the rule.
-async fn password(
+pub(super) async fn password(
     parts: &Parts,
     user: &User,
     methods: &[Method],

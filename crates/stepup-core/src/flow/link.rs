@@ -1,0 +1,272 @@
+//! Tokens that travel by mail in a link: made, read, looked up, spent.
+//!
+//! A token is the name of its challenge and 256 random bits. Only a keyed digest of these bits is stored, and the challenge's
+//! one conditional write decides who spends it (R-OTP-3). Each kind has a prefix and a key of its own, so that none is taken
+//! for another (R-TOK-3), and each token belongs to one credential epoch of its user: whatever raises that ends it
+//! (threat A-OTP-19). To look a token up spends nothing, so that a page can ask first.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::error::Fault;
+use crate::id::{ChallengeId, TenantId, UserId};
+use crate::keyring::{Keyring, Purpose};
+use crate::parts::Parts;
+use crate::record::challenge::{Answer, Binding, Challenge, MACS, SLOTS, Slot};
+use crate::record::user::User;
+use crate::secret::{Mac, Secret};
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkKind {
+    /// A new password.
+    Reset,
+}
+
+impl LinkKind {
+    /// What its text begins with. A token that leaked is told by it, by people and by scanners.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Reset => "reset_",
+        }
+    }
+
+    /// The purpose of its challenge.
+    pub(crate) const fn purpose(self) -> &'static str {
+        match self {
+            Self::Reset => "link:reset",
+        }
+    }
+
+    /// The page of the website that it leads to, below the base path.
+    const fn page(self) -> &'static str {
+        match self {
+            Self::Reset => "reset-password",
+        }
+    }
+
+    const fn key(self) -> Purpose {
+        match self {
+            Self::Reset => Purpose::ResetLink,
+        }
+    }
+}
+
+/// A token as it is sent, and what is to be stored of it by [`put_challenge`](crate::storage::ChallengeStore::put_challenge).
+#[derive(Debug)]
+pub(crate) struct NewLink {
+    pub(crate) token: Secret<String>,
+    pub(crate) challenge: Challenge,
+}
+
+/// Makes a token for `user`, which is sent to `destination` and works for `lifetime`. Nothing is stored yet.
+pub(crate) fn make(
+    parts: &Parts,
+    kind: LinkKind,
+    user: &User,
+    destination: &str,
+    lifetime: Duration,
+) -> Result<NewLink, Fault> {
+    let now = parts.now();
+    let name: [u8; NAME] = parts.random()?;
+    let secret: Zeroizing<[u8; SECRET]> = Zeroizing::new(parts.random()?);
+    let id = ChallengeId::new(URL_SAFE_NO_PAD.encode(name));
+    let binding = binding(kind, &user.id, &id, user.epoch);
+    let bound = (kind, &user.tenant, &id, &binding, destination);
+    let expires_at = now.plus(lifetime);
+    let mac = parts.keyring.mac(kind.key(), &message(&bound, &*secret));
+    let mut slots = [None; SLOTS];
+    slots[0] = Some(Slot { mac, expires_at });
+    let token = [name.as_slice(), secret.as_slice()].concat();
+    let token = Zeroizing::new(token);
+    let token = format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(&*token));
+    Ok(NewLink {
+        token: Secret::new(token),
+        challenge: Challenge {
+            tenant: user.tenant.clone(),
+            destination: destination.to_owned(),
+            binding,
+            id,
+            failed: 0,
+            // Nobody comes near by guessing.
+            max_failures: 1,
+            slots,
+            sends: 1,
+            // No second secret is ever added to it.
+            next_send_at: expires_at,
+            closed: false,
+            created_at: now,
+            ends_at: expires_at,
+        },
+    })
+}
+
+/// Where a token leads: a page of the website, by the configuration alone (threat A-OTP-17).
+pub(crate) fn url(
+    parts: &Parts,
+    kind: LinkKind,
+    tenant: &TenantId,
+    token: &Secret<String>,
+) -> Secret<String> {
+    Secret::new(format!(
+        "{}{}/{}?token={}&tenantId={}",
+        parts.app.website_origin(),
+        parts.app.website_base_path(),
+        kind.page(),
+        token.expose(),
+        tenant
+    ))
+}
+
+/// A token that works still, as far as its row tells.
+#[derive(Debug)]
+pub(crate) struct LiveLink {
+    pub(crate) challenge: Challenge,
+    macs: Vec<Mac>,
+}
+
+/// Looks `token` up; none if it is of another kind or tenant, unknown, used or too old. It spends nothing.
+pub(crate) async fn find(
+    parts: &Parts,
+    kind: LinkKind,
+    tenant: &TenantId,
+    token: &str,
+) -> Result<Option<LiveLink>, Fault> {
+    let Some((id, secret)) = read(kind, token) else {
+        return Ok(None);
+    };
+    let Some(challenge) = parts.store.challenge(tenant, &id).await? else {
+        return Ok(None);
+    };
+    if challenge.binding.purpose != kind.purpose() {
+        return Ok(None);
+    }
+    let macs = macs(&parts.keyring, kind, &challenge, &secret);
+    // On a copy: what is looked up is not spent, and what is wrong is not charged.
+    let answer = challenge.clone().answer(&challenge.binding, &macs, parts.now());
+    Ok((answer == Answer::Right).then_some(LiveLink { challenge, macs }))
+}
+
+impl LiveLink {
+    /// Whether it was made in the credential epoch that `user` has still.
+    pub(crate) fn is_of(&self, kind: LinkKind, user: &User) -> bool {
+        let Challenge {
+            tenant,
+            id,
+            binding: bound,
+            ..
+        } = &self.challenge;
+        *tenant == user.tenant && *bound == binding(kind, &user.id, id, user.epoch)
+    }
+
+    /// Spends it. Whether this call did: of many with one token exactly one is told so.
+    pub(crate) async fn spend(&self, parts: &Parts) -> Result<bool, Fault> {
+        let Challenge {
+            tenant, id, binding, ..
+        } = &self.challenge;
+        let answer = parts
+            .store
+            .answer(tenant, id, binding, &self.macs, parts.now())
+            .await?;
+        Ok(answer == Answer::Right)
+    }
+}
+
+/// The binding of a token. Its own name stands in the place of a session, so that several live side by side; and the epoch,
+/// so that none outlives it, however late it was written.
+fn binding(kind: LinkKind, user: &UserId, id: &ChallengeId, epoch: i64) -> Binding {
+    Binding {
+        purpose: kind.purpose().to_owned(),
+        user: user.clone(),
+        session: format!("link:{epoch}:{id}").into(),
+    }
+}
+
+/// The name and the secret in a token. Of one token there is one text: other base64 of the same bytes is none.
+fn read(kind: LinkKind, token: &str) -> Option<(ChallengeId, Zeroizing<Vec<u8>>)> {
+    let text = token.strip_prefix(kind.prefix())?;
+    if text.len() != TEXT {
+        return None;
+    }
+    let mut name = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+    if name.len() != NAME + SECRET {
+        return None;
+    }
+    let secret = Zeroizing::new(name.split_off(NAME));
+    Some((ChallengeId::new(URL_SAFE_NO_PAD.encode(&*name)), secret))
+}
+
+fn macs(keyring: &Keyring, kind: LinkKind, challenge: &Challenge, secret: &[u8]) -> Vec<Mac> {
+    let Challenge {
+        tenant,
+        id,
+        binding,
+        destination,
+        ..
+    } = challenge;
+    let mut macs = keyring.macs(
+        kind.key(),
+        &message(&(kind, tenant, id, binding, destination), secret),
+    );
+    macs.truncate(MACS);
+    macs
+}
+
+/// All that a token is bound to.
+type Bound<'a> = (LinkKind, &'a TenantId, &'a ChallengeId, &'a Binding, &'a str);
+
+fn message<'a>((kind, tenant, id, binding, destination): &Bound<'a>, secret: &'a [u8]) -> [&'a [u8]; 7] {
+    [
+        kind.purpose().as_bytes(),
+        tenant.as_str().as_bytes(),
+        id.as_str().as_bytes(),
+        binding.user.as_str().as_bytes(),
+        binding.session.as_str().as_bytes(),
+        destination.as_bytes(),
+        secret,
+    ]
+}
+
+/// Bytes of the name, of the secret, and characters of both in base64.
+const NAME: usize = 16;
+const SECRET: usize = 32;
+const TEXT: usize = (NAME + SECRET) / 3 * 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_one_text_and_one_kind() {
+        let text = format!("reset_{}", "A".repeat(TEXT));
+        let (id, secret) = read(LinkKind::Reset, &text).unwrap();
+        assert_eq!((id.as_str().len(), secret.len()), (22, SECRET));
+        let bare = &text["reset_".len()..];
+        let others = [
+            bare.to_owned(),
+            format!("Reset_{bare}"),
+            format!("verify_{bare}"),
+            format!("{text}="),
+            format!("{text}A"),
+            text[..text.len() - 1].to_owned(),
+            format!(" {text}"),
+            format!("reset_{}+", &bare[1..]),
+            format!("reset_{}\u{e4}", &bare[2..]),
+            String::new(),
+        ];
+        for other in others {
+            assert!(read(LinkKind::Reset, &other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_bound_to_an_epoch_and_stands_beside_others() {
+        let of = |id: &str, epoch| binding(LinkKind::Reset, &"ann".into(), &id.into(), epoch);
+        assert_eq!(of("a", 1), of("a", 1));
+        assert_ne!(of("a", 1), of("a", 2));
+        assert_ne!(of("a", 1).session, of("b", 1).session);
+    }
+}

@@ -1,0 +1,286 @@
+//! A new password by a link in the mailbox: asked for, and set.
+//!
+//! Whoever asks is a stranger: the answer is given before anything is known of the address, and is the same for every one
+//! (R-ENU-1). The link sets a password and signs nobody in; a second factor is still due at the next sign-in (R-MFA-11).
+
+use std::sync::Arc;
+
+use crate::caller::Caller;
+use crate::contact::EmailAddress;
+use crate::delivery::{Channel, Content, Deliver, NoticeKind};
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::factor::password;
+use crate::flow::code::hand_over;
+use crate::flow::link::{self, LinkKind};
+use crate::flow::update::{self, UpdateRefusal};
+use crate::flow::{account, session, upkeep};
+use crate::hook::{Outgoing, OutgoingContent};
+use crate::limit::{self, Leave};
+use crate::parts::Parts;
+use crate::password::{Password, PasswordFault};
+use crate::record::user::{Identifier, IdentifierKind, Method, User, UserState};
+use crate::storage::{Account, UpdateOutcome, UserUpdate};
+
+/// What became of the wish for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetAsked {
+    /// If the address may be written to, a link is on its way. Nobody is told whether it may.
+    Accepted,
+    /// The address is none.
+    Malformed,
+    /// Too much is on its way already, whatever the address.
+    Busy,
+    /// Passwords are not reset here.
+    NotOffered,
+}
+
+/// What became of a new password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetOutcome {
+    /// It is set. Whatever was signed in is signed in no more.
+    Done,
+    /// The token is none, or used, too old, or from before another change of the account. The password was not looked at.
+    InvalidToken,
+    /// The password is not accepted. The token works still.
+    Password(PasswordFault),
+}
+
+/// What carries the links; none if nothing does.
+pub(crate) fn carrier(parts: &Parts) -> Option<&Arc<dyn Deliver>> {
+    parts
+        .notices
+        .as_ref()
+        .filter(|deliver| deliver.carries(Channel::Email))
+}
+
+/// Takes the wish for a link. All that depends on the address is done after the answer (threat A-ENU-03).
+pub(crate) async fn ask(parts: &Arc<Parts>, caller: &Caller, email: &str) -> Result<ResetAsked, Fault> {
+    if carrier(parts).is_none() || parts.password_in(&caller.tenant).is_none() {
+        return Ok(ResetAsked::NotOffered);
+    }
+    let Ok(address) = EmailAddress::parse(email) else {
+        return Ok(ResetAsked::Malformed);
+    };
+    let asks = account::limits(parts).reset(&caller.origin.network, &caller.tenant, address.as_str());
+    if let Leave::Refused { .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        account::note_throttled(parts, caller, "reset");
+        // The same answer all the same: a mailbox that is flooded is nobody's to know of (threat A-RST-05).
+        return Ok(ResetAsked::Accepted);
+    }
+    let (later, caller) = (parts.clone(), caller.clone());
+    let queued = parts.background.spawn(Box::pin(async move {
+        if let Err(fault) = send(&later, &caller, &address).await {
+            tracing::warn!(target: "stepup", error = %fault, "a link for a new password was not sent");
+            later.record(&later.event(EventKind::Fault, Outcome::Noted).because("reset"));
+        }
+    }));
+    Ok(match queued {
+        Ok(()) => ResetAsked::Accepted,
+        Err(_) => ResetAsked::Busy,
+    })
+}
+
+/// Makes and sends the link, if the address may have one.
+async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<(), Fault> {
+    let identifier = Identifier {
+        kind: IdentifierKind::Email,
+        value: address.as_str().to_owned(),
+    };
+    let found = parts
+        .store
+        .user_by_identifier(&caller.tenant, &identifier)
+        .await?;
+    let note = |outcome, reason, user: Option<&User>| {
+        let event = parts.event(EventKind::ResetAsked, outcome).because(reason);
+        let event = event.from_network(&caller.origin.network);
+        parts.record(&match user {
+            Some(user) => event.of(&user.tenant, &user.id),
+            None => event,
+        });
+    };
+    let (Some(deliver), Some(account)) = (carrier(parts), found) else {
+        note(Outcome::Refused, "unknown", None);
+        return Ok(());
+    };
+    let user = &account.user;
+    if let Err(reason) = may_reset(&account, address) {
+        note(Outcome::Refused, reason, Some(user));
+        return Ok(());
+    }
+    let message = Outgoing {
+        channel: Channel::Email,
+        to: address.as_str(),
+        content: OutgoingContent::Reset,
+        tenant: &user.tenant,
+        user: Some(&user.id),
+    };
+    if let Err(fault) = parts.hooks.on_delivery(caller, &message).await {
+        note(Outcome::Refused, "hook", Some(user));
+        return match fault {
+            Fault::Vetoed(_) | Fault::NeedsSession => Ok(()),
+            fault => Err(fault),
+        };
+    }
+    let lifetime = parts.config.links.reset;
+    let link = link::make(parts, LinkKind::Reset, user, address.as_str(), lifetime)?;
+    parts.store.put_challenge(&link.challenge).await?;
+    let url = link::url(parts, LinkKind::Reset, &user.tenant, &link.token);
+    let failed = parts.event(EventKind::DeliveryFailed, Outcome::Noted);
+    let failed = failed.of(&user.tenant, &user.id).with_factor(&password::ID);
+    let content = Content::Reset { url, lifetime };
+    match hand_over(
+        parts,
+        deliver.clone(),
+        Channel::Email,
+        &link.challenge,
+        content,
+        failed,
+    ) {
+        Ok(()) => note(Outcome::Granted, "sent", Some(user)),
+        Err(_) => note(Outcome::Refused, "queue_full", Some(user)),
+    }
+    Ok(())
+}
+
+/// Whether a link to `address` may set the password of `account`; the reason if not.
+///
+/// The address has to be the one that signs in with the password, and verified. One that nobody verified is good only for a
+/// user who signs in by nothing else: then the mailbox is all that the account ever had, and who reads it gains no other
+/// way in. With another way beside it, it may be a stranger's entry into somebody's account (threat A-RST-07).
+fn may_reset(account: &Account, address: &EmailAddress) -> Result<(), &'static str> {
+    let user = &account.user;
+    if user.state != UserState::Live {
+        return Err("disabled");
+    }
+    if account.password.is_none() {
+        return Err("no_password");
+    }
+    let own = own_method(user, address.as_str()).ok_or("no_password")?;
+    match own.verified || user.methods.len() == 1 {
+        true => Ok(()),
+        false => Err("unverified"),
+    }
+}
+
+/// The method by which `address` signs in with a password.
+fn own_method<'u>(user: &'u User, address: &str) -> Option<&'u Method> {
+    let mut methods = user.methods.iter();
+    methods.find(|method| method.factor == password::ID && method.email.as_deref() == Some(address))
+}
+
+/// Sets a new password. In this order: the token is looked up, the password judged and hashed, the token spent, the account
+/// changed. A password that is refused costs no token, and without a token none is judged (threat A-RST-08).
+pub(crate) async fn complete(
+    parts: &Parts,
+    caller: &Caller,
+    token: &str,
+    typed: Result<Password, PasswordFault>,
+) -> Result<ResetOutcome, Fault> {
+    let done = set(parts, caller, token, typed).await?;
+    if let Err((outcome, reason, user)) = done {
+        let event = parts
+            .event(EventKind::ResetDone, Outcome::Refused)
+            .because(reason);
+        let event = event.from_network(&caller.origin.network);
+        parts.record(&match user {
+            Some(user) => event.of(&user.tenant, &user.id),
+            None => event,
+        });
+        return Ok(outcome);
+    }
+    Ok(ResetOutcome::Done)
+}
+
+/// Why nothing was set.
+type Refused = (ResetOutcome, &'static str, Option<Box<User>>);
+
+async fn set(
+    parts: &Parts,
+    caller: &Caller,
+    token: &str,
+    typed: Result<Password, PasswordFault>,
+) -> Result<Result<(), Refused>, Fault> {
+    let invalid = |reason, user| Ok(Err((ResetOutcome::InvalidToken, reason, user)));
+    let Some(link) = link::find(parts, LinkKind::Reset, &caller.tenant, token).await? else {
+        return invalid("no_such_token", None);
+    };
+    let address = link.challenge.destination.clone();
+    let found = parts
+        .store
+        .user(&caller.tenant, &link.challenge.binding.user)
+        .await?;
+    let Some(user) = found.filter(|user| link.is_of(LinkKind::Reset, user)) else {
+        return invalid("old_token", None);
+    };
+    if user.state != UserState::Live || own_method(&user, &address).is_none() {
+        return invalid("not_allowed", Some(Box::new(user)));
+    }
+    // Whoever reads the mailbox has proved it.
+    let methods: Vec<Method> = user
+        .methods
+        .iter()
+        .map(|method| proved(method, &address))
+        .collect();
+    let typed = match typed {
+        Ok(typed) => typed,
+        Err(fault) => {
+            return Ok(Err((
+                ResetOutcome::Password(fault),
+                "password",
+                Some(Box::new(user)),
+            )));
+        }
+    };
+    let credential = match update::password(parts, &user, &methods, &typed).await? {
+        Ok(credential) => credential,
+        Err(UpdateRefusal::Password(fault)) => {
+            return Ok(Err((
+                ResetOutcome::Password(fault),
+                "password",
+                Some(Box::new(user)),
+            )));
+        }
+        Err(_) => return invalid("not_allowed", Some(Box::new(user))),
+    };
+    drop(typed);
+    if !link.spend(parts).await? {
+        return invalid("spent", Some(Box::new(user)));
+    }
+    let kind = NoticeKind::PasswordChanged { at: parts.now() };
+    let work = UserUpdate {
+        tenant: user.tenant.clone(),
+        user: user.id.clone(),
+        revision: user.revision,
+        identifiers: methods.iter().flat_map(update::identifiers).collect(),
+        methods,
+        password: Some(credential),
+        contacts: Vec::new(),
+        notices: upkeep::notices(parts, &user, &kind, None).await?,
+    };
+    let stored = parts.store.update_user(&work);
+    match session::ending(parts, &user.tenant, &user.id, stored).await? {
+        UpdateOutcome::Done(user) => {
+            update::updated(parts, &user, &[], true).await?;
+            let event = parts.event(EventKind::ResetDone, Outcome::Granted);
+            parts.record(
+                &event
+                    .of(&user.tenant, &user.id)
+                    .from_network(&caller.origin.network),
+            );
+            Ok(Ok(()))
+        }
+        // Another change won, such as a reset by another token: this one was for the account as it was.
+        UpdateOutcome::Outrun | UpdateOutcome::Gone | UpdateOutcome::IdentifierTaken(_) => {
+            invalid("changed", Some(Box::new(user)))
+        }
+    }
+}
+
+fn proved(method: &Method, address: &str) -> Method {
+    let is_it = method.factor == password::ID && method.email.as_deref() == Some(address);
+    Method {
+        verified: method.verified || is_it,
+        ..method.clone()
+    }
+}
