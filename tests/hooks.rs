@@ -564,7 +564,7 @@ async fn a_log_in_of_the_applications_own_has_its_hooks_and_can_be_kept_out_of_a
             .layer(stepup::axum::layer(&site.wire))
     }
     for mode in MODES {
-        let server = Server::start_app_adding(app, |builder| builder.hook(Drafts)).await;
+        let server = Server::start_router_adding(app, |builder| builder.hook(Drafts)).await;
         let mut own = server.client(mode);
         assert_eq!(own.call("POST", "/login", None, &[]).await.status, 200);
         assert_eq!(
@@ -581,7 +581,7 @@ async fn a_log_in_of_the_applications_own_has_its_hooks_and_can_be_kept_out_of_a
     }
     let probe = Probe::default();
     let hook = probe.clone();
-    let server = Server::start_app_adding(app, move |builder| builder.hook(hook.clone())).await;
+    let server = Server::start_router_adding(app, move |builder| builder.hook(hook.clone())).await;
     let before = state(&server).await;
     for place in ["before sign_in_external", "on_session"] {
         for (act, status) in [(Act::Refuse, 403), (Act::Fail, 500)] {

@@ -440,13 +440,9 @@ async fn what_only_the_site_can_do_is_an_error_and_touches_nothing() {
             Err(_) => StatusCode::CONFLICT,
         }
     }
-    async fn checked(request: axum::extract::Request) -> Answer {
-        let (parts, _) = request.into_parts();
-        let guard = parts.extensions.get::<stepup::wire::Guard>().unwrap().clone();
-        match guard.checked_session::<AnySession>(&parts).await {
-            Ok(_) => StatusCode::OK.into_response(),
-            Err(refused) => refused.into_response().map(axum::body::Body::from),
-        }
+    async fn checked(session: Session<AnySession>) -> Result<StatusCode, stepup::axum::Rejection> {
+        session.ask_store().await?;
+        Ok(StatusCode::OK)
     }
     async fn log_in(_: stepup::axum::SignIn) -> StatusCode {
         StatusCode::OK

@@ -2,39 +2,26 @@
 //! what the site asks of every route.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::{get, post};
 use serde_json::{Value, json};
-use stepup::axum::{AnySession, ClaimKey, OnlyThese, Rejection, Requirement, Session, Without};
 use stepup::delivery::{BackgroundThread, Outbox};
 use stepup::flow::MergeError;
 use stepup::storage::memory::MemoryStore;
-use stepup::{
-    AppInfo, ArrayClaim, BooleanClaim, Claim, Password, PrimitiveClaim, Rule, SecretList, SessionHandle,
-    Stepup,
-};
+use stepup::wire::Wire;
+use stepup::{AppInfo, Claim, Password, SecretList, SessionHandle, Stepup};
 use stepup_core::entropy::OsEntropy;
 use stepup_core::keyring::Root;
 use stepup_testkit::clock::ManualClock;
-use tokio::net::TcpListener;
 
-use crate::kit::framework::only_on_axum;
+use crate::kit::own::claims::{MINUTE, Table, level, roles_of, terms};
+use crate::kit::own::{self, Own};
+use crate::kit::serving::{Serving, anywhere, listen};
 use crate::kit::{Client, MODES, Mode, Response, Server, half};
 
 const ANN: &str = "ann@example.com";
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// What the application's table says, and how often it was asked.
-#[derive(Debug, Default)]
-struct Table {
-    roles: Mutex<Vec<String>>,
-    asked: AtomicU32,
-    broken: AtomicBool,
-}
 
 /// A site without a second factor, with three claims: `role`, fetched when asked for; `level`, at most a minute old;
 /// `terms`, which the application sets and every route asks.
@@ -43,62 +30,7 @@ struct Site {
     clock: ManualClock,
     table: Arc<Table>,
     address: SocketAddr,
-}
-
-fn roles_of(table: Arc<Table>) -> ArrayClaim<String> {
-    ArrayClaim::new("role", move |_| {
-        let table = table.clone();
-        async move {
-            table.asked.fetch_add(1, Ordering::SeqCst);
-            if table.broken.load(Ordering::SeqCst) {
-                return Err("the table is gone".into());
-            }
-            Ok(Some(table.roles.lock().unwrap().clone()))
-        }
-    })
-    .when_asked()
-}
-
-fn roles() -> ArrayClaim<String> {
-    ArrayClaim::set_only("role")
-}
-
-fn level() -> PrimitiveClaim<i64> {
-    PrimitiveClaim::new("level", |_| async { Ok(Some(7)) }).with_max_age(MINUTE)
-}
-
-fn terms() -> BooleanClaim {
-    BooleanClaim::set_only("terms")
-}
-
-struct Admin;
-
-impl Requirement for Admin {
-    fn rule() -> Rule {
-        roles().includes("admin").into()
-    }
-}
-
-struct RecentAdmin;
-
-impl Requirement for RecentAdmin {
-    fn rule() -> Rule {
-        roles().includes("admin").within(MINUTE).into()
-    }
-}
-
-struct Seven;
-
-impl Requirement for Seven {
-    fn rule() -> Rule {
-        level().is(7).into()
-    }
-}
-
-struct Terms;
-
-impl ClaimKey for Terms {
-    const KEY: &'static str = "terms";
+    _serving: Serving,
 }
 
 impl Site {
@@ -107,8 +39,7 @@ impl Site {
     }
 
     async fn start_with(change: impl FnOnce(&Arc<Table>, stepup::Builder) -> stepup::Builder) -> Self {
-        only_on_axum();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(anywhere());
         let address = listener.local_addr().unwrap();
         let here = format!("http://localhost:{}", address.port());
         let (clock, table) = (ManualClock::default(), Arc::<Table>::default());
@@ -125,27 +56,18 @@ impl Site {
         .background(BackgroundThread::start().unwrap())
         .clock(clock.clone());
         let stepup = change(&table, builder).build().await.unwrap();
-        let app = Router::new()
-            .route("/plain", get(async |_: Session| "plain"))
-            .route("/any", get(async |_: Session<AnySession>| "any"))
-            .route("/admin", get(async |_: Session<Admin>| "admin"))
-            .route("/recent", get(async |_: Session<RecentAdmin>| "recent"))
-            .route("/seven", get(async |_: Session<Seven>| "seven"))
-            .route("/terms", get(async |_: Session<Without<Terms>>| "terms"))
-            .route("/only", get(async |_: Session<OnlyThese<Admin>>| "only"))
-            .route("/any/admin", get(async |_: Session<(AnySession, Admin)>| "admin"))
-            .route("/accept", post(accept))
-            .route("/withdraw", post(withdraw))
-            .route("/assert", post(assert))
-            .merge(stepup::axum::routes(&stepup))
-            .layer(stepup::axum::layer(&stepup))
-            .into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let wire = Wire::from(&stepup);
+        let own = Own {
+            stepup: stepup.clone(),
+            wire,
+        };
+        let serving = own::serve(listener, own).await;
         Self {
             stepup,
             clock,
             table,
             address,
+            _serving: serving,
         }
     }
 
@@ -162,26 +84,6 @@ impl Site {
     fn promote(&self) {
         self.table.roles.lock().unwrap().push("admin".to_owned());
     }
-}
-
-async fn accept(mut session: Session<Without<Terms>>) -> Result<(), Rejection> {
-    session.set_claim(&terms(), true).await?;
-    assert_eq!(session.claim_value(&terms()), Some(true));
-    assert!(session.claim_set_at(&terms()).is_some());
-    Ok(())
-}
-
-async fn withdraw(mut session: Session<Without<Terms>>) -> Result<(), Rejection> {
-    session.remove_claim(&terms()).await?;
-    assert_eq!(session.claim_value(&terms()), None);
-    Ok(())
-}
-
-async fn assert(mut session: Session<AnySession>) -> Result<&'static str, Rejection> {
-    session
-        .assert_claims([roles().includes("admin").named("admin")])
-        .await?;
-    Ok("admin")
 }
 
 fn reason(refused: &Response) -> Value {
@@ -372,31 +274,13 @@ async fn checklist_3_what_the_site_asks_everywhere_is_left_out_only_where_it_sho
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_3_a_claim_alone_does_not_open_a_route_to_a_half_login() {
-    fn app(site: demo_common::Site) -> Router {
-        struct Anything;
-        impl Requirement for Anything {
-            fn rule() -> Rule {
-                stepup::ClaimRule::own("zeta", |_| Ok(())).into()
-            }
-        }
-        async fn zeta(mut session: Session<AnySession>) -> Result<(), Rejection> {
-            let zeta = PrimitiveClaim::<i64>::set_only("zeta");
-            session.set_claim(&zeta, 1).await.map_err(Into::into)
-        }
-        Router::new()
-            .route("/zeta", post(zeta))
-            .route("/mine", get(async |_: Session<Anything>| ()))
-            .route("/any", get(async |_: Session<(AnySession, Anything)>| ()))
-            .merge(stepup::axum::routes(&site.wire))
-            .layer(stepup::axum::layer(&site.wire))
-    }
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = half(&server, mode, ANN).await;
         assert_eq!(ann.call("POST", "/zeta", None, &[]).await.status, 200);
-        let refused = ann.get("/mine").await;
+        let refused = ann.get("/zeta/mine").await;
         assert_eq!(refused.failed_claims(), ["st-mfa", "2fa-completed"]);
-        assert_eq!(ann.get("/any").await.status, 200);
+        assert_eq!(ann.get("/zeta/any").await.status, 200);
     }
 }
 

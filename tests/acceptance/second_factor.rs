@@ -4,11 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::routing::get;
-use demo_common::Site;
 use serde_json::{Value, json};
-use stepup::axum::{AnySession, Require2fa, Session, SitePolicy};
 use stepup::delivery::BackgroundThread;
 use stepup::flow::{Caller, SignUpOutcome};
 use stepup::storage::memory::MemoryStore;
@@ -721,33 +717,12 @@ async fn a24_a_second_claim_is_named_beside_the_second_factor_and_closes_none_of
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a25_each_route_asks_for_what_it_names_and_a_plain_session_for_the_sites_policy() {
-    fn app(site: Site) -> Router {
-        async fn policy(_: Session<SitePolicy>) -> &'static str {
-            "policy"
-        }
-        async fn unnamed(_: Session) -> &'static str {
-            "unnamed"
-        }
-        async fn any(_: Session<AnySession>) -> &'static str {
-            "any"
-        }
-        async fn second(_: Session<Require2fa>) -> &'static str {
-            "second"
-        }
-        Router::new()
-            .route("/policy", get(policy))
-            .route("/unnamed", get(unnamed))
-            .route("/any", get(any))
-            .route("/second", get(second))
-            .merge(stepup::axum::routes(&site.wire))
-            .layer(stepup::axum::layer(&site.wire))
-    }
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = half(&server, mode, ANN).await;
         let answers = async |client: &mut Client| {
             let mut statuses = Vec::new();
-            for path in ["/policy", "/unnamed", "/second", "/any"] {
+            for path in ["/policy", "/plain", "/second", "/any"] {
                 statuses.push(client.get(path).await.status);
             }
             statuses

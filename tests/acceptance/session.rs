@@ -2,78 +2,27 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Request};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{any, get, post};
-use axum::{Router, body};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use demo_common::Site;
 use serde_json::{Value, json};
-use stepup::axum::{AnySession, OptionalSession, Rejection, Session};
 use stepup::delivery::{BackgroundThread, Outbox};
 use stepup::storage::memory::MemoryStore;
 use stepup::time::Clock;
 use stepup::wire::transfer::Allowed;
-use stepup::wire::{Guard, Transport, Wire};
+use stepup::wire::{Transport, Wire};
 use stepup::{AppInfo, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of};
 use stepup_core::entropy::OsEntropy;
 use stepup_core::keyring::Root;
-use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
-use crate::kit::framework::only_on_axum;
+use crate::kit::own::{self, Own};
+use crate::kit::serving::{anywhere, listen};
 use crate::kit::{Client, MODES, Mode, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ANN: &str = "ann@example.com";
 const BEN: &str = "ben@example.com";
 
 const DAY: u32 = 24 * 3600;
-
-/// An application that shows its sessions.
-fn app(site: Site) -> Router {
-    serve(&site.wire)
-}
-
-fn serve(wire: &Wire) -> Router {
-    Router::new()
-        .route("/required", any(required))
-        .route("/optional", any(optional))
-        .route("/checked", get(checked))
-        .route("/merge", post(merge))
-        .merge(stepup::axum::routes(wire))
-        .layer(stepup::axum::layer(wire))
-}
-
-async fn required(session: Session<AnySession>) -> String {
-    json!({ "user": session.user_id(), "mode": format!("{:?}", session.mode()) }).to_string()
-}
-
-async fn optional(OptionalSession(session): OptionalSession<AnySession>) -> String {
-    json!({ "user": session.map(|session| session.user_id().clone()) }).to_string()
-}
-
-/// Asks the store too.
-async fn checked(Extension(guard): Extension<Guard>, request: Request) -> HttpResponse {
-    let (parts, _) = request.into_parts();
-    match guard.checked_session::<AnySession>(&parts).await {
-        Ok(_) => "checked".into_response(),
-        Err(refused) => refused.into_response().map(Body::from),
-    }
-}
-
-/// Merges its body into the payload, and answers the status that `?` names.
-async fn merge(mut session: Session<AnySession>, request: Request) -> Result<HttpResponse, Rejection> {
-    let status = request.uri().query().and_then(|status| status.parse().ok());
-    let body: Bytes = body::to_bytes(request.into_body(), 16 * 1024).await.unwrap();
-    let patch = serde_json::from_slice(&body).unwrap();
-    if let Err(error) = session.merge_payload(&patch).await {
-        return Ok((StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response());
-    }
-    Ok((status.unwrap_or(StatusCode::OK), "merged").into_response())
-}
 
 /// Access and refresh token, whichever way they came.
 fn tokens(client: &Client) -> (String, String) {
@@ -231,31 +180,20 @@ async fn checklist_1_a_session_in_the_other_mode_is_left_behind_by_a_new_one() {
     );
 }
 
-fn only_headers(site: Site) -> Router {
-    serve(&Wire::new(site.stepup, &Transport::new().with_mode(Allowed::Header)).unwrap())
-}
-
-fn only_cookies(site: Site) -> Router {
-    serve(&Wire::new(site.stepup, &Transport::new().with_mode(Allowed::Cookie)).unwrap())
-}
-
 /// What a request carries.
 const CARRIED: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
-
-/// Makes an application that allows some of the transfer modes.
-type MakeApp = fn(Site) -> Router;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_1_the_verify_matrix() {
     const H: Option<Mode> = Some(Mode::Header);
     const C: Option<Mode> = Some(Mode::Cookie);
-    let rows: [(MakeApp, [Option<Mode>; 4]); 3] = [
-        (app, [None, H, C, H]),
-        (only_headers, [None, H, None, H]),
-        (only_cookies, [None, None, C, C]),
+    let rows: [(Allowed, [Option<Mode>; 4]); 3] = [
+        (Allowed::Any, [None, H, C, H]),
+        (Allowed::Header, [None, H, None, H]),
+        (Allowed::Cookie, [None, None, C, C]),
     ];
-    for (make, expected) in rows {
-        let server = Server::start_app(make).await;
+    for (allowed, expected) in rows {
+        let server = Server::start_own_with(allowed).await;
         let (ann, ben) = (
             half(&server, Mode::Header, ANN).await,
             half(&server, Mode::Header, BEN).await,
@@ -300,13 +238,13 @@ async fn checklist_1_the_verify_matrix() {
 async fn checklist_1_the_refresh_matrix() {
     const H: Option<Mode> = Some(Mode::Header);
     const C: Option<Mode> = Some(Mode::Cookie);
-    let rows: [(MakeApp, [Option<Mode>; 4]); 3] = [
-        (app, [None, H, C, H]),
-        (only_headers, [None, H, None, H]),
-        (only_cookies, [None, None, C, C]),
+    let rows: [(Allowed, [Option<Mode>; 4]); 3] = [
+        (Allowed::Any, [None, H, C, H]),
+        (Allowed::Header, [None, H, None, H]),
+        (Allowed::Cookie, [None, None, C, C]),
     ];
-    for (make, expected) in rows {
-        let server = Server::start_app(make).await;
+    for (allowed, expected) in rows {
+        let server = Server::start_own_with(allowed).await;
         for ((header, in_cookie), expected) in CARRIED.into_iter().zip(expected) {
             let name = format!("{header}-{in_cookie}");
             let ann = half(&server, Mode::Header, &format!("ann-{name}@example.com")).await;
@@ -443,11 +381,11 @@ async fn checklist_1_cookies_carry_the_configured_domain_and_are_cleared_under_i
         .build()
         .await
         .unwrap();
-    let wire = Wire::new(stepup, &Transport::new().with_cookie_domain(".acme.test")).unwrap();
-    only_on_axum();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let transport = Transport::new().with_cookie_domain(".acme.test");
+    let wire = Wire::new(stepup.clone(), &transport).unwrap();
+    let listener = listen(anywhere());
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(async move { axum::serve(listener, serve(&wire)).await });
+    let serving = own::serve(listener, Own { stepup, wire }).await;
 
     let mut ann = Client::at(address, Mode::Cookie);
     let created = ann.sign_up(ANN).await;
@@ -462,7 +400,7 @@ async fn checklist_1_cookies_carry_the_configured_domain_and_are_cleared_under_i
             );
         }
     }
-    serving.abort();
+    serving.stop().await;
 }
 
 // 2. Refresh
@@ -939,7 +877,7 @@ async fn checklist_3_on_one_site_rid_is_not_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_3_a_session_revoked_elsewhere_fails_where_the_store_is_asked_and_here_at_once() {
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = half(&server, mode, ANN).await;
         assert_eq!(ann.get("/checked").await.status, 200);
         assert_eq!(server.execute("DELETE FROM stepup_session").await, 1);
@@ -1068,7 +1006,7 @@ fn assert_same_bytes(client: &Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_5_a_payload_update_has_a_new_iat_the_same_exp_and_equal_bytes_on_both_sides() {
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = full(&server, mode, ANN, PHONE).await;
         assert_same_bytes(&ann);
         let before = ann.clone();
@@ -1109,9 +1047,9 @@ async fn checklist_5_a_payload_update_has_a_new_iat_the_same_exp_and_equal_bytes
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_5_a_payload_update_reaches_the_client_with_a_refusal_too() {
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = half(&server, mode, ANN).await;
-        let merged = ann.post("/merge?403", json!({ "plan": "pro" })).await;
+        let merged = ann.post("/merge/403", json!({ "plan": "pro" })).await;
         assert_eq!(merged.status, 403);
         assert_same_bytes(&ann);
         assert_eq!(ann.payload()["plan"], "pro");
@@ -1121,7 +1059,7 @@ async fn checklist_5_a_payload_update_reaches_the_client_with_a_refusal_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checklist_5_what_decides_is_never_the_applications_to_merge() {
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let mut ann = half(&server, mode, ANN).await;
         for key in [
             "sub",

@@ -3,15 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use demo_common::Site;
 use serde_json::json;
-use stepup::axum::{Rejection, SignIn, SignInError};
 use stepup::flow::Changed;
-use stepup::{External, TenantId, UserId};
+use stepup::{TenantId, UserId};
 use stepup_core::id::SessionHandle;
 use tokio::sync::Barrier;
 
@@ -19,6 +15,7 @@ use super::expect::{
     e401, e401_silent, e401_theft, e401_try_refresh, e403_claims, is_dead, is_dead_at_the_store, lives,
     refresh, secret, sessions, unavailable, user,
 };
+use crate::kit::own::CHANGES;
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, answer, full, half, returning};
 
 const ANN: &str = "ann@example.com";
@@ -436,38 +433,8 @@ async fn a_ses_11_a_half_login_dies_with_the_old_password() {
 /// The check of an old password may outlast the change of it: what it found then counts for nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ses_11_a_log_in_under_way_ends_with_the_password_that_it_was_checked_against() {
-    const CHANGES: [Changed; 4] = [
-        Changed::Password,
-        Changed::Contact,
-        Changed::Disabled,
-        Changed::Deleted,
-    ];
-
-    /// An application with a password check of its own, during which another request changes the user.
-    async fn log_in(
-        State(site): State<Site>,
-        sign_in: SignIn,
-        Path((user, change)): Path<(String, usize)>,
-    ) -> Result<StatusCode, Rejection> {
-        let user = UserId::from(user.as_str());
-        if let Some(what) = CHANGES.get(change) {
-            let changed = site.stepup.user_changed(&TenantId::public(), &user, *what).await;
-            changed.map_err(SignInError::from)?;
-        }
-        sign_in.complete(&user, External::knowledge()).await?;
-        Ok(StatusCode::NO_CONTENT)
-    }
-
-    fn app(site: Site) -> axum::Router {
-        axum::Router::new()
-            .route("/login/{user}/{change}", axum::routing::post(log_in))
-            .with_state(site.clone())
-            .merge(stepup::axum::routes(&site.wire))
-            .layer(stepup::axum::layer(&site.wire))
-    }
-
     for mode in MODES {
-        let server = Server::start_app(app).await;
+        let server = Server::start_own().await;
         let log_in = async |user: &str, change: usize| {
             let mut client = server.client(mode);
             let path = format!("/login/{user}/{change}");

@@ -5,6 +5,7 @@
 
 pub mod document;
 pub mod framework;
+pub mod own;
 pub mod serving;
 pub mod thread;
 
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use stepup::Builder;
 use stepup::time::{Clock, SystemClock};
+use stepup::wire::transfer::Allowed;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -79,29 +81,24 @@ impl Server {
         Self::in_folder(App::Demo, Arc::new(add), folder, change).await
     }
 
-    /// With an application of the test's own, and something added.
-    pub async fn start_app_adding(
+    /// With an application on Axum of the test's own, and something added.
+    pub async fn start_router_adding(
         make: fn(Site) -> Router,
         add: impl Fn(Builder) -> Builder + Send + Sync + 'static,
     ) -> Self {
-        Self::in_folder(
-            App::Own(make),
-            Arc::new(add),
-            Arc::new(tempfile::tempdir().unwrap()),
-            |_| {},
-        )
-        .await
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(App::Router(make), Arc::new(add), folder, |_| {}).await
     }
 
-    /// With an application of the test's own in the place of the demo.
-    pub async fn start_app(make: fn(Site) -> Router) -> Self {
-        Self::in_folder(
-            App::Own(make),
-            plain(),
-            Arc::new(tempfile::tempdir().unwrap()),
-            |_| {},
-        )
-        .await
+    /// With the application of [`own`] in the place of the demo.
+    pub async fn start_own() -> Self {
+        Self::start_own_with(Allowed::Any).await
+    }
+
+    /// With the application of [`own`], which allows some of the transfer modes.
+    pub async fn start_own_with(allowed: Allowed) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_folder(App::Own(allowed), plain(), folder, |_| {}).await
     }
 
     async fn in_folder(app: App, add: Add, folder: Arc<TempDir>, change: impl FnOnce(&mut Settings)) -> Self {

@@ -6,10 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use demo_axum::serve::{Bounds, serve};
 use demo_common::Site;
+use stepup::wire::transfer::Allowed;
+use stepup::wire::{Transport, Wire};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::framework::{Framework, only_on_axum};
+use super::own::{self, Own};
 use super::thread::OnThread;
 
 /// What a server serves.
@@ -17,8 +20,10 @@ use super::thread::OnThread;
 pub enum App {
     /// The demo, on the framework of this run.
     Demo,
-    /// An application of the test's own.
-    Own(fn(Site) -> Router),
+    /// The one of [`own`], with the transfer modes that it allows.
+    Own(Allowed),
+    /// An application of the test's own, on Axum.
+    Router(fn(Site) -> Router),
 }
 
 /// A server that runs until it is stopped or dropped.
@@ -48,14 +53,20 @@ impl Serving {
                 answers(address).await;
                 Self::Thread(thread)
             }
-            (App::Own(make), _) => {
+            (App::Own(allowed), _) => {
+                let transport = Transport::new().with_mode(allowed);
+                let wire = Wire::new(site.stepup.clone(), &transport).unwrap();
+                let stepup = site.stepup;
+                own::serve(listener, Own { stepup, wire }).await
+            }
+            (App::Router(make), _) => {
                 only_on_axum();
                 Self::on_axum(listener, make(site))
             }
         }
     }
 
-    fn on_axum(listener: TcpListener, app: Router) -> Self {
+    pub fn on_axum(listener: TcpListener, app: Router) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         // Who drops the sender says the same.
@@ -90,7 +101,7 @@ impl Serving {
 }
 
 /// Waits until somebody listens.
-async fn answers(address: SocketAddr) {
+pub async fn answers(address: SocketAddr) {
     for _ in 0..2_000 {
         if tokio::net::TcpStream::connect(address).await.is_ok() {
             return;

@@ -72,7 +72,7 @@ impl Guard {
     /// # Errors
     /// [`Refused`]: the response to send.
     pub async fn session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        self.demand(self.admit(parts, rule_of::<R>(), Trust::Token).await)
+        self.demand(self.admit(parts, rule_of::<R>()).await)
     }
 
     /// The same where a session is optional: a request without one is admitted as nobody. An expired or forged token is
@@ -84,18 +84,9 @@ impl Guard {
         &self,
         parts: &Parts,
     ) -> Result<Option<Session<R>>, Refused> {
-        self.admit(parts, rule_of::<R>(), Trust::Token)
+        self.admit(parts, rule_of::<R>())
             .await
             .map_err(|refusal| self.refuse(refusal))
-    }
-
-    /// The same as [`Guard::session`], asking the store whether the session was ended elsewhere: for what cannot be
-    /// undone.
-    ///
-    /// # Errors
-    /// [`Refused`]: the response to send.
-    pub async fn checked_session<R: Requirement>(&self, parts: &Parts) -> Result<Session<R>, Refused> {
-        self.demand(self.admit(parts, rule_of::<R>(), Trust::Store).await)
     }
 
     /// A session must be there.
@@ -108,14 +99,9 @@ impl Guard {
             .map_err(|refusal| self.refuse(refusal))
     }
 
-    async fn admit<R>(
-        &self,
-        parts: &Parts,
-        rule: &Rule,
-        trust: Trust,
-    ) -> Result<Option<Session<R>>, Refusal> {
+    async fn admit<R>(&self, parts: &Parts, rule: &Rule) -> Result<Option<Session<R>>, Refusal> {
         match self.verify(parts)? {
-            Some(verified) => self.admit_verified(verified, rule, trust).await.map(Some),
+            Some(verified) => self.admit_verified(verified, rule).await.map(Some),
             None => Ok(None),
         }
     }
@@ -131,28 +117,24 @@ impl Guard {
         &self,
         verified: Verified,
         rule: &Rule,
-        trust: Trust,
     ) -> Result<Session<R>, Refusal> {
-        let verified = match self.gate().admit_at_once(&verified.claims, rule, trust) {
+        let verified = match self.gate().admit_at_once(&verified.claims, rule, Trust::Token) {
             Some(admitted) => admitted.map(|()| verified)?,
             // In a box, since it is rare: whatever waits for a guard would have room for it otherwise.
-            None => Box::pin(self.admit_slowly(verified, rule, trust)).await?,
+            None => Box::pin(self.admit_slowly(verified, rule)).await?,
         };
         Ok(Session::new(verified, self.clone()))
     }
 
-    async fn admit_slowly(
-        &self,
-        mut verified: Verified,
-        rule: &Rule,
-        trust: Trust,
-    ) -> Result<Verified, Refusal> {
+    async fn admit_slowly(&self, mut verified: Verified, rule: &Rule) -> Result<Verified, Refusal> {
         if let Some(renewed) = self.gate().fetch_due_claims(&verified.claims, rule).await? {
             // Before the rule is judged: a refusal carries the new token too.
             self.owe(tokens::hand_out(verified.mode, renewed.tokens));
             verified.claims = renewed.claims;
         }
-        self.gate().admit_route(&verified.claims, rule, trust).await?;
+        self.gate()
+            .admit_route(&verified.claims, rule, Trust::Token)
+            .await?;
         Ok(verified)
     }
 

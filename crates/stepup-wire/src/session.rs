@@ -51,6 +51,20 @@ pub enum SessionError {
 }
 
 impl<R: Requirement> Session<R> {
+    /// Asks the store whether the session lives, and whether it meets `R` by what stands there: before what cannot be undone.
+    /// A token alone is good until it expires, although another process ended its session (R-SES-5).
+    ///
+    /// # Errors
+    /// [`SessionError::Ended`], [`SessionError::Claims`], [`SessionError::Fault`]; a service that only verifies has no store
+    /// to ask, which is a fault as well.
+    pub async fn ask_store(&self) -> Result<(), SessionError> {
+        let gate = self.guard.gate();
+        let admitted = gate
+            .admit_route(&self.verified.claims, rule_of::<R>(), Trust::Store)
+            .await;
+        admitted.map_err(|denied| self.denied(denied))
+    }
+
     /// Waits until this session would not be admitted to this route any more: its access token has expired, it was
     /// revoked, or it does not meet `R` any longer. For answers that last, such as WebSockets and event streams: a guard
     /// judges only how they begin. The client comes back with a fresh token.

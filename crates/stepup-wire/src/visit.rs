@@ -12,7 +12,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Response};
-use stepup_core::Trust;
 use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::Rule;
 
@@ -157,7 +156,7 @@ impl Visit {
         let Some(verified) = self.verify()? else {
             return Ok(None);
         };
-        let session = self.guard.admit_verified(verified, rule, Trust::Token).await?;
+        let session = self.guard.admit_verified(verified, rule).await?;
         // With the claims that were fetched for it.
         *self.verified() = Some(session.verified().clone());
         Ok(Some(session))

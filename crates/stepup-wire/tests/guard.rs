@@ -66,7 +66,13 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
         "/secret" => named(guard.session::<Require2fa>(&parts).await),
         "/fresh" => named(guard.session::<Fresh<300>>(&parts).await),
         "/admin" => named(guard.session::<(Require2fa, Admin)>(&parts).await),
-        "/checked" => named(guard.checked_session::<AnySession>(&parts).await),
+        "/checked" => match guard.session::<AnySession>(&parts).await {
+            Ok(session) => match session.ask_store().await {
+                Ok(()) => named(Ok(session)),
+                Err(error) => refused(error.into()),
+            },
+            Err(error) => refused(error),
+        },
         "/optional" => match guard.optional_session::<AnySession>(&parts).await {
             Ok(session) => text(200, format!("{:?}", session.is_some())),
             Err(error) => refused(error),
