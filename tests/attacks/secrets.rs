@@ -570,8 +570,8 @@ async fn a_sec_13_every_kind_of_refusal_leaves_a_trace_with_who_why_and_whence()
             .iter()
             .find(|event| event.kind == kind)
             .unwrap_or_else(|| panic!("{} is missing: {refused:?}", kind.name()));
-        // What a guard refuses is recorded where no request is in sight.
-        let inside = [EventKind::AccessDenied, EventKind::TokenInvalid].contains(&kind);
+        // A token is verified where no request is in sight.
+        let inside = kind == EventKind::TokenInvalid;
         assert!(
             inside || event.network.as_deref() == Some("127.0.0.1"),
             "{event:?}"

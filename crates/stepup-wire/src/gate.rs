@@ -101,7 +101,7 @@ impl Guard {
 
     async fn admit<R>(&self, parts: &Parts, rule: &Rule) -> Result<Option<Session<R>>, Refusal> {
         match self.verify(parts)? {
-            Some(verified) => self.admit_verified(verified, rule).await.map(Some),
+            Some(verified) => self.admit_verified(verified, rule, parts).await.map(Some),
             None => Ok(None),
         }
     }
@@ -112,30 +112,48 @@ impl Guard {
         verify(self.gate(), parts, Act::Application, None)
     }
 
-    /// Admits the bearer of a verified token.
+    /// Admits the bearer of a verified token, who sent `parts`.
     pub(crate) async fn admit_verified<R>(
         &self,
         verified: Verified,
         rule: &Rule,
+        parts: &Parts,
     ) -> Result<Session<R>, Refusal> {
         let verified = match self.gate().admit_at_once(&verified.claims, rule, Trust::Token) {
-            Some(admitted) => admitted.map(|()| verified)?,
+            Some(Ok(())) => verified,
+            Some(Err(denied)) => return Err(self.denied(&verified, denied, parts)),
             // In a box, since it is rare: whatever waits for a guard would have room for it otherwise.
-            None => Box::pin(self.admit_slowly(verified, rule)).await?,
+            None => Box::pin(self.admit_slowly(verified, rule, parts)).await?,
         };
         Ok(Session::new(verified, self.clone()))
     }
 
-    async fn admit_slowly(&self, mut verified: Verified, rule: &Rule) -> Result<Verified, Refusal> {
+    async fn admit_slowly(
+        &self,
+        mut verified: Verified,
+        rule: &Rule,
+        parts: &Parts,
+    ) -> Result<Verified, Refusal> {
         if let Some(renewed) = self.gate().fetch_due_claims(&verified.claims, rule).await? {
             // Before the rule is judged: a refusal carries the new token too.
             self.owe(tokens::hand_out(verified.mode, renewed.tokens));
             verified.claims = renewed.claims;
         }
-        self.gate()
+        let admitted = self
+            .gate()
             .admit_route(&verified.claims, rule, Trust::Token)
-            .await?;
-        Ok(verified)
+            .await;
+        match admitted {
+            Ok(()) => Ok(verified),
+            Err(denied) => Err(self.denied(&verified, denied, parts)),
+        }
+    }
+
+    fn denied(&self, verified: &Verified, denied: Denied, parts: &Parts) -> Refusal {
+        if let Denied::Claims(_) = &denied {
+            self.gate().note_denied(&verified.claims, Some(parts));
+        }
+        denied.into()
     }
 
     /// The response to a refusal. What it takes back from the client is left to the outbox, where it wins over what

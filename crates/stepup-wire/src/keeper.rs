@@ -165,6 +165,19 @@ impl Gate {
         self.record(&event.from_network(&self.origin(parts).network));
     }
 
+    /// Records that a session was refused by its claims (ASVS v5.0.0-16.3.2). In the middle of a handler, nobody knows any more
+    /// which network it came from.
+    pub(crate) fn note_denied(&self, access: &AccessClaims, parts: Option<&Parts>) {
+        let event = Event::new(EventKind::AccessDenied, Outcome::Refused, self.now()).because("claims");
+        let event = event
+            .of(access.tenant_id(), access.user_id())
+            .in_session(access.handle());
+        self.record(&match parts {
+            Some(parts) => event.from_network(&self.network(parts)),
+            None => event,
+        });
+    }
+
     /// Who sends a request, as far as throttles and sessions are concerned.
     pub(crate) fn origin(&self, parts: &Parts) -> Origin {
         Origin {

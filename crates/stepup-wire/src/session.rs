@@ -239,7 +239,10 @@ impl<R> Session<R> {
 
     fn denied(&self, denied: Denied) -> SessionError {
         match denied {
-            Denied::Claims(failures) => SessionError::Claims(failures),
+            Denied::Claims(failures) => {
+                self.guard.gate().note_denied(&self.verified.claims, None);
+                SessionError::Claims(failures)
+            }
             Denied::Fault(fault) => SessionError::Fault(fault),
             Denied::Ended | Denied::NotOurs | Denied::TryRefresh => self.ended(),
         }

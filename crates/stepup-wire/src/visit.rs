@@ -156,7 +156,7 @@ impl Visit {
         let Some(verified) = self.verify()? else {
             return Ok(None);
         };
-        let session = self.guard.admit_verified(verified, rule).await?;
+        let session = self.guard.admit_verified(verified, rule, &self.parts).await?;
         // With the claims that were fetched for it.
         *self.verified() = Some(session.verified().clone());
         Ok(Some(session))

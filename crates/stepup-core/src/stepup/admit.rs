@@ -1,6 +1,5 @@
 //! Who is admitted: by a verified token and what this process knows, or by the session's row.
 
-use crate::event::{EventKind, Outcome};
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::policy;
 use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route};
@@ -25,7 +24,7 @@ impl Stepup {
     }
 
     /// The same for a route of the application: the site's policy and the claims of every route are asked beside `rule`
-    /// ([`judge_route`]). Claims are judged as they are: see [`Stepup::fetch_due_claims`].
+    /// ([`judge_route`]). Claims are judged as they are: see [`Stepup::fetch_due_claims`]. Whoever refuses by it records it.
     ///
     /// # Errors
     /// [`Denied`].
@@ -36,13 +35,8 @@ impl Stepup {
         trust: Trust,
     ) -> Result<Option<Checked>, Denied> {
         let everywhere = &self.parts.everywhere;
-        let admitted = self
-            .admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
-            .await;
-        if let Err(Denied::Claims(_)) = &admitted {
-            self.note_denied(access);
-        }
-        admitted
+        self.admit_if(access, trust, |facts| judge_route(rule, everywhere, facts))
+            .await
     }
 
     /// The same for a route whose claims were not fetched yet, if that can be said at once: none if one is to be fetched
@@ -57,21 +51,9 @@ impl Stepup {
             return None;
         }
         let everywhere = &self.parts.everywhere;
-        let admitted = self.admit_by_token(access, trust, self.now(), |facts| {
+        self.admit_by_token(access, trust, self.now(), |facts| {
             judge_route(rule, everywhere, facts)
-        });
-        if let Some(Err(Denied::Claims(_))) = &admitted {
-            self.note_denied(access);
-        }
-        admitted
-    }
-
-    /// ASVS v5.0.0-16.3.2.
-    fn note_denied(&self, access: &AccessClaims) {
-        let event = self.parts.event(EventKind::AccessDenied, Outcome::Refused);
-        let event = event.of(access.tenant_id(), access.user_id());
-        self.parts
-            .record(&event.in_session(access.handle()).because("claims"));
+        })
     }
 
     async fn admit_if(
