@@ -31,7 +31,15 @@ pub fn read_object(text: &[u8]) -> Result<JsonMap, JsonError> {
     }
 }
 
-/// The same without a copy of what is in it: for whoever looks at some members and keeps none. Members are found by looking
+/// Reads one JSON value of any kind.
+///
+/// # Errors
+/// [`JsonError`]: as [`read_object`], but for what it is.
+pub fn read_value(text: &[u8]) -> Result<Value, JsonError> {
+    read(text)
+}
+
+/// The same as [`read_object`] without a copy of what is in it: for whoever looks at some members and keeps none. Members are found by looking
 /// through them, so it is for texts of known length.
 ///
 /// # Errors
