@@ -29,6 +29,7 @@
 //! | `rocket` | the module `rocket`: request guards and the fairing for Rocket |
 //! | `sqlite` | the module `sqlite`: storage in an SQLite file |
 //! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
+//! | `oauth` | the module `oauth`: "continue with a provider", OpenID Connect and OAuth 2 |
 //! | `smtp`, `twilio`, `webhook` | in the module `delivery`: e-mail, text messages, and a service of the application's own |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
@@ -37,6 +38,8 @@
 pub use stepup_actix as actix;
 #[cfg(feature = "axum")]
 pub use stepup_axum as axum;
+#[cfg(feature = "oauth")]
+pub use stepup_oauth as oauth;
 #[cfg(feature = "rocket")]
 pub use stepup_rocket as rocket;
 #[cfg(feature = "sqlite")]
@@ -54,6 +57,7 @@ pub use stepup_core::keyring::{SecretList, Secrets};
 pub use stepup_core::password::PasswordRule;
 pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
 pub use stepup_core::profile::Profile;
+pub use stepup_core::provider::Provider;
 pub use stepup_core::record::user::User;
 pub use stepup_core::require::{
     AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,

@@ -1,0 +1,7 @@
+//! Tests over real sockets: a provider that lies in every way, and each provider that people know.
+
+mod fake;
+mod known;
+mod lies;
+mod network;
+mod world;
