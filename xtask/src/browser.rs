@@ -23,6 +23,29 @@ pub(crate) fn client(workspace: &Workspace, framework: Framework) -> Outcome {
     against(workspace, framework.demo, &words)
 }
 
+/// Sign-in with an OpenID provider that nobody here wrote. It needs node and no browser; the tests are ignored wherever nobody
+/// says where the provider is.
+pub(crate) fn openid_provider(workspace: &Workspace) -> Outcome {
+    let folder = workspace.root().join("tests/browser");
+    node(workspace)?;
+    packages(workspace, &folder)?;
+    let words = [
+        "test",
+        "--package",
+        "stepup-oauth",
+        "--test",
+        "openid_provider",
+        "--",
+        "--ignored",
+    ];
+    let mut test = workspace.cargo(&words);
+    test.env(
+        "STEPUP_OPENID_PROVIDER",
+        folder.join("harness/openid-provider.js"),
+    );
+    run_suite(&mut test)
+}
+
 /// Builds a demo, gets what the suite needs, and runs it.
 fn against(workspace: &Workspace, demo: &str, words: &[&str]) -> Outcome {
     let folder = workspace.root().join("tests/browser");

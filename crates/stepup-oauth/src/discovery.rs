@@ -32,12 +32,11 @@ impl Metadata {
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         // §4.3: exactly. Not normalized, not without a slash: it is what tokens must say too.
         if text("issuer") != Some(issuer.in_document()) {
-            return Err(ProviderError::Untrusted("a discovery document of another issuer"));
+            return Err(ProviderError::Untrusted("discovery_document_of_another_issuer"));
         }
         let url = |name: &str| {
-            let text = text(name).ok_or(ProviderError::Untrusted(
-                "a discovery document without an endpoint",
-            ))?;
+            let text =
+                text(name).ok_or(ProviderError::Untrusted("discovery_document_without_an_endpoint"))?;
             network.url(text)
         };
         let methods = document.get("token_endpoint_auth_methods_supported");

@@ -161,11 +161,11 @@ mod tests {
         let (held, source) = (Held::<usize>::default(), Source(AtomicUsize::new(0)));
         let fails = || async {
             source.ask().await?;
-            Err::<usize, _>(ProviderError::Untrusted("a lie"))
+            Err::<usize, _>(ProviderError::Untrusted("lie"))
         };
         for secs in [1000, 1000, 1001] {
             let error = held.document(at(secs), fails()).await.unwrap_err();
-            assert!(matches!(error, ProviderError::Untrusted("a lie")));
+            assert!(matches!(error, ProviderError::Untrusted("lie")));
         }
         assert_eq!(source.0.load(Ordering::SeqCst), 1);
         assert!(held.document(at(1002), source.ask()).await.is_ok());

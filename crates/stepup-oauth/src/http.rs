@@ -80,7 +80,7 @@ impl Network {
     pub(crate) fn url(&self, text: &str) -> Result<Url, ProviderError> {
         self.reach
             .url(text)
-            .ok_or(ProviderError::Untrusted("an address that is not asked"))
+            .ok_or(ProviderError::Untrusted("address_not_asked"))
     }
 
     /// Asks for a document.
@@ -173,15 +173,14 @@ impl Answer {
         if self.status != 200 {
             return Err(refused(self.status, refusal));
         }
-        json::read_value(&self.body)
-            .map_err(|_| ProviderError::Untrusted("an answer that is not the JSON it should be"))
+        json::read_value(&self.body).map_err(|_| ProviderError::Untrusted("not_json"))
     }
 }
 
 /// What a status says that is no success. A redirect is not followed, so it is an answer out of turn.
 pub(crate) fn refused(status: u16, refusal: &'static str) -> ProviderError {
     match status {
-        300..=399 => ProviderError::Untrusted("a redirect"),
+        300..=399 => ProviderError::Untrusted("redirect"),
         // Too many requests, or too slow: it may be tried again.
         408 | 425 | 429 => ProviderError::Unavailable(format!("status {status}").into()),
         400..=499 => ProviderError::Refused(refusal),
@@ -202,7 +201,7 @@ fn authorization(by: Credentials<'_>) -> Option<Result<HeaderValue, ProviderErro
         value.set_sensitive(true);
         value
     });
-    Some(value.map_err(|_| ProviderError::Untrusted("a token of a strange form")))
+    Some(value.map_err(|_| ProviderError::Untrusted("token_of_a_strange_form")))
 }
 
 fn unsent(error: reqwest::Error) -> ProviderError {
@@ -211,7 +210,7 @@ fn unsent(error: reqwest::Error) -> ProviderError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if inner.is::<Forbidden>() {
-            return ProviderError::Untrusted("an address that is not asked");
+            return ProviderError::Untrusted("address_not_asked");
         }
         cause = inner.source();
     }

@@ -55,7 +55,7 @@ impl<'a> IdToken<'a> {
     /// # Errors
     /// [`ProviderError::Untrusted`].
     pub(crate) fn read(token: &'a str, allowed: &[Algorithm]) -> Result<Self, ProviderError> {
-        let malformed = || ProviderError::Untrusted("an id token that is none");
+        let malformed = || ProviderError::Untrusted("no_id_token");
         if token.len() > MAX_TOKEN {
             return Err(malformed());
         }
@@ -73,14 +73,14 @@ impl<'a> IdToken<'a> {
         match header.get("typ") {
             None => {}
             Some(Value::String(kind)) if kind.eq_ignore_ascii_case("jwt") => {}
-            Some(_) => return Err(ProviderError::Untrusted("a token of another kind")),
+            Some(_) => return Err(ProviderError::Untrusted("token_of_another_kind")),
         }
         let algorithm = header
             .get("alg")
             .and_then(Value::as_str)
             .and_then(Algorithm::named)
             .filter(|algorithm| allowed.contains(algorithm))
-            .ok_or(ProviderError::Untrusted("an algorithm that is not allowed"))?;
+            .ok_or(ProviderError::Untrusted("algorithm_not_allowed"))?;
         let kid = match header.get("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid.clone()),
@@ -102,7 +102,7 @@ impl<'a> IdToken<'a> {
     pub(crate) fn claims(self, key: &Key, expected: &Expected<'_>) -> Result<JsonMap, ProviderError> {
         let signed = key.verify(self.algorithm, self.message.as_bytes(), &self.signature);
         if !signed {
-            return Err(ProviderError::Untrusted("an id token with a wrong signature"));
+            return Err(ProviderError::Untrusted("wrong_signature"));
         }
         expected
             .refuses(&self.claims, self.algorithm, key)
@@ -115,17 +115,17 @@ impl Expected<'_> {
     fn refuses(&self, claims: &JsonMap, algorithm: Algorithm, key: &Key) -> Option<&'static str> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let Some(issuer) = self.issuer.of_token(claims) else {
-            return Some("an id token of another issuer");
+            return Some("id_token_of_another_issuer");
         };
         if text("iss") != Some(&issuer) {
-            return Some("an id token of another issuer");
+            return Some("id_token_of_another_issuer");
         }
         if key
             .issuer
             .as_deref()
             .is_some_and(|of| !self.issuer.owns_key(of, &issuer))
         {
-            return Some("an id token by a key of another issuer");
+            return Some("id_token_by_a_key_of_another_issuer");
         }
         if let Some(reason) = self.refuses_audience(claims) {
             return Some(reason);
@@ -135,12 +135,12 @@ impl Expected<'_> {
         }
         // OpenID Connect Core §3.1.3.7 (11): sent, so it must be there.
         if self.nonce.is_some_and(|nonce| text("nonce") != Some(nonce)) {
-            return Some("an id token with another nonce");
+            return Some("wrong_nonce");
         }
         if let (Some(hash), Some(token)) = (claims.get("at_hash"), self.access_token)
             && hash.as_str() != Some(&algorithm.half_hash(token))
         {
-            return Some("an id token with another access token");
+            return Some("id_token_with_another_access_token");
         }
         None
     }
@@ -152,27 +152,27 @@ impl Expected<'_> {
             _ => (false, false),
         };
         if !is_ours {
-            return Some("an id token for another client");
+            return Some("id_token_for_another_client");
         }
         match claims.get("azp") {
-            None if several => Some("an id token for several clients that names no party"),
+            None if several => Some("id_token_names_no_party"),
             None => None,
             Some(Value::String(party)) if self.parties.contains(&party.as_str()) => None,
-            Some(_) => Some("an id token of another party"),
+            Some(_) => Some("id_token_of_another_party"),
         }
     }
 
     fn refuses_time(&self, claims: &JsonMap) -> Option<&'static str> {
         let (Some(exp), Some(iat)) = (seconds(claims, "exp"), seconds(claims, "iat")) else {
-            return Some("an id token without its times");
+            return Some("id_token_without_its_times");
         };
         if self.now >= exp.plus(LEEWAY) {
-            return Some("an id token that is over");
+            return Some("id_token_expired");
         }
         let latest = self.now.plus(LEEWAY);
         if iat > latest || claims.contains_key("nbf") && seconds(claims, "nbf").is_none_or(|nbf| nbf > latest)
         {
-            return Some("an id token of the future");
+            return Some("id_token_of_the_future");
         }
         None
     }

@@ -135,9 +135,9 @@ impl KeySet {
     /// RFC 7517 §4 and §5, RFC 7518 §6, RFC 8037 §2.
     pub(crate) fn read(document: &Value) -> Result<Self, ProviderError> {
         let entries = document.get("keys").and_then(Value::as_array);
-        let entries = entries.ok_or(ProviderError::Untrusted("a key set that is none"))?;
+        let entries = entries.ok_or(ProviderError::Untrusted("no_key_set"))?;
         if entries.len() > MAX_KEYS {
-            return Err(ProviderError::Untrusted("a key set without end"));
+            return Err(ProviderError::Untrusted("too_many_keys"));
         }
         Ok(Self(
             entries

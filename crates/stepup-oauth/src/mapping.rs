@@ -62,7 +62,7 @@ impl Mapping {
         };
         subject
             .filter(|text| (1..=255).contains(&text.len()) && !text.chars().any(char::is_control))
-            .ok_or(ProviderError::Untrusted("a person without an id"))
+            .ok_or(ProviderError::Untrusted("person_without_an_id"))
     }
 
     /// The address that is told, and what is said about it.

@@ -254,7 +254,7 @@ impl OAuth2Provider {
                 let auth = client.auth.unwrap_or(self.auth);
                 let tokens = exchange.send(endpoint, (client, auth), self.base.now()).await?;
                 let access = tokens.access;
-                self.person(&access.ok_or(ProviderError::Untrusted("an answer without an access token"))?)
+                self.person(&access.ok_or(ProviderError::Untrusted("no_access_token_in_answer"))?)
                     .await
             }
             Proof::Tokens {
@@ -274,13 +274,13 @@ impl OAuth2Provider {
         let person = self
             .show(self.user_info.clone(), access)
             .await?
-            .value("the access token")?;
+            .value("access_token")?;
         let subject = self.mapping.subject_of(&person)?;
         let told = match &self.emails {
             None => self.mapping.email_of(&person),
             Some((emails, url)) => {
                 let answer = self.show(url.clone(), access).await?;
-                emails.primary_of(&answer.value("the access token")?)
+                emails.primary_of(&answer.value("access_token")?)
             }
         };
         Ok(self.base.identity(self.issuer.clone(), subject, told))
@@ -298,9 +298,9 @@ impl OAuth2Provider {
 
     /// Refuses an access token that was given to another client than ours, or of which that cannot be told.
     async fn check_owner(&self, client: &Client, access: &Secret<String>) -> Result<(), ProviderError> {
-        const NOT_OURS: &str = "an access token of another client";
+        const NOT_OURS: &str = "access_token_of_another_client";
         if !is_token(access.expose()) {
-            return Err(ProviderError::Refused("a token of a strange form"));
+            return Err(ProviderError::Refused("token_of_a_strange_form"));
         }
         let (owner, url) = self.owner.as_ref().ok_or(ProviderError::Unsupported)?;
         let mut url = url.clone();

@@ -223,7 +223,7 @@ impl OpenIdProvider {
             .as_ref()
             .is_some_and(|token| !is_token(token.expose()))
         {
-            return Err(ProviderError::Refused("a token of a strange form"));
+            return Err(ProviderError::Refused("token_of_a_strange_form"));
         }
         // An application on a device asks by its own id for a token that is for the site's.
         let parties: Vec<&str> = self
@@ -243,7 +243,7 @@ impl OpenIdProvider {
         nonce: Option<&str>,
     ) -> Result<Identity, ProviderError> {
         let id_token = tokens.id.as_ref();
-        let id_token = id_token.ok_or(ProviderError::Untrusted("an answer without an id token"))?;
+        let id_token = id_token.ok_or(ProviderError::Untrusted("no_id_token_in_answer"))?;
         let expected = Expected {
             issuer: &self.openid.issuer,
             client: &client.id,
@@ -284,7 +284,7 @@ impl OpenIdProvider {
         }
         let key = keys
             .find(token.kid.as_deref(), token.algorithm)
-            .ok_or(ProviderError::Untrusted("an id token by an unknown key"))?;
+            .ok_or(ProviderError::Untrusted("unknown_key"))?;
         token.claims(key, expected)
     }
 
@@ -301,10 +301,10 @@ impl OpenIdProvider {
             return Ok(None);
         };
         let answer = self.base.network.get(url, Credentials::Bearer(access)).await?;
-        let person = answer.value("the access token")?;
+        let person = answer.value("access_token")?;
         // OpenID Connect Core §5.3.2: or it is somebody else's access token.
         if person.get("sub").is_none() || person.get("sub") != claims.get("sub") {
-            return Err(ProviderError::Untrusted("user info of another person"));
+            return Err(ProviderError::Untrusted("user_info_of_another_person"));
         }
         Ok(self.openid.mapping.email_of(&person))
     }
@@ -316,7 +316,7 @@ impl OpenIdProvider {
             let document = network
                 .get(url, Credentials::None)
                 .await?
-                .value("its discovery document")?;
+                .value("discovery_document")?;
             Metadata::read(&document, &self.openid.issuer, network)
         };
         self.metadata.document(self.base.now(), fetch).await
@@ -329,7 +329,7 @@ impl OpenIdProvider {
             .network
             .get(url, Credentials::None)
             .await?
-            .value("its keys")?;
+            .value("keys")?;
         KeySet::read(&document)
     }
 }
@@ -345,7 +345,7 @@ impl OpenId {
         };
         match self.required.iter().all(has) {
             true => Ok(()),
-            false => Err(ProviderError::Refused("a person of another organization")),
+            false => Err(ProviderError::Refused("person_of_another_organization")),
         }
     }
 }

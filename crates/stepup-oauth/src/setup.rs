@@ -143,8 +143,9 @@ impl<K> Setup<K> {
         self.with(|common| common.clock = Arc::new(clock))
     }
 
-    /// Gives people of whom the provider tells no address one that is fake, `<id>.<provider>@stfakeemail.supertokens.com`, so
-    /// that they can sign up all the same. It is never verified and receives nothing: they cannot be reached.
+    /// Gives people of whom the provider tells no address one that is fake, `<id>.<provider>@stfakeemail.supertokens.com`, which the
+    /// protocol's clients know as such. It is never verified. The host is not yours: what is sent there is sent to a stranger, so
+    /// take people without an address instead where nothing depends on it.
     #[must_use]
     pub fn fake_emails(self) -> Self {
         self.with(|common| common.fake_emails = true)

@@ -40,7 +40,7 @@ impl Exchange<'_> {
         now: Timestamp,
     ) -> Result<Tokens, ProviderError> {
         if self.code.expose().is_empty() {
-            return Err(ProviderError::Refused("no code"));
+            return Err(ProviderError::Refused("no_code"));
         }
         let words = Words::of(&client.id, client.secret_at(now)?, auth);
         let mut fields = vec![
@@ -77,29 +77,25 @@ fn read(status: u16, body: Option<JsonMap>) -> Result<Tokens, ProviderError> {
                     .as_str()
                     .is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"))
             {
-                return Err(ProviderError::Untrusted(
-                    "tokens of a kind that was not asked for",
-                ));
+                return Err(ProviderError::Untrusted("tokens_of_another_kind"));
             }
             Ok(Tokens {
                 access: token(&mut body, "access_token")?,
                 id: token(&mut body, "id_token")?,
             })
         }
-        (200, None, _) => Err(ProviderError::Untrusted(
-            "an answer that is not the JSON it should be",
-        )),
-        (status, ..) => Err(refused(status, "the code")),
+        (200, None, _) => Err(ProviderError::Untrusted("not_json")),
+        (status, ..) => Err(refused(status, "code")),
     }
 }
 
 /// What an error of RFC 6749 §5.2 means here, and the like of providers that have names of their own.
 fn meaning(error: &Value) -> &'static str {
     match error.as_str() {
-        Some("invalid_grant" | "bad_verification_code" | "access_denied") => "the code",
-        Some("invalid_client" | "unauthorized_client" | "incorrect_client_credentials") => "the client",
-        Some("redirect_uri_mismatch") => "the redirect URI",
-        _ => "the request for a token",
+        Some("invalid_grant" | "bad_verification_code" | "access_denied") => "code",
+        Some("invalid_client" | "unauthorized_client" | "incorrect_client_credentials") => "client",
+        Some("redirect_uri_mismatch") => "redirect_uri",
+        _ => "token_request",
     }
 }
 
@@ -107,7 +103,7 @@ fn token(body: &mut JsonMap, name: &str) -> Result<Option<Secret<String>>, Provi
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(token)) if is_token(&token) => Ok(Some(Secret::new(token))),
-        Some(_) => Err(ProviderError::Untrusted("a token of a strange form")),
+        Some(_) => Err(ProviderError::Untrusted("token_of_a_strange_form")),
     }
 }
 
@@ -133,11 +129,11 @@ mod tests {
     fn a_refusal_is_one_whatever_its_status_and_is_not_repeated() {
         for status in [200, 400, 401, 403] {
             for (error, reason) in [
-                (json!("invalid_grant"), "the code"),
-                (json!("bad_verification_code"), "the code"),
-                (json!("invalid_client"), "the client"),
-                (json!("code canary is wrong"), "the request for a token"),
-                (json!({ "message": "canary" }), "the request for a token"),
+                (json!("invalid_grant"), "code"),
+                (json!("bad_verification_code"), "code"),
+                (json!("invalid_client"), "client"),
+                (json!("code canary is wrong"), "token_request"),
+                (json!({ "message": "canary" }), "token_request"),
             ] {
                 let body = json!({ "error": error, "error_description": "canary", "access_token": "x" });
                 let refused = answered(status, body).unwrap_err();

@@ -45,7 +45,7 @@ pub fn linkedin(client: Client) -> Setup<OAuth2> {
 }
 
 /// X, `twitter`, the id that the protocol's clients know. It tells an address only to applications that X admitted to `users.email`,
-/// and says nothing about its verification; people without one get a fake address.
+/// and says nothing about its verification.
 pub fn x(client: Client) -> Setup<OAuth2> {
     let endpoints = Endpoints::new(
         "https://x.com/i/oauth2/authorize",
@@ -53,9 +53,7 @@ pub fn x(client: Client) -> Setup<OAuth2> {
         "https://api.x.com/2/users/me?user.fields=confirmed_email",
     );
     let mapping = Mapping::new("data.id").email("data.confirmed_email");
-    let mut setup = oauth2("twitter", "X", endpoints, mapping, client)
-        .scopes(["users.read", "tweet.read"])
-        .fake_emails();
+    let mut setup = oauth2("twitter", "X", endpoints, mapping, client).scopes(["users.read", "tweet.read"]);
     setup.kind.auth = TokenAuth::Basic;
     setup
 }
