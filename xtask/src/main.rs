@@ -19,6 +19,7 @@ mod lint;
 mod part;
 mod report;
 mod rust;
+mod timing;
 mod workspace;
 
 use std::env;
@@ -34,6 +35,7 @@ usage: cargo xtask <command>
 
   test [--only PART]...   run everything, or only the named parts
   bench [--quick] [PART]...   run the benchmarks, peers beside ours; `bench help` names the parts
+  timing [--samples N]    whether the time of an answer tells who has an account: a release build, some minutes
   help                    show this
 
 parts:
@@ -56,15 +58,8 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
-        Ok(Order::Bench(words)) => {
-            match Workspace::find().and_then(|workspace| bench::run(&workspace, &words)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => {
-                    eprintln!("xtask: {why}");
-                    ExitCode::FAILURE
-                }
-            }
-        }
+        Ok(Order::Bench(words)) => measured(|workspace| bench::run(workspace, &words)),
+        Ok(Order::Timing(samples)) => measured(|workspace| timing::run(workspace, samples)),
         Ok(Order::Test(parts)) => match Workspace::find() {
             Ok(workspace) => test(&workspace, &parts),
             Err(why) => {
@@ -75,6 +70,17 @@ fn main() -> ExitCode {
         Err(why) => {
             eprint!("xtask: {why}\n\n{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Does `work`, and says why if it fails.
+fn measured(work: impl FnOnce(&Workspace) -> Result<(), String>) -> ExitCode {
+    match Workspace::find().and_then(|workspace| work(&workspace)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -137,6 +143,7 @@ enum Order {
     Help,
     Test(Vec<Part>),
     Bench(Vec<String>),
+    Timing(usize),
 }
 
 impl Order {
@@ -146,6 +153,11 @@ impl Order {
             None => return Err("no command given".to_owned()),
             Some("help" | "--help" | "-h") => Self::Help,
             Some("bench") => return Ok(Self::Bench(words.map(str::to_owned).collect())),
+            Some("timing") => match (words.next(), words.next().map(str::parse)) {
+                (None, _) => Self::Timing(timing::SAMPLES),
+                (Some("--samples"), Some(Ok(samples @ 100..))) => Self::Timing(samples),
+                _ => return Err("`timing` takes `--samples` with a number from 100 on".to_owned()),
+            },
             Some("test") => {
                 let mut parts = Vec::new();
                 while let Some(word) = words.next() {
@@ -189,6 +201,12 @@ mod tests {
     }
 
     #[test]
+    fn timing_takes_a_number_of_samples() {
+        assert_eq!(parse("timing"), Ok(Order::Timing(timing::SAMPLES)));
+        assert_eq!(parse("timing --samples 200"), Ok(Order::Timing(200)));
+    }
+
+    #[test]
     fn an_unknown_word_is_refused() {
         for line in [
             "",
@@ -198,6 +216,10 @@ mod tests {
             "test --only cor",
             "help me",
             "test --only core x",
+            "timing --samples",
+            "timing --samples 10",
+            "timing 200",
+            "timing --samples 200 x",
         ] {
             assert!(parse(line).is_err(), "{line:?} was accepted");
         }
