@@ -4,8 +4,11 @@
 //! speak of the server alone. What is compared takes turns in short rounds, and medians are shown: machines are noisy, and
 //! absolute figures are worth nothing on another one.
 
+mod client;
+mod convert;
 mod guard;
 mod hash;
+mod latency;
 mod load;
 mod memory;
 mod serve;
@@ -28,11 +31,13 @@ usage: stepup-bench [--quick] [PART]...
 
 parts, all if none is named:
   guard    G1, G2: a guarded route beside a bare one and beside peers
+  convert  G1: types of Actix Web and Rocket converted for a guard
   stack    G1: the same without sockets, in instructions and allocations
   tokens   G3, G4, G8: verifying, remembering and signing access tokens
   writes   G6: a code judged by SQLite, alone and among many
   memory   G8: what ten thousand accounts leave behind in the process
   hash     G9: a guarded route while passwords are hashed
+  latency  a sign-in beside its hash, a code's request beside a slow provider
 
 --quick   short rounds and few accounts: to see whether it runs
 ";
@@ -76,13 +81,15 @@ fn main() -> ExitCode {
         },
     };
     let parts: Vec<&str> = words.into_iter().filter(|word| *word != "--quick").collect();
-    let known: [Part; 6] = [
+    let known: [Part; 8] = [
         ("guard", guard::run),
+        ("convert", convert::run),
         ("stack", stack::run),
         ("tokens", tokens::run),
         ("writes", writes::run),
         ("memory", memory::run),
         ("hash", hash::run),
+        ("latency", latency::run),
     ];
     if parts == ["help"] {
         print!("{USAGE}");

@@ -1,5 +1,10 @@
 //! The servers that are measured, each a process of its own with one worker.
 
+pub mod actix;
+pub mod rocket;
+
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,35 +20,69 @@ use stepup::sqlite::SqliteStore;
 use stepup::storage::Storage;
 use stepup::storage::memory::MemoryStore;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tower::layer::util::Identity;
 
 use crate::site::Site;
 
 /// Serves `variant` until killed. Prints the URL and the header.
 pub fn run(variant: &str, rest: &[&str]) {
-    let hashing = rest.contains(&"hashing");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    match variant.split_once('-') {
+        Some(("actix", _)) => actix::run(variant),
+        Some(("rocket", _)) => rocket::run(variant),
+        _ => run_axum(variant, rest.contains(&"hashing")),
+    }
+}
+
+fn run_axum(variant: &str, hashing: bool) {
+    runtime().block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        let served = match variant {
+            "accounts" => Served::new(sqlite(folder.path()).await, SigningAlgorithm::Es256, false).await,
+            "cold-rs256" => Served::new(memory(), SigningAlgorithm::Rs256, true).await,
+            "cold-es256" => Served::new(memory(), SigningAlgorithm::Es256, true).await,
+            "cold-eddsa" => Served::new(memory(), SigningAlgorithm::EdDsa, true).await,
+            _ => Served::warm().await,
+        };
+        let app = app(variant, &served.site.stepup);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        if hashing {
+            served.site.hash_for_ever();
+        }
+        announce(listener.local_addr().expect("an address"), &served.token);
+        axum::serve(listener, app).await.expect("serves");
+    });
+}
+
+/// One worker, as every server here has.
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
         .worker_threads(1)
         .enable_all()
         .build()
-        .expect("a runtime starts");
-    runtime.block_on(async {
-        let algorithm = match variant {
-            "cold-rs256" => SigningAlgorithm::Rs256,
-            "cold-eddsa" => SigningAlgorithm::EdDsa,
-            _ => SigningAlgorithm::Es256,
-        };
-        let cold = variant.starts_with("cold");
-        let folder = tempfile::tempdir().expect("a folder");
-        let store: Arc<dyn Storage> = match variant {
-            "accounts" => {
-                let url = format!("sqlite://{}?mode=rwc", folder.path().join("bench.db").display());
-                let store = SqliteStore::connect(&url).await.expect("a store");
-                store.migrate().await.expect("tables");
-                Arc::new(store)
-            }
-            _ => Arc::new(MemoryStore::new()),
-        };
+        .expect("a runtime starts")
+}
+
+/// Tells where the server listens, and what to send.
+fn announce(address: SocketAddr, token: &str) {
+    println!("http://{address}/");
+    println!("authorization: Bearer {token}");
+}
+
+/// A site to serve, and the access token of somebody with both factors.
+struct Served {
+    site: Site,
+    token: String,
+}
+
+impl Served {
+    /// One that remembers tokens.
+    async fn warm() -> Self {
+        Self::new(memory(), SigningAlgorithm::Es256, false).await
+    }
+
+    async fn new(store: Arc<dyn Storage>, algorithm: SigningAlgorithm, cold: bool) -> Self {
         let site = Site::new(store, algorithm, |builder| {
             builder.configure(|config| {
                 if cold {
@@ -53,15 +92,20 @@ pub fn run(variant: &str, rest: &[&str]) {
         })
         .await;
         let token = site.complete("ann").await;
-        let app = app(variant, &site.stepup);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        if hashing {
-            site.hash_for_ever();
-        }
-        println!("http://{}/", listener.local_addr().expect("an address"));
-        println!("authorization: Bearer {token}");
-        axum::serve(listener, app).await.expect("serves");
-    });
+        Self { site, token }
+    }
+}
+
+fn memory() -> Arc<dyn Storage> {
+    Arc::new(MemoryStore::new())
+}
+
+/// A store in a file of `folder`.
+pub async fn sqlite(folder: &Path) -> Arc<dyn Storage> {
+    let url = format!("sqlite://{}?mode=rwc", folder.join("bench.db").display());
+    let store = SqliteStore::connect(&url).await.expect("a store");
+    store.migrate().await.expect("tables");
+    Arc::new(store)
 }
 
 /// The application of `variant`.

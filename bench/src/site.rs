@@ -7,11 +7,13 @@ use stepup::delivery::{BackgroundThread, Outbox};
 use stepup::flow::{Caller, ConsumeOutcome, SignUpOutcome};
 use stepup::session::keys::SigningAlgorithm;
 use stepup::storage::Storage;
+use stepup::wire::core::delivery::Deliver;
 use stepup::wire::core::entropy::OsEntropy;
 use stepup::wire::core::keyring::Root;
 use stepup::wire::core::password::Password as Typed;
 use stepup::{
-    AppInfo, Builder, Channel, FactorId, Password, Passwordless, Policy, SecretList, Stepup, any_of,
+    AppInfo, Builder, Channel, Countries, FactorId, Password, Passwordless, Policy, SecretList, Stepup,
+    any_of,
 };
 
 /// A site.
@@ -30,6 +32,18 @@ impl Site {
         change: impl FnOnce(Builder) -> Builder,
     ) -> Self {
         let outbox = Outbox::new();
+        let site = Self::carried_by(outbox.clone(), store, algorithm, change).await;
+        Self { outbox, ..site }
+    }
+
+    /// The same, with codes that `carrier` carries.
+    pub async fn carried_by(
+        carrier: impl Deliver,
+        store: Arc<dyn Storage>,
+        algorithm: SigningAlgorithm,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let outbox = Outbox::new();
         let background = BackgroundThread::start().expect("a thread starts");
         let root = Root::random("k1".into(), &OsEntropy).expect("randomness");
         let origin = "http://localhost:3000";
@@ -39,7 +53,7 @@ impl Site {
             SecretList::new(vec![root]),
         )
         .factor(Password::new())
-        .factor(Passwordless::sms(outbox.clone()))
+        .factor(Passwordless::sms(carrier).countries(Countries::All))
         .policy(Policy::second_factor(any_of([FactorId::OTP_PHONE])))
         .notices(outbox.clone())
         .background(background.clone())

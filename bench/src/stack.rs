@@ -10,13 +10,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use actix_http::Request as ActixRequest;
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::test::{TestRequest, init_service};
 use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
 use axum::routing::RouterIntoService;
+use rocket::http::Header;
+use rocket::local::blocking::Client;
+use rocket::{Build, Rocket};
 use stats_alloc::Region;
 use stepup::session::keys::SigningAlgorithm;
 use stepup::storage::memory::MemoryStore;
+use stepup::wire::Wire;
 use tower::{Layer, Service};
 
 use crate::serve;
@@ -24,35 +32,51 @@ use crate::site::Site;
 use crate::table::{figure, median, show};
 use crate::{COUNTED, Effort};
 
-/// What is compared: its name, and the variant of [`serve::app`].
-const VARIANTS: &[(&str, &str)] = &[
-    ("axum, no guard", "bare"),
-    ("axum, extractor that reads the header", "header"),
-    ("the same, in a layer that does nothing", "layered"),
-    ("stepup, remembered token", "warm"),
-    ("stepup, remembered token, layer around the router", "around"),
+/// What is compared: its name, its variant of [`crate::serve`], and the one beside which it is shown.
+const VARIANTS: &[(&str, &str, &str)] = &[
+    ("axum, no guard", "bare", "bare"),
+    ("axum, extractor that reads the header", "header", "bare"),
+    ("the same, in a layer that does nothing", "layered", "bare"),
+    ("stepup, remembered token", "warm", "bare"),
+    (
+        "stepup, remembered token, layer around the router",
+        "around",
+        "bare",
+    ),
+    ("actix-web, no guard", "actix-bare", "actix-bare"),
+    (
+        "stepup on actix-web, remembered token",
+        "actix-warm",
+        "actix-bare",
+    ),
+    ("rocket, no guard", "rocket-bare", "rocket-bare"),
+    ("stepup on rocket, remembered token", "rocket-warm", "rocket-bare"),
 ];
 
 /// Measures and prints.
 pub fn run(effort: Effort) {
     let calls = 2_000 * effort.seconds * effort.rounds as u64;
-    let mut rows = Vec::new();
-    for (name, variant) in VARIANTS {
-        let mut stack = Stack::new(variant);
-        let mut times: Vec<f64> = (0..effort.rounds.max(3))
-            .map(|_| stack.nanoseconds(calls))
-            .collect();
-        rows.push(Row {
-            name,
-            ns: median(&mut times),
-            instructions: instructions(variant),
-            allocations: stack.allocations(),
-        });
-    }
-    let bare = rows[0].clone();
+    let rows: Vec<Row> = VARIANTS
+        .iter()
+        .map(|(name, variant, beside)| {
+            let mut stack = Stack::new(variant);
+            let mut times: Vec<f64> = (0..effort.rounds.max(3))
+                .map(|_| stack.nanoseconds(calls))
+                .collect();
+            Row {
+                name,
+                variant,
+                beside,
+                ns: median(&mut times),
+                instructions: instructions(variant),
+                allocations: stack.allocations(),
+            }
+        })
+        .collect();
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
+            let bare = rows.iter().find(|bare| bare.variant == row.beside).unwrap_or(row);
             let over = row
                 .instructions
                 .zip(bare.instructions)
@@ -64,7 +88,7 @@ pub fn run(effort: Effort) {
                 count(row.instructions),
                 count(over),
                 row.allocations.to_string(),
-                (row.allocations - bare.allocations).to_string(),
+                (row.allocations as f64 - bare.allocations as f64).to_string(),
             ]
         })
         .collect();
@@ -73,12 +97,14 @@ pub fn run(effort: Effort) {
         &["", "ns", "instructions", "over bare", "allocations", "over bare"],
         &cells,
     );
+    println!("\nRocket's own client for tests is part of its rows.");
 }
 
 /// What a request costs.
-#[derive(Clone)]
 struct Row {
     name: &'static str,
+    variant: &'static str,
+    beside: &'static str,
     ns: f64,
     instructions: Option<f64>,
     allocations: usize,
@@ -113,6 +139,14 @@ impl Stack {
                 let app = serve::guarded().into_service::<Body>();
                 let mut service = stepup::axum::layer(&site.stepup).layer(app);
                 Box::new(move || ask(&mut service, &bearer))
+            }
+            "actix-bare" => on_actix(runtime.block_on(init_service(serve::actix::bare())), bearer),
+            "actix-warm" => {
+                let wire = Wire::from(&site.stepup);
+                on_actix(runtime.block_on(init_service(serve::actix::warm(&wire))), bearer)
+            }
+            rocket if rocket.starts_with("rocket") => {
+                on_rocket(serve::rocket::app(rocket, &site.stepup), bearer)
             }
             _ => {
                 let mut service: RouterIntoService<Body> = serve::app(variant, &site.stepup).into_service();
@@ -161,6 +195,42 @@ where
     assert!(response.status().is_success());
     let mut body = pin!(response.into_body());
     while now(std::future::poll_fn(|cx| body.as_mut().poll_frame(cx))).is_some() {}
+}
+
+/// The same on Actix Web.
+fn on_actix<S, B>(service: S, bearer: String) -> Box<dyn FnMut()>
+where
+    S: actix_web::dev::Service<ActixRequest, Response = ServiceResponse<B>, Error = actix_web::Error>
+        + 'static,
+    B: MessageBody + 'static,
+{
+    Box::new(move || {
+        let request = TestRequest::get()
+            .uri("/")
+            .insert_header(("host", "127.0.0.1:3000"))
+            .insert_header(("authorization", bearer.as_str()))
+            .peer_addr(SocketAddr::from(([127, 0, 0, 1], 4711)))
+            .to_request();
+        let response = now(service.call(request)).expect("answers");
+        assert!(response.status().is_success());
+        let mut body = pin!(response.into_body());
+        while now(std::future::poll_fn(|cx| body.as_mut().poll_next(cx))).is_some() {}
+    })
+}
+
+/// The same on Rocket.
+fn on_rocket(app: Rocket<Build>, bearer: String) -> Box<dyn FnMut()> {
+    let client = Client::untracked(app).expect("it ignites");
+    Box::new(move || {
+        let response = client
+            .get("/")
+            .header(Header::new("host", "127.0.0.1:3000"))
+            .header(Header::new("authorization", bearer.clone()))
+            .remote(SocketAddr::from(([127, 0, 0, 1], 4711)))
+            .dispatch();
+        assert_eq!(response.status().code, 200);
+        assert!(response.into_bytes().is_some());
+    })
 }
 
 /// The output of a future that does not wait.

@@ -41,8 +41,14 @@ pub fn about_this_machine() {
 
 /// The median; the values are put in order.
 pub fn median(values: &mut [f64]) -> f64 {
+    at(values, 0.5)
+}
+
+/// The value that such a share of all is below; they are put in order.
+pub fn at(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let place = (values.len() as f64 * share) as usize;
+    values.get(place).copied().unwrap_or(f64::NAN)
 }
 
 /// A figure with as many digits as it deserves.
@@ -59,15 +65,20 @@ pub fn figure(value: f64) -> String {
 
 /// A ratio, and whether it meets its goal.
 pub fn ratio(value: f64, goal: Goal) -> String {
+    judged(value, "×", goal)
+}
+
+/// A value with its unit, and whether it meets its goal.
+pub fn judged(value: f64, unit: &str, goal: Goal) -> String {
     let (met, sign, bound) = match goal {
         Goal::AtLeast(bound) => (value >= bound, "≥", bound),
         Goal::AtMost(bound) => (value <= bound, "≤", bound),
     };
     let verdict = if met { "met" } else { "missed" };
-    format!("{}× (goal {sign} {bound}: {verdict})", figure(value))
+    format!("{}{unit} (goal {sign} {bound}: {verdict})", figure(value))
 }
 
-/// What a ratio should be.
+/// What a value should be.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     /// No less.

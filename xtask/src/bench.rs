@@ -24,8 +24,12 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<(), String>
     match build(workspace, &bench.join("peers"), &target) {
         Ok(()) => {
             command.env("STEPUP_BENCH_AXUM_LOGIN", target.join("release/peer-axum-login"));
+            command.env(
+                "STEPUP_BENCH_ACTIX_SESSION",
+                target.join("release/peer-actix-session"),
+            );
         }
-        Err(why) => eprintln!("xtask: no axum-login: {why}"),
+        Err(why) => eprintln!("xtask: no axum-login, no actix-identity: {why}"),
     }
     let node = bench.join("node");
     let packages = ["ci", "--no-audit", "--no-fund"];
