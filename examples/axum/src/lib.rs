@@ -213,3 +213,8 @@ pub struct Configuration;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/tenants.md")]
 pub struct Tenants;
+
+/// The code of the chapter on providers, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/providers.md")]
+pub struct Providers;
