@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepup_core::provider::ProviderError;
-use stepup_core::time::Timestamp;
+use stepup_core::time::{Clock, Timestamp};
 use tokio::sync::Mutex;
 
 /// How long a document is believed without asking again: it names the keys, and a key that was taken back is to be gone.
@@ -43,16 +43,16 @@ impl<T> Default for Held<T> {
 }
 
 impl<T> Held<T> {
-    /// The document that is fresh at `now`; else what `fetch` brings.
+    /// The document while it is fresh; else what `fetch` brings.
     pub(crate) async fn document(
         &self,
-        now: Timestamp,
+        clock: &dyn Clock,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<Arc<T>, ProviderError> {
         let mut state = self.0.lock().await;
         match &state.document {
-            Some((document, at)) if is_within(FRESH, *at, now) => Ok(Arc::clone(document)),
-            _ => state.fetch(now, fetch).await,
+            Some((document, at)) if is_within(FRESH, *at, clock.now()) => Ok(Arc::clone(document)),
+            _ => state.fetch(clock, fetch).await,
         }
     }
 
@@ -60,14 +60,14 @@ impl<T> Held<T> {
     pub(crate) async fn newer(
         &self,
         seen: &Arc<T>,
-        now: Timestamp,
+        clock: &dyn Clock,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<Arc<T>, ProviderError> {
         let mut state = self.0.lock().await;
         match &state.document {
             Some((document, _)) if !Arc::ptr_eq(document, seen) => Ok(Arc::clone(document)),
-            Some((document, at)) if is_within(EARLY, *at, now) => Ok(Arc::clone(document)),
-            _ => state.fetch(now, fetch).await,
+            Some((document, at)) if is_within(EARLY, *at, clock.now()) => Ok(Arc::clone(document)),
+            _ => state.fetch(clock, fetch).await,
         }
     }
 }
@@ -75,18 +75,20 @@ impl<T> Held<T> {
 impl<T> State<T> {
     async fn fetch(
         &mut self,
-        now: Timestamp,
+        clock: &dyn Clock,
         fetch: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<Arc<T>, ProviderError> {
+        // It is as old as the question, not as the answer.
+        let asked_at = clock.now();
         if let Some((failure, at)) = self.failed
-            && is_within(FAILED, at, now)
+            && is_within(FAILED, at, asked_at)
         {
             return Err(failure.into());
         }
         match fetch.await {
             Ok(document) => {
                 let document = Arc::new(document);
-                self.document = Some((Arc::clone(&document), now));
+                self.document = Some((Arc::clone(&document), asked_at));
                 self.failed = None;
                 Ok(document)
             }
@@ -95,7 +97,8 @@ impl<T> State<T> {
                     ProviderError::Untrusted(reason) => Failure::Untrusted(reason),
                     _ => Failure::Unavailable,
                 };
-                self.failed = Some((failure, now));
+                // From now on, or those who waited for a slow failure would each ask anew.
+                self.failed = Some((failure, clock.now()));
                 Err(error)
             }
         }
@@ -121,9 +124,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::tests::fake::Hand;
 
-    fn at(secs: i64) -> Timestamp {
-        Timestamp::from_ms(secs * 1000)
+    fn at(secs: i64) -> Hand {
+        Hand::at(secs)
     }
 
     struct Source(AtomicUsize);
@@ -139,7 +143,7 @@ mod tests {
         let (held, source) = (Held::default(), Source(AtomicUsize::new(0)));
         let mut seen = Vec::new();
         for secs in [1000, 1001, 4599, 4600, 4601, 4000] {
-            seen.push(*held.document(at(secs), source.ask()).await.unwrap());
+            seen.push(*held.document(&at(secs), source.ask()).await.unwrap());
         }
         // The last: a clock that went back.
         assert_eq!(seen, [0, 0, 0, 1, 1, 2]);
@@ -148,11 +152,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_missing_is_asked_for_once_in_ten_seconds() {
         let (held, source) = (Held::default(), Source(AtomicUsize::new(0)));
-        let first = held.document(at(1000), source.ask()).await.unwrap();
-        assert_eq!(*held.newer(&first, at(1009), source.ask()).await.unwrap(), 0);
-        assert_eq!(*held.newer(&first, at(1010), source.ask()).await.unwrap(), 1);
+        let first = held.document(&at(1000), source.ask()).await.unwrap();
+        assert_eq!(*held.newer(&first, &at(1009), source.ask()).await.unwrap(), 0);
+        assert_eq!(*held.newer(&first, &at(1010), source.ask()).await.unwrap(), 1);
         // Whoever waited behind that one is served by it.
-        assert_eq!(*held.newer(&first, at(1010), source.ask()).await.unwrap(), 1);
+        assert_eq!(*held.newer(&first, &at(1010), source.ask()).await.unwrap(), 1);
         assert_eq!(source.0.load(Ordering::SeqCst), 2);
     }
 
@@ -164,10 +168,23 @@ mod tests {
             Err::<usize, _>(ProviderError::Untrusted("lie"))
         };
         for secs in [1000, 1000, 1001] {
-            let error = held.document(at(secs), fails()).await.unwrap_err();
+            let error = held.document(&at(secs), fails()).await.unwrap_err();
             assert!(matches!(error, ProviderError::Untrusted("lie")));
         }
         assert_eq!(source.0.load(Ordering::SeqCst), 1);
-        assert!(held.document(at(1002), source.ask()).await.is_ok());
+        assert!(held.document(&at(1002), source.ask()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_for_a_slow_failure_do_not_each_ask_anew() {
+        let (held, source, clock) = (Held::<usize>::default(), Source(AtomicUsize::new(0)), at(1000));
+        let slow = async {
+            source.ask().await?;
+            clock.advance(5);
+            Err::<usize, _>(ProviderError::Unavailable("slow".into()))
+        };
+        assert!(held.document(&clock, slow).await.is_err());
+        assert!(held.document(&clock, source.ask()).await.is_err());
+        assert_eq!(source.0.load(Ordering::SeqCst), 1);
     }
 }

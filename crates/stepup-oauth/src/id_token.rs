@@ -25,6 +25,9 @@ const MAX_TOKEN: usize = 32 * 1024;
 /// How far the clocks of two servers may be apart (threat model: at most 60 s).
 pub(crate) const LEEWAY: Duration = Duration::from_secs(60);
 
+/// How long after its issue a token still signs somebody in, whenever it ends: some issuers give theirs a day.
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+
 /// An id token of the right shape. Nothing of it is believed yet.
 pub(crate) struct IdToken<'a> {
     pub(crate) algorithm: Algorithm,
@@ -169,6 +172,10 @@ impl Expected<'_> {
         if self.now >= exp.plus(LEEWAY) {
             return Some("id_token_expired");
         }
+        // OpenID Connect Core §3.1.3.7 (10).
+        if self.now > iat.plus(MAX_AGE + LEEWAY) {
+            return Some("id_token_too_old");
+        }
         let latest = self.now.plus(LEEWAY);
         if iat > latest || claims.contains_key("nbf") && seconds(claims, "nbf").is_none_or(|nbf| nbf > latest)
         {
@@ -186,4 +193,26 @@ fn seconds(claims: &JsonMap, name: &str) -> Option<Timestamp> {
         .as_i64()
         .or_else(|| value.as_f64().map(|secs| secs.floor() as i64))?;
     Some(Timestamp::from_ms(whole.saturating_mul(1000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_token_of_any_text_never_panics(text in r"[A-Za-z0-9_.=-]{0,80}|\PC{0,20}") {
+            prop_assert!(IdToken::read(&text, &[Algorithm::Rs256]).is_err());
+        }
+
+        #[test]
+        fn a_time_of_any_size_never_panics(exp: i64, iat: i64, fraction: f64) {
+            let claims = serde_json::json!({ "exp": exp, "iat": iat, "nbf": fraction });
+            for name in ["exp", "iat", "nbf"] {
+                let _ = seconds(claims.as_object().unwrap(), name);
+            }
+        }
+    }
 }

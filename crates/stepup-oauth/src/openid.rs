@@ -277,10 +277,13 @@ impl OpenIdProvider {
         expected: &Expected<'_>,
     ) -> Result<JsonMap, ProviderError> {
         let token = IdToken::read(token.expose(), &self.openid.algorithms)?;
-        let mut keys = self.keys.document(expected.now, self.fetch_keys()).await?;
+        let mut keys = self.keys.document(self.base.clock(), self.fetch_keys()).await?;
         if keys.find(token.kid.as_deref(), token.algorithm).is_none() {
             // The issuer may have changed its keys since.
-            keys = self.keys.newer(&keys, expected.now, self.fetch_keys()).await?;
+            keys = self
+                .keys
+                .newer(&keys, self.base.clock(), self.fetch_keys())
+                .await?;
         }
         let key = keys
             .find(token.kid.as_deref(), token.algorithm)
@@ -319,7 +322,7 @@ impl OpenIdProvider {
                 .value("discovery_document")?;
             Metadata::read(&document, &self.openid.issuer, network)
         };
-        self.metadata.document(self.base.now(), fetch).await
+        self.metadata.document(self.base.clock(), fetch).await
     }
 
     async fn fetch_keys(&self) -> Result<KeySet, ProviderError> {

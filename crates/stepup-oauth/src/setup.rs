@@ -254,6 +254,10 @@ pub(crate) struct Base {
 }
 
 impl Base {
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -38,18 +38,18 @@ use crate::setup::Setup;
 
 /// A clock that a test moves, in seconds.
 #[derive(Clone, Debug)]
-pub(super) struct Hand(Arc<AtomicI64>);
+pub(crate) struct Hand(Arc<AtomicI64>);
 
 impl Hand {
-    pub(super) fn at(secs: i64) -> Self {
+    pub(crate) fn at(secs: i64) -> Self {
         Self(Arc::new(AtomicI64::new(secs)))
     }
 
-    pub(super) fn advance(&self, secs: i64) {
+    pub(crate) fn advance(&self, secs: i64) {
         self.0.fetch_add(secs, Ordering::SeqCst);
     }
 
-    pub(super) fn secs(&self) -> i64 {
+    pub(crate) fn secs(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
 }

@@ -16,6 +16,7 @@ use crate::keys::Algorithm;
 async fn an_honest_issuer_is_believed() {
     let world = World::new().await;
     let identity = world.sign_in().await.unwrap();
+    assert!(!format!("{:?}", world.provider).contains("canary"));
     assert_eq!(identity.issuer, world.issuer.origin());
     assert_eq!(identity.subject, "248289761001");
     let email = identity.email.unwrap();
@@ -23,7 +24,7 @@ async fn an_honest_issuer_is_believed() {
 }
 
 #[tokio::test]
-async fn the_browser_is_sent_with_challenge_and_nonce_and_the_code_is_spent_with_the_verifier() {
+async fn a_oau_04_the_browser_is_sent_with_challenge_and_nonce_and_the_code_is_spent_with_the_verifier() {
     let world = World::new().await;
     let address = world.provider.authorize(&request()).await.unwrap();
     let address = url::Url::parse(&address).unwrap();
@@ -181,6 +182,10 @@ async fn a_oau_06_a_token_is_in_time_by_a_minute_and_no_more() {
         (json!({ "exp": null }), "id_token_without_its_times"),
         (json!({ "exp": "tomorrow" }), "id_token_without_its_times"),
         (json!({ "iat": null }), "id_token_without_its_times"),
+        (
+            json!({ "iat": now - 3661, "exp": now + 86_400 }),
+            "id_token_too_old",
+        ),
         (json!({ "iat": now + 61 }), "id_token_of_the_future"),
         (json!({ "nbf": now + 61 }), "id_token_of_the_future"),
         (json!({ "nbf": "soon" }), "id_token_of_the_future"),
@@ -193,6 +198,7 @@ async fn a_oau_06_a_token_is_in_time_by_a_minute_and_no_more() {
     }
     for changes in [
         json!({ "exp": now - 59 }),
+        json!({ "iat": now - 3660 }),
         json!({ "iat": now + 60 }),
         json!({ "iat": now as f64 + 0.5 }),
         json!({ "nbf": now + 60, "exp": 1e300 }),

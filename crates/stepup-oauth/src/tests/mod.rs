@@ -1,6 +1,6 @@
 //! Tests over real sockets: a provider that lies in every way, and each provider that people know.
 
-mod fake;
+pub(crate) mod fake;
 mod known;
 mod lies;
 mod network;
