@@ -53,7 +53,7 @@ pub use mapping::{Emails, Mapping};
 pub use oauth2::{Endpoints, OAuth2, OAuth2Provider, oauth2};
 pub use openid::{OpenId, OpenIdProvider, openid};
 pub use provider::{
-    Directories, apple, bitbucket, discord, facebook, github, gitlab, google, google_workspaces, linkedin,
-    microsoft, okta, x,
+    Directories, Workspaces, apple, bitbucket, discord, facebook, github, gitlab, google, google_workspaces,
+    linkedin, microsoft, okta, x,
 };
 pub use setup::{Setup, SetupError};

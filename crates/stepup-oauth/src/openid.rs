@@ -27,9 +27,17 @@ pub struct OpenId {
     issuer: Issuer,
     algorithms: Vec<Algorithm>,
     mapping: Mapping,
-    /// Claims that an id token must have, with the values of which it must have one; any if none is listed.
-    required: Vec<(String, Vec<String>)>,
+    /// Claims that an id token must have, with the values of which it must have one.
+    required: Vec<(String, Required)>,
     asks_user_info: bool,
+}
+
+/// Which values of a claim do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Required {
+    /// Any text that is not empty.
+    Any,
+    OneOf(Vec<String>),
 }
 
 /// Sets up an issuer of OpenID Connect. Where its endpoints and keys are is read of its discovery document.
@@ -67,15 +75,21 @@ impl Setup<OpenId> {
         self
     }
 
-    /// Lets only those in whose id token has one of `values` in `claim` (or, if none is listed, any text).
+    /// Lets only those in whose id token has one of `values` in `claim`. At least one value must be named.
     #[must_use]
     pub fn require_claim(
-        mut self,
+        self,
         claim: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        let values = values.into_iter().map(Into::into).collect();
-        self.kind.required.push((claim.into(), values));
+        self.require(
+            &claim.into(),
+            Required::OneOf(values.into_iter().map(Into::into).collect()),
+        )
+    }
+
+    pub(crate) fn require(mut self, claim: &str, required: Required) -> Self {
+        self.kind.required.push((claim.to_owned(), required));
         self
     }
 
@@ -100,6 +114,11 @@ impl Setup<OpenId> {
             .collect();
         if self.kind.algorithms.is_empty() {
             problems.push("no algorithm is allowed".to_owned());
+        }
+        let is_closed =
+            |required: &Required| matches!(required, Required::OneOf(values) if values.is_empty());
+        if self.kind.required.iter().any(|(_, required)| is_closed(required)) {
+            problems.push("a required claim has no value that would do".to_owned());
         }
         let scopes = |client: &Client| {
             client
@@ -340,10 +359,11 @@ impl OpenIdProvider {
 impl OpenId {
     /// Whether the site lets people with these claims in.
     fn admits(&self, claims: &JsonMap) -> Result<(), ProviderError> {
-        let has = |(claim, values): &(String, Vec<String>)| {
+        let has = |(claim, required): &(String, Required)| {
             let value = claims.get(claim).and_then(Value::as_str);
-            value.is_some_and(|value| {
-                !value.is_empty() && (values.is_empty() || values.iter().any(|one| one == value))
+            value.is_some_and(|value| match required {
+                Required::Any => !value.is_empty(),
+                Required::OneOf(values) => values.iter().any(|one| one == value),
             })
         };
         match self.required.iter().all(has) {
@@ -408,6 +428,8 @@ mod tests {
         let good = || openid("acme", "Acme", "https://login.acme.test", client());
         assert_eq!(problems(good()), 0);
         assert_eq!(problems(good().client(client())), 1);
+        // An empty list, out of a configuration perhaps, lets nobody in, and not everybody.
+        assert_eq!(problems(good().require_claim("hd", [""; 0])), 1);
         assert_eq!(
             problems(good().parameter("state", "x").id("A B").name("").algorithms([])),
             4

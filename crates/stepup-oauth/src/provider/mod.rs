@@ -10,6 +10,6 @@ mod others;
 pub use apple::apple;
 pub use facebook::facebook;
 pub use github::github;
-pub use google::{google, google_workspaces};
+pub use google::{Workspaces, google, google_workspaces};
 pub use microsoft::{Directories, microsoft};
 pub use others::{bitbucket, discord, gitlab, linkedin, okta, x};

@@ -7,7 +7,8 @@ use super::{Internet, client, email, pairs, sent, spent, usual};
 use crate::apple::tests::handed_out;
 use crate::tests::world::{NONCE, NOW, VERIFIER, change, code, reason, secret};
 use crate::{
-    AppleKey, Client, Directories, OpenId, Setup, apple, gitlab, google, google_workspaces, microsoft, okta,
+    AppleKey, Client, Directories, OpenId, Setup, Workspaces, apple, gitlab, google, google_workspaces,
+    microsoft, okta,
 };
 
 async fn signed_in(net: &Internet, setup: Setup<OpenId>) -> Result<Identity, ProviderError> {
@@ -62,8 +63,8 @@ async fn google_workspaces_lets_the_domain_in_that_google_names() {
             "iss": "https://accounts.google.com", "sub": "1", "hd": hd, "email": "ann@acme.test", "email_verified": true,
         }));
     };
-    let one = || google_workspaces(client(), ["acme.test"]);
-    let any = || google_workspaces(client(), [""; 0]);
+    let one = || google_workspaces(Workspaces::Of(vec!["Acme.test".to_owned()]), client());
+    let any = || google_workspaces(Workspaces::Any, client());
     for (setup, hint) in [(one(), "acme.test"), (any(), "*")] {
         let provider = net.reaching(setup).build().unwrap();
         assert_eq!(provider.id(), "google-workspaces");
@@ -74,6 +75,11 @@ async fn google_workspaces_lets_the_domain_in_that_google_names() {
                 .contains(&("hd".to_owned(), hint.to_owned()))
         );
     }
+    assert!(
+        google_workspaces(Workspaces::Of(vec![]), client())
+            .build()
+            .is_err()
+    );
     tells(json!("acme.test"));
     assert!(signed_in(&net, one()).await.is_ok());
     tells(json!("other.test"));
@@ -82,15 +88,15 @@ async fn google_workspaces_lets_the_domain_in_that_google_names() {
         "refused: person_of_another_organization"
     );
     assert!(signed_in(&net, any()).await.is_ok());
-    tells(json!(null));
-    assert_eq!(
-        reason(signed_in(&net, one()).await),
-        "refused: person_of_another_organization"
-    );
-    assert_eq!(
-        reason(signed_in(&net, any()).await),
-        "refused: person_of_another_organization"
-    );
+    for nothing in [json!(null), json!(""), json!(["acme.test"])] {
+        tells(nothing);
+        for setup in [one(), any()] {
+            assert_eq!(
+                reason(signed_in(&net, setup).await),
+                "refused: person_of_another_organization"
+            );
+        }
+    }
 }
 
 #[tokio::test]
