@@ -107,7 +107,7 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
 /// a floor of its own above it. Files that do not exist yet are reserved places.
 #[rustfmt::skip]
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
-    ("ids and time",       &["app.rs", "entropy.rs", "id.rs", "network.rs", "secret.rs", "time.rs"]),
+    ("ids and time",       &["app.rs", "entropy.rs", "id.rs", "language.rs", "network.rs", "secret.rs", "time.rs"]),
     ("contacts",           &["contact/mod.rs", "contact/email.rs", "contact/phone.rs"]),
     ("words",              &["background.rs", "config.rs", "error.rs", "event.rs", "evidence.rs", "password.rs"]),
     ("records",            &["record/mod.rs", "record/counter.rs", "record/credential.rs", "record/key.rs", "record/notice.rs", "record/user.rs"]),

@@ -22,6 +22,7 @@ use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor, f
 use crate::flow::upkeep::Upkeep;
 use crate::hook::{Hook, Hooks};
 use crate::keyring::{Keyring, Secrets, admit_secrets};
+use crate::language::Language;
 use crate::offload::{Offload, Pool, PoolConfig};
 use crate::parts::{Parts, StoreHandle};
 use crate::policy::{Offered, Policy, SecondFactor};
@@ -62,6 +63,7 @@ pub struct Builder {
     codes: Vec<Passwordless>,
     notices: Option<Arc<dyn Deliver>>,
     directory: Option<Arc<dyn UserDirectory>>,
+    languages: Vec<Language>,
     claims: Vec<Arc<dyn ClaimSource>>,
     everywhere: Vec<ClaimRule>,
     background: Option<Arc<dyn Background>>,
@@ -144,6 +146,7 @@ impl Builder {
             codes: Vec::new(),
             notices: None,
             directory: None,
+            languages: Language::ALL.to_vec(),
             claims: Vec::new(),
             everywhere: Vec::new(),
             background: None,
@@ -198,6 +201,13 @@ impl Builder {
     /// The addresses of users of the application's own table.
     pub fn directory(mut self, directory: impl UserDirectory) -> Self {
         self.directory = Some(Arc::new(directory));
+        self
+    }
+
+    /// The languages that messages are written in: whoever reads none of them gets the first. Without this: those that
+    /// stepup has texts in, English first.
+    pub fn languages(mut self, languages: impl IntoIterator<Item = Language>) -> Self {
+        self.languages = languages.into_iter().collect();
         self
     }
 
@@ -432,6 +442,7 @@ impl Builder {
             passwordless,
             notices: self.notices,
             directory: self.directory,
+            languages: self.languages,
             claim_ages: ages_of(&self.claims),
             claims: self.claims,
             everywhere: self.everywhere,

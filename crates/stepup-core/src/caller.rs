@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::id::TenantId;
+use crate::language::Language;
 use crate::record::session::Origin;
 use crate::session::access::AccessClaims;
 
@@ -15,6 +16,8 @@ pub struct Caller {
     pub origin: Origin,
     /// The verified token of the call, where there is one. No flow is decided by it: it is for hooks.
     pub session: Option<Arc<AccessClaims>>,
+    /// What whoever calls reads, of the languages of the site. None: the site's first.
+    pub language: Option<Language>,
 }
 
 impl Caller {
@@ -37,6 +40,7 @@ impl Caller {
             tenant: tenant.clone(),
             origin: Origin::default(),
             session: None,
+            language: None,
         }
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Source;
 use crate::id::FactorId;
+pub use crate::language::Language;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -36,6 +37,10 @@ pub struct Message {
     pub to: String,
     /// What it says.
     pub content: Content,
+    /// What its reader reads, as far as the request that caused it tells.
+    pub language: Language,
+    /// The site's first language. Who caused a notice may be another than who reads it, so a mail says it in this one too.
+    pub site_language: Language,
     /// The application's name, from the configuration.
     pub app_name: String,
     /// The host that the code is meant for (origin-bound codes), from the configuration.
@@ -58,9 +63,21 @@ impl Message {
             channel,
             to,
             content,
+            language: Language::default(),
+            site_language: Language::default(),
             app_name: app.name().to_owned(),
             website_host: app.website_host(),
             at,
+        }
+    }
+
+    /// The same for a reader of `language`, of a site whose first language is `site`.
+    #[must_use]
+    pub fn in_language(self, language: Language, site: Language) -> Self {
+        Self {
+            language,
+            site_language: site,
+            ..self
         }
     }
 }
@@ -193,4 +210,12 @@ pub trait UserDirectory: Debug + Send + Sync + 'static {
     /// # Errors
     /// The application's own.
     async fn contacts(&self, user: &crate::id::UserId) -> Result<Vec<(Channel, String)>, Source>;
+
+    /// What the user reads, for notices. None: what the request that causes one asks for.
+    ///
+    /// # Errors
+    /// The application's own.
+    async fn language(&self, _user: &crate::id::UserId) -> Result<Option<Language>, Source> {
+        Ok(None)
+    }
 }

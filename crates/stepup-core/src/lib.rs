@@ -21,6 +21,7 @@ pub mod hook;
 pub mod id;
 pub mod json;
 pub mod keyring;
+pub mod language;
 mod limit;
 pub mod network;
 pub mod offload;

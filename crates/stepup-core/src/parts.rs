@@ -16,6 +16,7 @@ use crate::factor::passwordless::PasswordlessFactor;
 use crate::hook::Hooks;
 use crate::id::{FactorId, TenantId};
 use crate::keyring::Keyring;
+use crate::language::Language;
 use crate::policy::{Offered, Policy, SecondFactor};
 use crate::record::JsonMap;
 use crate::rule::ClaimRule;
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) passwordless: Option<PasswordlessFactor>,
     pub(crate) notices: Option<Arc<dyn Deliver>>,
     pub(crate) directory: Option<Arc<dyn UserDirectory>>,
+    /// What messages are written in; the first where none of them is asked for.
+    pub(crate) languages: Vec<Language>,
     pub(crate) claims: Vec<Arc<dyn ClaimSource>>,
     /// How old the values of these claims may be, where a rule does not say.
     pub(crate) claim_ages: Vec<(String, Duration)>,
@@ -97,6 +100,18 @@ impl Parts {
         self.upkeep.clock_fell(from);
         let event = Event::new(EventKind::ClockBack, Outcome::Noted, to);
         self.record(&event.because("clock_went_back"));
+    }
+
+    /// The site's first language.
+    pub(crate) fn site_language(&self) -> Language {
+        self.languages.first().copied().unwrap_or_default()
+    }
+
+    /// What to write in for somebody who reads `asked`: a list that has grown shorter has the last word.
+    pub(crate) fn language(&self, asked: Option<Language>) -> Language {
+        asked
+            .filter(|asked| self.languages.contains(asked))
+            .unwrap_or_else(|| self.site_language())
     }
 
     pub(crate) fn uuid(&self) -> Result<String, Fault> {

@@ -31,6 +31,7 @@ use crate::flow::{IssuedTokens, SignedIn, upkeep};
 use crate::hook::Step;
 use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::Secrets;
+use crate::language::Language;
 use crate::parts::Parts;
 use crate::password::Password;
 use crate::record::JsonMap;
@@ -114,6 +115,11 @@ impl Stepup {
     /// The application's name and origins.
     pub fn app(&self) -> &AppInfo {
         &self.parts.app
+    }
+
+    /// The languages that messages are written in, the site's first one first.
+    pub fn languages(&self) -> &[Language] {
+        &self.parts.languages
     }
 
     /// The numbers in force.

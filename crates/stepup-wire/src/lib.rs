@@ -23,6 +23,7 @@ mod guard_types;
 mod header;
 pub mod json;
 mod keeper;
+mod language;
 mod layer;
 pub mod openapi;
 mod outbox;

@@ -25,6 +25,7 @@ use crate::content::{self, Content};
 use crate::cors::Cors;
 use crate::csrf::Act;
 use crate::keeper::{Gate, Keeper};
+use crate::language;
 use crate::openapi;
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
@@ -169,6 +170,7 @@ impl Wire {
             tenant,
             origin: self.gate().origin(parts),
             session: None,
+            language: language::wanted(&parts.headers, self.stepup().languages()),
         };
         // No id, no address: the span names the endpoint and the tenant alone.
         let tenant = caller.tenant.as_str();

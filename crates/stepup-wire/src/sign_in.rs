@@ -11,6 +11,7 @@ use stepup_core::id::{SessionHandle, TenantId, UserId};
 use crate::csrf::Act;
 use crate::gate::{self, Refused};
 use crate::keeper::Gate;
+use crate::language;
 use crate::refusal::Refusal;
 use crate::service::Guard;
 use crate::tokens;
@@ -80,6 +81,7 @@ impl Guard {
                 tenant: TenantId::public(),
                 origin: self.gate().origin(parts),
                 session: session.map(|session| session.claims),
+                language: language::wanted(&parts.headers, stepup.languages()),
             },
             other_to_leave: other_to_leave(self.gate(), parts, mode),
             guard: self.clone(),

@@ -54,6 +54,7 @@ pub use stepup_core::factor::passwordless::{Countries, Means, Passwordless};
 pub use stepup_core::flow::{Changed, External};
 pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};
+pub use stepup_core::language::Language;
 pub use stepup_core::password::PasswordRule;
 pub use stepup_core::policy::{EnrollmentMode, Policy, any_of};
 pub use stepup_core::profile::Profile;

@@ -68,6 +68,9 @@ impl Builder {
                 _ => {}
             }
         }
+        if self.languages.is_empty() {
+            say("the list of languages is empty");
+        }
         if !offered.is_empty() {
             match &self.notices {
                 None => say("no notices: whoever adds a second factor must be told, call .notices(..)"),

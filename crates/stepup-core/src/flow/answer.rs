@@ -198,7 +198,7 @@ async fn failed(
             Contact::None | Contact::Lost => None,
         };
         let kind = NoticeKind::FactorGuessed { at: now };
-        let notices = upkeep::notices(parts, user, &kind, own.as_deref()).await?;
+        let notices = upkeep::notices(parts, user, &kind, own.as_deref(), caller.language).await?;
         parts.store.add_notices(&notices).await?;
         parts.record(&event(EventKind::FactorGuessed).of(&user.tenant, &user.id));
         upkeep::wake(parts);
@@ -231,7 +231,7 @@ async fn complete(
         signed_up: false,
     };
     let enrollment = match contact(checked, factor) {
-        Contact::None => Some(enrollment(parts, checked, second, destination, &completion).await?),
+        Contact::None => Some(enrollment(parts, caller, checked, second, destination, &completion).await?),
         _ => None,
     };
     let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
@@ -329,6 +329,7 @@ async fn complete(
 /// The contact as a credential of its user, the summary that includes it, and the notice.
 async fn enrollment(
     parts: &Parts,
+    caller: &Caller,
     checked: &Checked,
     Second { channel, factor, .. }: &Second<'_>,
     destination: &str,
@@ -364,7 +365,7 @@ async fn enrollment(
             created_at: now,
         },
         summary,
-        notices: upkeep::notices(parts, user, &notice, Some(destination)).await?,
+        notices: upkeep::notices(parts, user, &notice, Some(destination), caller.language).await?,
         end_others: true,
     })
 }

@@ -17,6 +17,7 @@ use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{Caller, account};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId};
+use crate::language::Language;
 use crate::limit::{self, Leave, Limits, breaker_opens};
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, SessionAge};
@@ -371,7 +372,7 @@ pub(crate) async fn create(
         },
     };
     parts.store.put_challenge(&challenge).await?;
-    if send(parts, &second, &challenge, code.text).is_err() {
+    if send(parts, &second, &challenge, code.text, caller.language).is_err() {
         return general(General::Busy, "queue_full");
     }
     note_sent(parts, caller, &checked, factor);
@@ -428,6 +429,7 @@ fn send(
     second: &Second<'_>,
     challenge: &Challenge,
     code: Secret<String>,
+    language: Option<Language>,
 ) -> Result<(), QueueFull> {
     let content = Content::Code {
         code,
@@ -439,7 +441,15 @@ fn send(
         .of(&challenge.tenant, &challenge.binding.user)
         .with_factor(&second.factor);
     let deliver = second.way.deliver.clone();
-    hand_over(parts, deliver, second.channel, challenge, content, failed)
+    hand_over(
+        parts,
+        deliver,
+        second.channel,
+        challenge,
+        content,
+        language,
+        failed,
+    )
 }
 
 /// Hands the message of a challenge to the background; `failed` is recorded if it is not delivered.
@@ -449,12 +459,14 @@ pub(super) fn hand_over(
     channel: Channel,
     challenge: &Challenge,
     content: Content,
+    language: Option<Language>,
     failed: Event,
 ) -> Result<(), QueueFull> {
     // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
     let id = format!("{}-{}", fingerprint(challenge.id.as_str()), challenge.sends);
     let to = (channel, challenge.destination.clone());
-    let message = Message::new(id, to, content, &parts.app, parts.now());
+    let message = Message::new(id, to, content, &parts.app, parts.now())
+        .in_language(parts.language(language), parts.site_language());
     let events = parts.events.clone();
     parts.background.spawn(Box::pin(async move {
         if let Err(error) = deliver.deliver(&message).await {
@@ -648,7 +660,7 @@ pub(crate) async fn resend(
                 sends,
                 ..challenge.clone()
             };
-            if send(parts, &second, &message, code.text).is_err() {
+            if send(parts, &second, &message, code.text, caller.language).is_err() {
                 return refuse(CodeRefusal::General(General::Busy), "queue_full");
             }
             note_sent(parts, caller, &checked, factor);

@@ -16,6 +16,7 @@ use crate::flow::contact::{self, Contact, Opened, identifier};
 use crate::flow::{Caller, SignedIn, pending};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId, TenantId, UserId};
+use crate::language::Language;
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::{Answer, Challenge, Resend, Resent, SLOTS, Slot};
@@ -176,7 +177,7 @@ pub(crate) async fn create(
         None,
     ];
     parts.store.put_challenge(&challenge).await?;
-    if send(parts, way, channel, &challenge, code.text)?.is_err() {
+    if send(parts, way, channel, &challenge, code.text, caller.language)?.is_err() {
         return Ok(Err(FirstRefusal::General(General::Busy)));
     }
     note(
@@ -244,7 +245,7 @@ pub(crate) async fn resend(
         Resent::TooEarly { at } => early(at),
         Resent::Added { sends } => {
             let message = Challenge { sends, ..challenge };
-            if send(parts, way, channel, &message, code.text)?.is_err() {
+            if send(parts, way, channel, &message, code.text, caller.language)?.is_err() {
                 return Ok(Err(FirstRefusal::General(General::Busy)));
             }
             note(
@@ -573,6 +574,7 @@ fn send(
     channel: Channel,
     challenge: &Challenge,
     code: Secret<String>,
+    language: Option<Language>,
 ) -> Result<Result<(), QueueFull>, Fault> {
     let lifetime = parts.config.codes.first_lifetime;
     let content = match way.means {
@@ -595,7 +597,9 @@ fn send(
         .event(EventKind::DeliveryFailed, Outcome::Noted)
         .with_factor(&passwordless::factor_of(channel, false));
     let deliver = way.way.deliver.clone();
-    Ok(hand_over(parts, deliver, channel, challenge, content, failed))
+    Ok(hand_over(
+        parts, deliver, channel, challenge, content, language, failed,
+    ))
 }
 
 /// The page of the website that asks and then signs in. Origin and path are configured and nothing of a request is in it

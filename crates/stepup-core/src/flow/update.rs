@@ -167,7 +167,7 @@ async fn write(
         let mut notices = Vec::new();
         for kind in kinds(&changed, password.is_some(), parts.now()) {
             // The user as it was: who took over an account cannot have these sent to an address of their own (R-MFA-10).
-            notices.extend(upkeep::notices(parts, &user, &kind, None).await?);
+            notices.extend(upkeep::notices(parts, &user, &kind, None, None).await?);
         }
         let work = UserUpdate {
             tenant: tenant.clone(),

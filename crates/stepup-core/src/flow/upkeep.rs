@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::NoticeId;
+use crate::language::Language;
 use crate::parts::Parts;
 use crate::record::notice::Notice;
 use crate::record::user::User;
@@ -164,6 +165,9 @@ struct Sealed {
     channel: Channel,
     to: String,
     notice: NoticeKind,
+    /// What its reader reads. Notices that were written before there were languages have none.
+    #[serde(default)]
+    language: Option<Language>,
 }
 
 fn place(id: &NoticeId) -> [&[u8]; 2] {
@@ -171,12 +175,14 @@ fn place(id: &NoticeId) -> [&[u8]; 2] {
 }
 
 /// Notices to the contacts of a user, but for the one that the notice is about. They are to be written by the verb that
-/// causes them, so that none is lost (R-MFA-10).
+/// causes them, so that none is lost (R-MFA-10). They are in the user's own language where the application's directory knows
+/// it, since whoever causes one may read another; else in `language`.
 pub(crate) async fn notices(
     parts: &Parts,
     user: &User,
     kind: &NoticeKind,
     but: Option<&str>,
+    language: Option<Language>,
 ) -> Result<Vec<Notice>, Fault> {
     let Some(deliver) = &parts.notices else {
         return Ok(Vec::new());
@@ -187,9 +193,12 @@ pub(crate) async fn notices(
         to.extend(method.email.clone().map(|email| (Channel::Email, email)));
         to.extend(method.phone.clone().map(|phone| (Channel::Sms, phone)));
     }
+    let mut language = language;
     let mut others = Vec::new();
     if let Some(directory) = &parts.directory {
         others.extend(directory.contacts(&user.id).await.map_err(Fault::Part)?);
+        let own = directory.language(&user.id).await.map_err(Fault::Part)?;
+        language = own.or(language);
     }
     let seconds = user.summary.enrolled.iter().filter_map(|e| e.contact.clone());
     others.extend(seconds.map(|contact| match contact.starts_with('+') {
@@ -202,7 +211,9 @@ pub(crate) async fn notices(
         }
     }
     to.retain(|(channel, _)| deliver.carries(*channel));
-    to.into_iter().map(|to| sealed(parts, user, kind, to)).collect()
+    to.into_iter()
+        .map(|to| sealed(parts, user, kind, to, language))
+        .collect()
 }
 
 /// One notice to one address.
@@ -211,6 +222,7 @@ pub(crate) fn sealed(
     user: &User,
     kind: &NoticeKind,
     (channel, to): (Channel, String),
+    language: Option<Language>,
 ) -> Result<Notice, Fault> {
     let now = parts.now();
     let id = NoticeId::new(parts.uuid()?);
@@ -218,6 +230,7 @@ pub(crate) fn sealed(
         channel,
         to,
         notice: kind.clone(),
+        language,
     };
     let plain = serde_json::to_vec(&sealed).map_err(|e| Fault::Part(Box::new(e)))?;
     Ok(Notice {
@@ -251,6 +264,7 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
                     channel,
                     to,
                     notice: kind,
+                    language,
                 }) => {
                     let outgoing = Outgoing {
                         channel,
@@ -268,7 +282,8 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
                         content,
                         &parts.app,
                         now,
-                    );
+                    )
+                    .in_language(parts.language(language), parts.site_language());
                     admitted && deliver.deliver(&message).await.is_ok()
                 }
             };

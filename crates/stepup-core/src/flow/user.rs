@@ -92,7 +92,7 @@ pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserI
         return Ok(false);
     };
     let kind = NoticeKind::FactorsReset { at: parts.now() };
-    let notices = upkeep::notices(parts, &row, &kind, None).await?;
+    let notices = upkeep::notices(parts, &row, &kind, None, None).await?;
     let change = UserChange {
         state: None,
         reset_factors: true,
