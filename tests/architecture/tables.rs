@@ -126,6 +126,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("callers",            &["caller.rs"]),
     ("hooks",              &["hook.rs"]),
     ("parts",              &["parts.rs"]),
+    ("deliveries",         &["flow/dispatch.rs"]),
     ("flow",               &["flow/mod.rs", "flow/session.rs", "flow/upkeep.rs"]),
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs", "flow/link.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/user.rs"]),

@@ -129,6 +129,16 @@ pub enum Content {
     Notice(NoticeKind),
 }
 
+impl Content {
+    /// How long what it carries works, if it carries anything that works: a message that comes later is dead.
+    pub fn lifetime(&self) -> Option<Duration> {
+        match self {
+            Self::Code { lifetime, .. } | Self::Link { lifetime, .. } => Some(*lifetime),
+            Self::Notice(_) => None,
+        }
+    }
+}
+
 /// Kinds of security notices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -190,17 +200,96 @@ pub trait Deliver: Debug + Send + Sync + 'static {
         false
     }
 
+    /// What it is called in events.
+    fn name(&self) -> &'static str {
+        "carrier"
+    }
+
     /// Hands `message` over.
     ///
     /// # Errors
     /// [`DeliveryError`]; a code is not retried (the user asks again), a notice is.
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError>;
+
+    /// The same, and writes each try down. Whoever asks several carriers writes down those of each.
+    ///
+    /// # Errors
+    /// As [`Deliver::deliver`].
+    async fn attempt(&self, message: &Message, attempts: &mut Vec<Attempt>) -> Result<(), DeliveryError> {
+        let told = self.deliver(message).await;
+        attempts.push(Attempt {
+            carrier: self.name(),
+            failure: told.as_ref().err().map(|error| error.failure),
+        });
+        told
+    }
+}
+
+/// A carrier's try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The carrier's name.
+    pub carrier: &'static str,
+    /// How far it came. None: the carrier took the message.
+    pub failure: Option<Failure>,
+}
+
+/// How far a message came that was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It surely was not sent: nobody could be reached, or the carrier refuses for now.
+    Unsent,
+    /// It surely was not sent, and this carrier will never send it: it refuses for good.
+    Refused,
+    /// Nobody knows: it was handed over, and no answer came. Another try may be a second message.
+    Uncertain,
+}
+
+impl Failure {
+    /// The word for events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Refused => "refused",
+            Self::Uncertain => "uncertain",
+        }
+    }
 }
 
 /// A message could not be handed over.
 #[derive(Debug, thiserror::Error)]
 #[error("message not delivered")]
-pub struct DeliveryError(#[source] pub Source);
+pub struct DeliveryError {
+    /// How far it came.
+    pub failure: Failure,
+    /// Why. It may quote the address, so that nothing of it is logged.
+    pub source: Source,
+}
+
+impl DeliveryError {
+    /// It surely was not sent; another try may do better.
+    pub fn unsent(source: impl Into<Source>) -> Self {
+        Self::new(Failure::Unsent, source)
+    }
+
+    /// It surely was not sent, and this carrier refuses for good.
+    pub fn refused(source: impl Into<Source>) -> Self {
+        Self::new(Failure::Refused, source)
+    }
+
+    /// It may have been sent. In doubt, this one: a code that is sent twice costs twice.
+    pub fn uncertain(source: impl Into<Source>) -> Self {
+        Self::new(Failure::Uncertain, source)
+    }
+
+    /// It came so far.
+    pub fn new(failure: Failure, source: impl Into<Source>) -> Self {
+        Self {
+            failure,
+            source: source.into(),
+        }
+    }
+}
 
 /// Gives the addresses of a user of the application's own table, for notices.
 #[async_trait]

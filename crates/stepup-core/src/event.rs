@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::time::Timestamp;
 
-/// Something that happened to an account. It carries no secret, no code, no token and no address (R-LOG-1).
+/// Something that happened to an account. It carries no secret, no code, no token and no address but a
+/// masked one (R-LOG-1).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
@@ -27,6 +28,10 @@ pub struct Event {
     pub factor: Option<FactorId>,
     /// From which network.
     pub network: Option<String>,
+    /// By which carrier, of a message.
+    pub carrier: Option<&'static str>,
+    /// To which address, masked, of a message.
+    pub destination: Option<String>,
 }
 
 /// Whether the caller was let through.
@@ -88,8 +93,14 @@ pub enum EventKind {
     NoticeDelivered,
     /// `notice.failed`
     NoticeFailed,
-    /// `delivery.failed`
+    /// `delivery.sent`: a carrier took a message
+    DeliverySent,
+    /// `delivery.failed`: a carrier did not take a message, and no other one was asked
     DeliveryFailed,
+    /// `delivery.failed_over`: a carrier did not take a message, and the next one was asked
+    DeliveryFailedOver,
+    /// `delivery.refused`: a carrier refused a message for good
+    DeliveryRefused,
     /// `token.invalid`
     TokenInvalid,
     /// `cookie.duplicate`
@@ -144,7 +155,10 @@ impl EventKind {
             Self::FactorAlarm => "factor.alarm",
             Self::NoticeDelivered => "notice.delivered",
             Self::NoticeFailed => "notice.failed",
+            Self::DeliverySent => "delivery.sent",
             Self::DeliveryFailed => "delivery.failed",
+            Self::DeliveryFailedOver => "delivery.failed_over",
+            Self::DeliveryRefused => "delivery.refused",
             Self::TokenInvalid => "token.invalid",
             Self::CookieDuplicate => "cookie.duplicate",
             Self::OriginRefused => "origin.refused",
@@ -175,6 +189,8 @@ impl Event {
             session: None,
             factor: None,
             network: None,
+            carrier: None,
+            destination: None,
         }
     }
 
@@ -213,6 +229,13 @@ impl Event {
         self.network = Some(network.to_owned());
         self
     }
+
+    /// Adds the address that a message goes to, which the caller has masked.
+    #[must_use]
+    pub(crate) fn to_address(mut self, masked: &str) -> Self {
+        self.destination = Some(masked.to_owned());
+        self
+    }
 }
 
 /// The first 16 hex digits of the SHA-256 of `text`: enough to join log lines, of no use to a reader of logs.
@@ -249,6 +272,8 @@ impl EventSink for TracingSink {
             session = e.session.as_deref(),
             factor = e.factor.as_ref().map(tracing::field::display),
             network = e.network.as_deref(),
+            carrier = e.carrier,
+            destination = e.destination.as_deref().map(tracing::field::debug),
         );
     }
 }

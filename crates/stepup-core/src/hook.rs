@@ -482,6 +482,11 @@ impl Hooks {
     }
 
     /// Tells the hooks whom they serve. The parts hold the hooks, so that these must not keep them alive.
+    /// The site, for what outlives a request and must not keep it alive.
+    pub(crate) fn site(&self) -> Weak<Parts> {
+        self.site.get().cloned().unwrap_or_default()
+    }
+
     pub(crate) fn attach(&self, parts: &Arc<Parts>) {
         let _ = self.site.set(Arc::downgrade(parts));
     }

@@ -249,8 +249,8 @@ impl Limits<'_> {
             .collect()
     }
 
-    /// A code to a contact that nobody has verified. For a phone the first two asks are its country's breaker and right
-    /// answers, looked at; [`Limits::SENT`] is the place of the country's count. A mailbox has no country.
+    /// A code to a contact that nobody has verified. For a phone the first three asks are its country's breaker, right
+    /// answers and messages that were not sent, looked at; [`Limits::SENT`] is the place of the country's count. A mailbox has no country.
     pub(crate) fn code_to_unverified(
         &self,
         tenant: &TenantId,
@@ -287,6 +287,7 @@ impl Limits<'_> {
             vec![
                 self.breaker(country).look(),
                 self.verified(country).look(),
+                self.unsent(country).look(),
                 self.window("sms-cc", &[country], self.config.sms_country),
                 self.window("sms-all", &[], self.config.sms_site),
             ]
@@ -303,14 +304,25 @@ impl Limits<'_> {
         asks
     }
 
-    /// Where [`Limits::code_to_unverified`] asks for the country's right answers, its messages, and the site's.
+    /// Where [`Limits::code_to_unverified`] asks for the country's right answers, those of its messages that were not sent, its
+    /// messages, and the site's.
     pub(crate) const VERIFIED: usize = 1;
-    pub(crate) const SENT: usize = 2;
-    pub(crate) const SITE: usize = 3;
+    pub(crate) const UNSENT: usize = 2;
+    pub(crate) const SENT: usize = 3;
+    pub(crate) const SITE: usize = 4;
 
     /// Opens, or asks for, the breaker of a country.
     pub(crate) fn breaker(&self, country: &str) -> Ask {
         Ask::window(self.key("sms-brk", &[country]), 1, self.config.breaker_open)
+    }
+
+    /// Counts a message to a country that surely was not sent: a provider that is down is no sign of pumping.
+    pub(crate) fn unsent(&self, country: &str) -> Ask {
+        Ask::window(
+            self.key("sms-un", &[country]),
+            u32::MAX,
+            self.config.sms_country.window,
+        )
     }
 
     /// Counts a right answer to a code sent to a country.
@@ -354,7 +366,7 @@ mod tests {
             asks.extend(
                 limits
                     .code_to_unverified(&tenant, &user, "+1", Some("US"), network)
-                    .split_off(9),
+                    .split_off(10),
             );
             asks.iter().map(|ask| ask.limit).collect()
         };

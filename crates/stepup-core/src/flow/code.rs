@@ -3,16 +3,16 @@
 //! All of them act on the live session, whatever the client says of linking; without one there is nothing to act on
 //! (R-MFA-1, A-MFA-36). The stored contact is compared before anything is sent, on each of them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::background::QueueFull;
 use crate::config::OwnMailbox;
 use crate::contact::{EmailAddress, PhoneNumber};
-use crate::delivery::{Channel, Content, Deliver, Message};
+use crate::delivery::{Channel, Content, Message};
 use crate::error::Fault;
-use crate::event::{Event, EventKind, Outcome, fingerprint};
+use crate::event::{EventKind, Outcome, fingerprint};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, Way};
+use crate::flow::dispatch::{Parcel, hand_over};
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::flow::{Caller, account};
 use crate::hook::{Outgoing, OutgoingContent};
@@ -22,6 +22,7 @@ use crate::limit::{self, Leave, Limits, breaker_opens};
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, SessionAge};
 use crate::record::challenge::{Binding, Challenge, Resend, Resent, SLOTS, Slot};
+use crate::record::counter::Ask;
 use crate::record::credential::Credential;
 use crate::record::session::Class;
 use crate::record::user::User;
@@ -328,9 +329,10 @@ pub(crate) async fn create(
             }
         },
     };
-    if let Err(spent) = budget(parts, caller, &checked, channel, &destination, verified).await? {
-        return general(spent, "budget");
-    }
+    let unsent = match budget(parts, caller, &checked, channel, &destination, verified).await? {
+        Ok(unsent) => unsent,
+        Err(spent) => return general(spent, "budget"),
+    };
     announce(parts, caller, &checked, channel, &destination).await?;
 
     let now = parts.now();
@@ -372,7 +374,7 @@ pub(crate) async fn create(
         },
     };
     parts.store.put_challenge(&challenge).await?;
-    if send(parts, &second, &challenge, code.text, caller.language).is_err() {
+    if send(parts, &second, &challenge, code.text, caller.language, unsent).is_err() {
         return general(General::Busy, "queue_full");
     }
     note_sent(parts, caller, &checked, factor);
@@ -430,54 +432,43 @@ fn send(
     challenge: &Challenge,
     code: Secret<String>,
     language: Option<Language>,
+    unsent: Option<Ask>,
 ) -> Result<(), QueueFull> {
     let content = Content::Code {
         code,
         lifetime: parts.config.codes.lifetime,
         second_factor: true,
     };
-    let failed = parts
-        .event(EventKind::DeliveryFailed, Outcome::Noted)
+    let about = parts
+        .event(EventKind::DeliverySent, Outcome::Noted)
         .of(&challenge.tenant, &challenge.binding.user)
         .with_factor(&second.factor);
-    let deliver = second.way.deliver.clone();
-    hand_over(
-        parts,
-        deliver,
-        second.channel,
-        challenge,
-        content,
-        language,
-        failed,
-    )
+    let parcel = Parcel {
+        deliver: second.way.deliver.clone(),
+        message: message(parts, second.channel, challenge, content, language),
+        about,
+        unsent,
+    };
+    hand_over(parts, parcel)
 }
 
-/// Hands the message of a challenge to the background; `failed` is recorded if it is not delivered.
-pub(super) fn hand_over(
+/// The message of a challenge.
+pub(super) fn message(
     parts: &Parts,
-    deliver: Arc<dyn Deliver>,
     channel: Channel,
     challenge: &Challenge,
     content: Content,
     language: Option<Language>,
-    failed: Event,
-) -> Result<(), QueueFull> {
+) -> Message {
     // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
     let id = format!("{}-{}", fingerprint(challenge.id.as_str()), challenge.sends);
     let to = (channel, challenge.destination.clone());
-    let message = Message::new(id, to, content, &parts.app, parts.now())
-        .in_language(parts.language(language), parts.site_language());
-    let events = parts.events.clone();
-    parts.background.spawn(Box::pin(async move {
-        if let Err(error) = deliver.deliver(&message).await {
-            // The source may quote the address; only its type of failure is ours to tell.
-            tracing::debug!(target: "stepup::delivery", error = %error, "message not delivered");
-            events.record(&failed);
-        }
-    }))
+    Message::new(id, to, content, &parts.app, parts.now())
+        .in_language(parts.language(language), parts.site_language())
 }
 
-/// Charges the budgets of a message. They are all charged before the carrier is called (R-SMS-1).
+/// Charges the budgets of a message. They are all charged before the carrier is called (R-SMS-1). What is returned counts it
+/// among those that were not sent, if it comes to that.
 async fn budget(
     parts: &Parts,
     caller: &Caller,
@@ -485,14 +476,14 @@ async fn budget(
     channel: Channel,
     destination: &str,
     verified: bool,
-) -> Result<Result<(), General>, Fault> {
+) -> Result<Result<Option<Ask>, General>, Fault> {
     let limits = account::limits(parts);
     let user = &checked.look.user;
     let now = parts.now();
     if verified {
         let asks = limits.code_to_verified(&user.tenant, &user.id, destination);
         return Ok(match limit::ask(&*parts.store, &asks, now).await? {
-            Leave::Granted(_) => Ok(()),
+            Leave::Granted(_) => Ok(None),
             Leave::Refused { retry_after, .. } => Err(throttled(parts, caller, retry_after)),
         });
     }
@@ -506,21 +497,22 @@ async fn budget(
         Leave::Granted(counts) => counts,
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
     };
-    if let Some(country) = country
-        && let Err(wait) = watch_country(parts, &country, &counts).await?
-    {
-        return Ok(Err(throttled(parts, caller, wait)));
+    let Some(country) = country else {
+        return Ok(Ok(None));
+    };
+    match watch_country(parts, &country, &counts).await? {
+        Ok(unsent) => Ok(Ok(Some(unsent))),
+        Err(wait) => Ok(Err(throttled(parts, caller, wait))),
     }
-    Ok(Ok(()))
 }
 
 /// Looks at what a message to an unverified phone counted: half of the site's budget is an alarm, and a country that hardly
-/// anybody answers from is closed. Err: for how long.
+/// anybody answers from is closed. Err: for how long. Ok: what counts the message among those that were not sent.
 pub(super) async fn watch_country(
     parts: &Parts,
     country: &str,
     counts: &[u32],
-) -> Result<Result<(), Duration>, Fault> {
+) -> Result<Result<Ask, Duration>, Fault> {
     let limits = account::limits(parts);
     let count = |index: usize| counts.get(index).copied().unwrap_or(0);
     let site = parts
@@ -536,7 +528,9 @@ pub(super) async fn watch_country(
                 .because("half_of_the_site_budget"),
         );
     }
-    if breaker_opens(&parts.config.limits, count(Limits::SENT), count(Limits::VERIFIED)) {
+    // The count holds this message as well, of which nobody knows yet.
+    let sent = count(Limits::SENT).saturating_sub(count(Limits::UNSENT));
+    if breaker_opens(&parts.config.limits, sent, count(Limits::VERIFIED)) {
         limit::ask(&*parts.store, &[limits.breaker(country)], parts.now()).await?;
         parts.record(
             &parts
@@ -545,7 +539,7 @@ pub(super) async fn watch_country(
         );
         return Ok(Err(parts.config.limits.breaker_open));
     }
-    Ok(Ok(()))
+    Ok(Ok(limits.unsent(country)))
 }
 
 pub(super) fn throttled(parts: &Parts, caller: &Caller, retry_after: Duration) -> General {
@@ -624,9 +618,10 @@ pub(crate) async fn resend(
     }
     let verified = matches!(contact(&checked, factor), Contact::Enrolled(_));
     let (channel, to) = (second.channel, &challenge.destination);
-    if let Err(general) = budget(parts, caller, &checked, channel, to, verified).await? {
-        return refuse(CodeRefusal::General(general), "budget");
-    }
+    let unsent = match budget(parts, caller, &checked, channel, to, verified).await? {
+        Ok(unsent) => unsent,
+        Err(spent) => return refuse(CodeRefusal::General(spent), "budget"),
+    };
     announce(parts, caller, &checked, channel, to).await?;
     let codes = &parts.config.codes;
     let bound = BoundTo {
@@ -660,7 +655,7 @@ pub(crate) async fn resend(
                 sends,
                 ..challenge.clone()
             };
-            if send(parts, &second, &message, code.text, caller.language).is_err() {
+            if send(parts, &second, &message, code.text, caller.language, unsent).is_err() {
                 return refuse(CodeRefusal::General(General::Busy), "queue_full");
             }
             note_sent(parts, caller, &checked, factor);

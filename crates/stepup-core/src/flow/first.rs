@@ -11,8 +11,9 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, Means, NewCode, Way};
 use crate::flow::account::{self, Exists, SignInTry};
-use crate::flow::code::{General, country_of, hand_over, throttled, watch_country};
+use crate::flow::code::{self, General, country_of, throttled, watch_country};
 use crate::flow::contact::{self, Contact, Opened, identifier};
+use crate::flow::dispatch::{Parcel, hand_over};
 use crate::flow::{Caller, SignedIn, pending};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId, TenantId, UserId};
@@ -20,6 +21,7 @@ use crate::language::Language;
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::{Answer, Challenge, Resend, Resent, SLOTS, Slot};
+use crate::record::counter::Ask;
 use crate::record::user::User;
 use crate::secret::{Mac, Secret};
 use crate::storage::Account;
@@ -144,9 +146,10 @@ pub(crate) async fn create(
         );
         return Ok(Err(FirstRefusal::General(General::NotServed)));
     }
-    if let Err(general) = budget(parts, caller, channel, contact.as_str()).await? {
-        return Ok(Err(FirstRefusal::General(general)));
-    }
+    let unsent = match budget(parts, caller, channel, contact.as_str()).await? {
+        Ok(unsent) => unsent,
+        Err(general) => return Ok(Err(FirstRefusal::General(general))),
+    };
     announce(parts, caller, channel, contact.as_str()).await?;
     let now = parts.now();
     let codes = &parts.config.codes;
@@ -177,7 +180,17 @@ pub(crate) async fn create(
         None,
     ];
     parts.store.put_challenge(&challenge).await?;
-    if send(parts, way, channel, &challenge, code.text, caller.language)?.is_err() {
+    if send(
+        parts,
+        way,
+        channel,
+        &challenge,
+        code.text,
+        caller.language,
+        unsent,
+    )?
+    .is_err()
+    {
         return Ok(Err(FirstRefusal::General(General::Busy)));
     }
     note(
@@ -218,9 +231,10 @@ pub(crate) async fn resend(
     if now < challenge.next_send_at {
         return early(challenge.next_send_at);
     }
-    if let Err(general) = budget(parts, caller, channel, &challenge.destination).await? {
-        return Ok(Err(FirstRefusal::General(general)));
-    }
+    let unsent = match budget(parts, caller, channel, &challenge.destination).await? {
+        Ok(unsent) => unsent,
+        Err(general) => return Ok(Err(FirstRefusal::General(general))),
+    };
     announce(parts, caller, channel, &challenge.destination).await?;
     let codes = &parts.config.codes;
     let code = draw(parts, way, &challenge)?;
@@ -245,7 +259,7 @@ pub(crate) async fn resend(
         Resent::TooEarly { at } => early(at),
         Resent::Added { sends } => {
             let message = Challenge { sends, ..challenge };
-            if send(parts, way, channel, &message, code.text, caller.language)?.is_err() {
+            if send(parts, way, channel, &message, code.text, caller.language, unsent)?.is_err() {
                 return Ok(Err(FirstRefusal::General(General::Busy)));
             }
             note(
@@ -521,7 +535,7 @@ async fn budget(
     caller: &Caller,
     channel: Channel,
     destination: &str,
-) -> Result<Result<(), General>, Fault> {
+) -> Result<Result<Option<Ask>, General>, Fault> {
     let country = match channel {
         Channel::Sms => Some(country_of(destination)),
         Channel::Email => None,
@@ -538,7 +552,7 @@ async fn budget(
     if account::is_at_home(parts, &user, network).await? && signs_in {
         let asks = limits.first_code_at_home(&user.tenant, &user.id, destination);
         return Ok(match limit::ask(&*parts.store, &asks, parts.now()).await? {
-            Leave::Granted(_) => Ok(()),
+            Leave::Granted(_) => Ok(None),
             Leave::Refused { retry_after, .. } => Err(throttled(parts, caller, retry_after)),
         });
     }
@@ -547,12 +561,13 @@ async fn budget(
         Leave::Granted(counts) => counts,
         Leave::Refused { retry_after, .. } => return Ok(Err(throttled(parts, caller, retry_after))),
     };
-    if let Some(country) = country
-        && let Err(wait) = watch_country(parts, &country, &counts).await?
-    {
-        return Ok(Err(throttled(parts, caller, wait)));
+    let Some(country) = country else {
+        return Ok(Ok(None));
+    };
+    match watch_country(parts, &country, &counts).await? {
+        Ok(unsent) => Ok(Ok(Some(unsent))),
+        Err(wait) => Ok(Err(throttled(parts, caller, wait))),
     }
-    Ok(Ok(()))
 }
 
 /// Asks the application's hooks whether a message may go out, before its code is made.
@@ -575,6 +590,7 @@ fn send(
     challenge: &Challenge,
     code: Secret<String>,
     language: Option<Language>,
+    unsent: Option<Ask>,
 ) -> Result<Result<(), QueueFull>, Fault> {
     let lifetime = parts.config.codes.first_lifetime;
     let content = match way.means {
@@ -593,13 +609,16 @@ fn send(
             }
         }
     };
-    let failed = parts
-        .event(EventKind::DeliveryFailed, Outcome::Noted)
+    let about = parts
+        .event(EventKind::DeliverySent, Outcome::Noted)
         .with_factor(&passwordless::factor_of(channel, false));
-    let deliver = way.way.deliver.clone();
-    Ok(hand_over(
-        parts, deliver, channel, challenge, content, language, failed,
-    ))
+    let parcel = Parcel {
+        deliver: way.way.deliver.clone(),
+        message: code::message(parts, channel, challenge, content, language),
+        about,
+        unsent,
+    };
+    Ok(hand_over(parts, parcel))
 }
 
 /// The page of the website that asks and then signs in. Origin and path are configured and nothing of a request is in it

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod claim;
 pub(crate) mod code;
 pub(crate) mod contact;
+pub(crate) mod dispatch;
 pub(crate) mod export;
 pub(crate) mod first;
 pub(crate) mod info;

@@ -1,14 +1,17 @@
 //! What goes on beside requests: notices, signing keys, clean-up.
 
+use std::future::poll_fn;
 use std::sync::Mutex;
+use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
-use crate::delivery::{Channel, Content, Message, NoticeKind};
+use crate::delivery::{Channel, Content, Deliver, Message, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
+use crate::flow::dispatch::carry_now;
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::NoticeId;
 use crate::language::Language;
@@ -252,53 +255,73 @@ async fn drain(parts: &Parts) -> Result<(), Fault> {
         let now = parts.now();
         let taken = parts.store.take_notices(now, now.plus(LEASE), BATCH).await?;
         let full = taken.len() == BATCH as usize;
-        for notice in taken {
-            let about = |kind, outcome| parts.event(kind, outcome).of(&notice.tenant, &notice.user);
-            let opened = parts.keyring.open(&place(&notice.id), &notice.sealed);
-            let message = opened
-                .ok()
-                .and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
-            let delivered = match message {
-                None => false,
-                Some(Sealed {
-                    channel,
-                    to,
-                    notice: kind,
-                    language,
-                }) => {
-                    let outgoing = Outgoing {
-                        channel,
-                        to: &to,
-                        content: OutgoingContent::Notice(&kind),
-                        tenant: &notice.tenant,
-                        user: Some(&notice.user),
-                    };
-                    let caller = Caller::within(&notice.tenant);
-                    let admitted = parts.hooks.on_delivery(&caller, &outgoing).await.is_ok();
-                    let content = Content::Notice(kind);
-                    let message = Message::new(
-                        notice.id.as_str().to_owned(),
-                        (channel, to),
-                        content,
-                        &parts.app,
-                        now,
-                    )
-                    .in_language(parts.language(language), parts.site_language());
-                    admitted && deliver.deliver(&message).await.is_ok()
-                }
-            };
-            if delivered {
-                parts.store.finish_notice(&notice.id).await?;
-                parts.record(&about(EventKind::NoticeDelivered, Outcome::Noted));
-            } else if notice.tries >= TRIES {
-                parts.store.finish_notice(&notice.id).await?;
-                parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("given_up"));
-            } else {
-                parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("will_retry"));
-            }
+        // Side by side: one after the other, a slow provider would take longer than the lease, and another node would send
+        // the last ones a second time.
+        let batch = taken.iter().map(|notice| send(parts, &**deliver, notice));
+        for ended in all(batch).await {
+            ended?;
         }
         if !full {
             return Ok(());
         }
     }
+}
+
+/// Hands one notice over, and strikes it off if it was taken or is given up.
+async fn send(parts: &Parts, deliver: &dyn Deliver, notice: &Notice) -> Result<(), Fault> {
+    let about = |kind, outcome| parts.event(kind, outcome).of(&notice.tenant, &notice.user);
+    let opened = parts.keyring.open(&place(&notice.id), &notice.sealed);
+    let sealed = opened
+        .ok()
+        .and_then(|plain| serde_json::from_slice::<Sealed>(&plain).ok());
+    let delivered = match sealed {
+        None => false,
+        Some(sealed) => {
+            let outgoing = Outgoing {
+                channel: sealed.channel,
+                to: &sealed.to,
+                content: OutgoingContent::Notice(&sealed.notice),
+                tenant: &notice.tenant,
+                user: Some(&notice.user),
+            };
+            let caller = Caller::within(&notice.tenant);
+            let admitted = parts.hooks.on_delivery(&caller, &outgoing).await.is_ok();
+            let id = notice.id.as_str().to_owned();
+            let to = (sealed.channel, sealed.to);
+            let message = Message::new(id, to, Content::Notice(sealed.notice), &parts.app, parts.now())
+                .in_language(parts.language(sealed.language), parts.site_language());
+            let told = about(EventKind::DeliverySent, Outcome::Noted);
+            admitted && carry_now(parts, deliver, &message, told).await.is_ok()
+        }
+    };
+    if delivered {
+        parts.store.finish_notice(&notice.id).await?;
+        parts.record(&about(EventKind::NoticeDelivered, Outcome::Noted));
+    } else if notice.tries >= TRIES {
+        parts.store.finish_notice(&notice.id).await?;
+        parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("given_up"));
+    } else {
+        parts.record(&about(EventKind::NoticeFailed, Outcome::Noted).because("will_retry"));
+    }
+    Ok(())
+}
+
+/// Runs futures side by side, and returns what they came to in their order. Core knows no runtime that would do it.
+async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut running: Vec<_> = futures
+        .into_iter()
+        .map(|future| (Box::pin(future), None))
+        .collect();
+    poll_fn(|cx| {
+        let mut left = false;
+        for (future, ended) in running.iter_mut().filter(|(_, ended)| ended.is_none()) {
+            match future.as_mut().poll(cx) {
+                Poll::Ready(value) => *ended = Some(value),
+                Poll::Pending => left = true,
+            }
+        }
+        if left { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, ended)| ended).collect()
 }
