@@ -180,7 +180,7 @@ impl Deliver for Stuck {
         if self.works {
             self.sent.deliver(message).await
         } else {
-            Err(DeliveryError("the provider is down, number +41791234567".into()))
+            Err(DeliveryError::unsent("the provider is down, number +41791234567"))
         }
     }
 }

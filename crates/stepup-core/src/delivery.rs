@@ -133,7 +133,11 @@ impl Content {
     /// How long what it carries works, if it carries anything that works: a message that comes later is dead.
     pub fn lifetime(&self) -> Option<Duration> {
         match self {
-            Self::Code { lifetime, .. } | Self::Link { lifetime, .. } => Some(*lifetime),
+            Self::Code { lifetime, .. }
+            | Self::Link { lifetime, .. }
+            | Self::Reset { lifetime, .. }
+            | Self::Verify { lifetime, .. }
+            | Self::Confirm { lifetime, .. } => Some(*lifetime),
             Self::Notice(_) => None,
         }
     }

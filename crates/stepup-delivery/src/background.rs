@@ -15,6 +15,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 pub(crate) const QUEUE: usize = 1_024;
 /// A job that takes longer is dropped: a carrier that hangs must not fill the queue.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// Jobs that run at once: what a provider takes side by side without calling it a flood. The others wait, and their time does
+/// not run yet.
+pub(crate) const LANES: usize = 32;
+/// What is done again and again is given up for this time, if it takes longer: one carrier that never answers must not hold
+/// up keys and clean-up for ever. Shorter than the lease of a notice.
+const REPEAT_DEADLINE: Duration = Duration::from_secs(50);
 /// How long the thread goes on for what was begun, once nobody holds it any more.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -84,16 +90,16 @@ impl Background for BackgroundThread {
 
 async fn work(mut inbox: mpsc::UnboundedReceiver<Order>) {
     let mut jobs = JoinSet::new();
+    let lanes = Arc::new(Semaphore::new(LANES));
     let mut repeats = JoinSet::new();
     loop {
         tokio::select! {
             order = inbox.recv() => match order {
                 None => break,
                 Some(Order::Run(job, place)) => {
+                    let lanes = Arc::clone(&lanes);
                     jobs.spawn(async move {
-                        if timeout(DEADLINE, job).await.is_err() {
-                            tracing::warn!(target: "stepup::delivery", "a background job took too long and was dropped");
-                        }
+                        run(job, &lanes).await;
                         drop(place);
                     });
                 }
@@ -113,6 +119,15 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Order>) {
     let _ = timeout(FAREWELL, async { while jobs.join_next().await.is_some() {} }).await;
 }
 
+/// Runs a job once a lane is free, first come, first served.
+pub(crate) async fn run(job: Job, lanes: &Semaphore) {
+    // Nobody closes it.
+    let Ok(_lane) = lanes.acquire().await else { return };
+    if timeout(DEADLINE, job).await.is_err() {
+        tracing::warn!(target: "stepup::delivery", "a background job took too long and was dropped");
+    }
+}
+
 async fn repeat(period: Duration, make: Repeat) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,6 +135,6 @@ async fn repeat(period: Duration, make: Repeat) {
         ticks.tick().await;
         let Some(job) = make() else { return };
         // One that panics must not end the repetition: its next run may do better.
-        let _ = tokio::spawn(job).await;
+        let _ = tokio::spawn(timeout(REPEAT_DEADLINE, job)).await;
     }
 }

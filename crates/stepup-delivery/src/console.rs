@@ -21,6 +21,10 @@ impl Deliver for Console {
         true
     }
 
+    fn name(&self) -> &'static str {
+        "console"
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
         let channel = match message.channel {
             Channel::Sms => "SMS",
@@ -30,7 +34,7 @@ impl Deliver for Console {
         let mut out = std::io::stdout().lock();
         writeln!(out, "--- {channel} to {}\n{body}\n---", message.to)
             .and_then(|()| out.flush())
-            .map_err(|e| DeliveryError(Box::new(e)))
+            .map_err(|e| DeliveryError::refused(e))
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use stepup_core::background::{Background, Job, QueueFull, Repeat};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::background::{DEADLINE, QUEUE};
+use crate::background::{LANES, QUEUE, run};
 
 /// Runs jobs in [`Manual::tick`], and nowhere else. Clones share the queue.
 ///
@@ -21,11 +23,21 @@ use crate::background::{DEADLINE, QUEUE};
 #[derive(Clone, Default)]
 pub struct Manual(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     queue: Mutex<Queue>,
     /// Held by the tick that runs jobs: who comes after it waits, since it may be running theirs.
     turn: tokio::sync::Mutex<()>,
+    lanes: Semaphore,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            queue: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            lanes: Semaphore::new(LANES),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -56,7 +68,7 @@ impl Manual {
                 }
                 // At once, and as tasks: a carrier that hangs or panics delays no other message, and a request that is
                 // given up in the middle loses none.
-                let tasks: Vec<_> = jobs.into_iter().map(|job| tokio::spawn(run(job))).collect();
+                let tasks: Vec<_> = jobs.into_iter().map(|job| self.start(job)).collect();
                 for task in tasks {
                     // One that panicked has ended like any other.
                     let _ = task.await;
@@ -74,13 +86,18 @@ impl Manual {
         for make in repeats {
             match make() {
                 Some(job) => {
-                    let _ = tokio::spawn(run(job)).await;
+                    let _ = self.start(job).await;
                 }
                 None => over.push(make),
             }
         }
         let gone = |make: &Repeat| over.iter().any(|over| Arc::ptr_eq(over, make));
         self.lock().repeats.retain(|make| !gone(make));
+    }
+
+    fn start(&self, job: Job) -> JoinHandle<()> {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move { run(job, &inner.lanes).await })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -106,12 +123,6 @@ impl Background for Manual {
 impl fmt::Debug for Manual {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Manual({})", self.lock().jobs.len())
-    }
-}
-
-async fn run(job: Job) {
-    if timeout(DEADLINE, job).await.is_err() {
-        tracing::warn!(target: "stepup::delivery", "a background job took too long and was dropped");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Message};
+use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Language, Message};
 
 use crate::template::text;
 
@@ -35,6 +35,8 @@ pub struct Sent {
     pub code: Option<String>,
     /// The link, if it carries one.
     pub link: Option<String>,
+    /// The language that it was to be written in.
+    pub language: Language,
     /// The text.
     pub body: String,
     /// When it was handed over, in milliseconds.
@@ -82,11 +84,18 @@ impl Deliver for Outbox {
         true
     }
 
+    fn name(&self) -> &'static str {
+        "outbox"
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
         let text = text(message);
         let (code, link) = match &message.content {
             Content::Code { code, .. } => (Some(code), None),
             Content::Link { url, code, .. } => (code.as_ref(), Some(url)),
+            Content::Reset { url, .. } | Content::Verify { url, .. } | Content::Confirm { url, .. } => {
+                (None, Some(url))
+            }
             _ => (None, None),
         };
         let shown = |secret: &stepup_core::secret::Secret<String>| secret.expose().clone();
@@ -101,6 +110,7 @@ impl Deliver for Outbox {
             kind: text.kind,
             code: code.map(shown),
             link: link.map(shown),
+            language: message.language,
             body: text.body,
             sent_at: message.at.as_ms(),
         });

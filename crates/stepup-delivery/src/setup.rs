@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use stepup_core::delivery::DeliveryError;
+use stepup_core::delivery::{DeliveryError, Failure};
 
 /// One attempt takes no longer than this, connection included. Two of them fit into the deadline of a job in the
 /// background (threats §3.4: 5 s).
@@ -22,7 +22,7 @@ impl SetupError {
 }
 
 /// Tells the log why a message was not taken. `error` is of this crate, and quotes neither address nor text.
-pub(crate) fn undelivered(error: impl Error + Send + Sync + 'static) -> DeliveryError {
+pub(crate) fn undelivered(failure: Failure, error: impl Error + Send + Sync + 'static) -> DeliveryError {
     tracing::warn!(target: "stepup::delivery", %error, "a message was not taken");
-    DeliveryError(Box::new(error))
+    DeliveryError::new(failure, error)
 }

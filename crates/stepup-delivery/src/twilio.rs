@@ -1,19 +1,21 @@
 //! Twilio: text messages by its Programmable Messaging API.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::header::CONTENT_TYPE;
-use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Message};
+use stepup_core::delivery::{Channel, Deliver, DeliveryError, Failure, Message};
 use stepup_core::secret::Secret;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::http::{client, endpoint};
+use crate::http::{client, endpoint, failure_of, failure_of_status, short_body};
 use crate::setup::{SetupError, undelivered};
-use crate::template::text;
+use crate::template::{Standard, Templates};
 
 /// Sends text messages by Twilio. A message that was not taken is not tried again here; see [`FailOver`](crate::FailOver).
+/// Twilio has no field that would keep it from sending the same message twice.
 ///
 /// ```
 /// # fn sms(token: String) -> Result<stepup_delivery::Twilio, stepup_delivery::SetupError> {
@@ -31,6 +33,7 @@ pub struct Twilio {
     user: String,
     password: Secret<String>,
     sender: Sender,
+    templates: Arc<dyn Templates>,
 }
 
 /// Who a message comes from.
@@ -45,7 +48,7 @@ enum Sender {
 /// Why Twilio did not take a message. It quotes neither number nor text.
 #[derive(Debug, thiserror::Error)]
 pub enum TwilioError {
-    /// Nobody answered, or not in time: it may have been sent.
+    /// Nobody answered, or not in time.
     #[error("twilio cannot be reached")]
     Unreachable(#[source] reqwest::Error),
     /// It refused. `code` is its own number of the reason, if it gave one.
@@ -86,7 +89,15 @@ impl Twilio {
             user: account.to_owned(),
             password: token,
             sender: Sender::parse(sender)?,
+            templates: Arc::new(Standard),
         })
+    }
+
+    /// Writes messages with other words.
+    #[must_use]
+    pub fn templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Arc::new(templates);
+        self
     }
 
     /// Signs in by an API key (`SK…`) and its secret instead of the account's token: a key can be taken back by itself.
@@ -104,30 +115,32 @@ impl Twilio {
             Sender::From(from) => form.append_pair("From", from),
             Sender::Service(service) => form.append_pair("MessagingServiceSid", service),
         };
-        form.append_pair("Body", &text(message).body);
-        if let Content::Code { lifetime, .. } | Content::Link { lifetime, .. } = &message.content {
+        form.append_pair("Body", &self.templates.write(message).body);
+        if let Some(lifetime) = message.content.lifetime() {
             // A code that waited in a queue until it was dead only confuses whoever gets it.
             form.append_pair("ValidityPeriod", &lifetime.as_secs().max(1).to_string());
         }
         form.finish()
     }
 
-    async fn send(&self, message: &Message) -> Result<(), TwilioError> {
+    async fn send(&self, message: &Message) -> Result<(), (Failure, TwilioError)> {
         let request = self
             .client
             .post(self.url.clone())
             .basic_auth(&self.user, Some(self.password.expose()))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(self.form(message));
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = request.send().await.map_err(|error| {
+            let failure = failure_of(&error);
+            (failure, TwilioError::Unreachable(error.without_url()))
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        Err(TwilioError::Refused {
-            status: status.as_u16(),
-            code: reason(answer).await,
-        })
+        let status = status.as_u16();
+        let code = short_body(answer).await.and_then(|body| reason(&body));
+        Err((failure_of_status(status), TwilioError::Refused { status, code }))
     }
 }
 
@@ -137,8 +150,13 @@ impl Deliver for Twilio {
         channel == Channel::Sms
     }
 
+    fn name(&self) -> &'static str {
+        "twilio"
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.send(message).await.map_err(undelivered)
+        let sent = self.send(message).await;
+        sent.map_err(|(failure, error)| undelivered(failure, error))
     }
 }
 
@@ -175,23 +193,8 @@ fn is_sid(text: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn unreachable(error: reqwest::Error) -> TwilioError {
-    TwilioError::Unreachable(error.without_url())
-}
-
 /// Twilio's number of the reason. Its sentence is left alone: it quotes the destination.
-async fn reason(mut answer: reqwest::Response) -> Option<u64> {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
-            return None;
-        }
-    }
-    serde_json::from_slice::<serde_json::Value>(&body)
-        .ok()?
-        .get("code")?
-        .as_u64()
+fn reason(body: &[u8]) -> Option<u64> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.get("code")?.as_u64()
 }
-
-const MAX_ANSWER: usize = 16 * 1024;

@@ -1,21 +1,23 @@
 //! A signed webhook: hands messages to a service of the application's own, which sends them by whatever it has.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use sha2::Sha256;
-use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
+use stepup_core::delivery::{Channel, Deliver, DeliveryError, Failure, Language, Message};
 use stepup_core::secret::Secret;
 use url::Url;
 
-use crate::http::{client, endpoint};
+use crate::http::{client, endpoint, failure_of, failure_of_status};
 use crate::setup::{SetupError, undelivered};
-use crate::template::text;
+use crate::template::{Standard, Templates};
 
-/// Posts each message as JSON: `id`, `channel` (`sms`, `email`), `to`, `kind`, `subject`, `text`.
+/// Posts each message as JSON: `id`, `channel` (`sms`, `email`), `to`, `kind`, `language`, `subject`, `text`, and `html` of an
+/// e-mail.
 ///
 /// * `Idempotency-Key` is the message's id: the same id is the same message.
 /// * `Stepup-Signature: t=…,v1=…` is the time in seconds, and HMAC-SHA-256 in hexadecimal over that time, a dot, and the body. The receiver compares it in
@@ -27,12 +29,13 @@ pub struct Webhook {
     url: Url,
     key: Secret<Vec<u8>>,
     only: Option<Channel>,
+    templates: Arc<dyn Templates>,
 }
 
 /// Why the receiver did not take a message. It quotes nothing of it.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// Nobody answered, or not in time: it may have been taken.
+    /// Nobody answered, or not in time.
     #[error("the webhook cannot be reached")]
     Unreachable(#[source] reqwest::Error),
     /// An answer other than 2xx.
@@ -55,6 +58,7 @@ impl Webhook {
             url,
             key,
             only: None,
+            templates: Arc::new(Standard),
         })
     }
 
@@ -65,15 +69,24 @@ impl Webhook {
         self
     }
 
-    async fn post(&self, message: &Message) -> Result<(), WebhookError> {
-        let written = text(message);
+    /// Writes messages with other words.
+    #[must_use]
+    pub fn templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Arc::new(templates);
+        self
+    }
+
+    async fn post(&self, message: &Message) -> Result<(), (Failure, WebhookError)> {
+        let written = self.templates.write(message);
         let body = Body {
             id: &message.id,
             channel: message.channel,
             to: &message.to,
             kind: written.kind,
+            language: message.language,
             subject: &written.subject,
             text: &written.body,
+            html: written.html.as_deref(),
         };
         // Strings and an enum: there is nothing in it that JSON cannot say.
         let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -85,14 +98,16 @@ impl Webhook {
             .header("idempotency-key", &message.id)
             .header("stepup-signature", signature)
             .body(body);
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| WebhookError::Unreachable(error.without_url()))?;
-        match answer.status() {
-            status if status.is_success() => Ok(()),
-            status => Err(WebhookError::Status(status.as_u16())),
+        let answer = request.send().await.map_err(|error| {
+            let failure = failure_of(&error);
+            (failure, WebhookError::Unreachable(error.without_url()))
+        })?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
         }
+        let status = status.as_u16();
+        Err((failure_of_status(status), WebhookError::Status(status)))
     }
 }
 
@@ -102,8 +117,13 @@ impl Deliver for Webhook {
         self.only.is_none_or(|only| only == channel)
     }
 
+    fn name(&self) -> &'static str {
+        "webhook"
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.post(message).await.map_err(undelivered)
+        let sent = self.post(message).await;
+        sent.map_err(|(failure, error)| undelivered(failure, error))
     }
 }
 
@@ -121,8 +141,11 @@ struct Body<'a> {
     channel: Channel,
     to: &'a str,
     kind: &'a str,
+    language: Language,
     subject: &'a str,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<&'a str>,
 }
 
 /// The header's value for a body that is sent at `at`, in seconds.

@@ -30,7 +30,7 @@
 //! | `sqlite` | the module `sqlite`: storage in an SQLite file |
 //! | `verify` | the module `verify`: the same guards in services beside the site, without a database |
 //! | `oauth` | the module `oauth`: "continue with a provider", OpenID Connect and OAuth 2 |
-//! | `smtp`, `twilio`, `webhook` | in the module `delivery`: e-mail, text messages, and a service of the application's own |
+//! | `smtp`, `twilio`, `vonage`, `sns`, `webhook` | in the module `delivery`: e-mail, text messages, and a service of the application's own |
 //!
 //! The crates behind it can be depended on one by one; this one only gathers them.
 

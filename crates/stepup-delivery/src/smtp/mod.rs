@@ -1,24 +1,25 @@
 //! SMTP: e-mail by any mail server.
 
+mod line;
+mod mail;
+
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue, MIME_VERSION_1_0};
-use lettre::message::{Mailbox, Message as Email};
-use lettre::transport::smtp::Error as LettreError;
+use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use percent_encoding::percent_decode_str;
 use stepup_core::app::is_loopback;
-use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message};
+use stepup_core::delivery::{Channel, Deliver, DeliveryError, Failure, Message};
 use url::Url;
 
-use crate::setup::{PATIENCE, SetupError, undelivered};
-use crate::template::text;
+use crate::setup::{SetupError, undelivered};
+use crate::template::{Standard, Templates};
+use line::{Lines, Security, Server};
 
-/// Sends e-mail by a mail server, over a connection for each mail.
+/// Sends e-mail by a mail server. A few connections are kept for the next mails, for 20 seconds each.
 ///
 /// ```
 /// # fn mail() -> Result<stepup_delivery::Smtp, stepup_delivery::SetupError> {
@@ -28,11 +29,13 @@ use crate::template::text;
 /// ```
 ///
 /// # Source
-/// RFC 5321; RFC 3207 (STARTTLS); RFC 8314 §3 (TLS from the start on port 465); RFC 3834 §5 (`Auto-Submitted`).
+/// RFC 5321; RFC 3207 (STARTTLS); RFC 8314 §3 (TLS from the start on port 465); RFC 3834 §5 (`Auto-Submitted`); RFC 2046
+/// §5.1.4 (`multipart/alternative`).
 #[derive(Clone)]
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    lines: Arc<Lines>,
     from: Mailbox,
+    templates: Arc<dyn Templates>,
 }
 
 /// Why the mail server did not take a message. It quotes neither address nor text, which servers like to repeat.
@@ -44,12 +47,28 @@ pub enum SmtpError {
     /// The server cannot be reached, or not in time, or not over TLS.
     #[error("the mail server cannot be reached")]
     Unreachable,
+    /// The server does not let us in.
+    #[error("the mail server refused user or password")]
+    Login,
     /// The server refused for now (4xx): a full mailbox, greylisting.
     #[error("the mail server refused for now")]
     Transient,
     /// The server refused for good (5xx).
     #[error("the mail server refused")]
     Permanent,
+    /// The server was given the mail, and did not say that it took it: it may have.
+    #[error("the mail server did not confirm")]
+    Unanswered,
+}
+
+impl SmtpError {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Unreachable | Self::Login | Self::Transient => Failure::Unsent,
+            Self::Unwritable | Self::Permanent => Failure::Refused,
+            Self::Unanswered => Failure::Uncertain,
+        }
+    }
 }
 
 impl Smtp {
@@ -81,6 +100,13 @@ impl Smtp {
         Self::build(url, sender, Some(authority))
     }
 
+    /// Writes mails with other words.
+    #[must_use]
+    pub fn templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Arc::new(templates);
+        self
+    }
+
     fn build(url: &str, sender: &str, authority: Option<Certificate>) -> Result<Self, SetupError> {
         let Ok(from) = sender.parse() else {
             return Err(SetupError::new("the sender of mails is no address"));
@@ -96,53 +122,36 @@ impl Smtp {
         let tls = tls
             .build()
             .map_err(|_| SetupError::new("there is no TLS for the mail server"))?;
-        let (tls, port) = match url.scheme() {
-            "smtps" => (Tls::Wrapper(tls), 465),
-            "smtp" if is_loopback(url.as_str()) => (Tls::Opportunistic(tls), 587),
-            "smtp" => (Tls::Required(tls), 587),
+        let (security, port) = match url.scheme() {
+            "smtps" => (Security::Wrapped(tls), 465),
+            "smtp" if is_loopback(url.as_str()) => (Security::IfOffered(tls), 587),
+            "smtp" => (Security::Required(tls), 587),
             _ => {
                 return Err(SetupError::new(
                     "the mail server's address begins with smtps: or smtp:",
                 ));
             }
         };
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(url.port().unwrap_or(port))
-            .tls(tls)
-            .timeout(Some(PATIENCE));
-        if let Some(password) = url.password() {
-            transport = transport.credentials(Credentials::new(decoded(url.username())?, decoded(password)?));
-        }
+        let credentials = match url.password() {
+            Some(password) => Some(Credentials::new(decoded(url.username())?, decoded(password)?)),
+            None => None,
+        };
+        let server = Server {
+            host: host.to_owned(),
+            port: url.port().unwrap_or(port),
+            security,
+            credentials,
+        };
         Ok(Self {
-            transport: transport.build(),
+            lines: Arc::new(Lines::to(server)),
             from,
+            templates: Arc::new(Standard),
         })
     }
 
-    fn write(&self, message: &Message) -> Result<Email, SmtpError> {
-        let written = text(message);
-        let to = message.to.parse().map_err(|_| SmtpError::Unwritable)?;
-        let at = u64::try_from(message.at.as_ms()).unwrap_or_default();
-        Email::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
-            .subject(written.subject)
-            // The same message has the same id, should it be handed over twice.
-            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
-            .date(SystemTime::UNIX_EPOCH + Duration::from_millis(at))
-            .header(MIME_VERSION_1_0)
-            .header(AutoSubmitted)
-            .header(ContentType::TEXT_PLAIN)
-            .body(written.body)
-            .map_err(|_| SmtpError::Unwritable)
-    }
-
     async fn send(&self, message: &Message) -> Result<(), SmtpError> {
-        let mail = self.write(message)?;
-        match self.transport.send(mail).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(reason(&error)),
-        }
+        let mail = mail::write(message, self.templates.write(message), &self.from)?;
+        self.lines.send(mail.envelope(), &mail.formatted()).await
     }
 }
 
@@ -152,8 +161,13 @@ impl Deliver for Smtp {
         channel == Channel::Email
     }
 
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
     async fn deliver(&self, message: &Message) -> Result<(), DeliveryError> {
-        self.send(message).await.map_err(undelivered)
+        let sent = self.send(message).await;
+        sent.map_err(|error| undelivered(error.failure(), error))
     }
 }
 
@@ -165,36 +179,8 @@ impl fmt::Debug for Smtp {
     }
 }
 
-/// Tells mail programs not to answer by themselves.
-#[derive(Clone, Copy, Debug)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(Self)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
 fn decoded(part: &str) -> Result<String, SetupError> {
     let text = percent_decode_str(part).decode_utf8();
     text.map(Into::into)
         .map_err(|_| SetupError::new("user and password of the mail server are no UTF-8"))
-}
-
-fn reason(error: &LettreError) -> SmtpError {
-    if error.is_permanent() {
-        SmtpError::Permanent
-    } else if error.is_transient() {
-        SmtpError::Transient
-    } else {
-        SmtpError::Unreachable
-    }
 }

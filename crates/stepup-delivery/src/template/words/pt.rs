@@ -1,0 +1,195 @@
+//! Portuguese.
+
+use stepup_core::delivery::Language;
+
+use super::{Phrase, Words};
+
+#[rustfmt::skip]
+pub(super) const WORDS: Words = Words {
+    language: Language::PORTUGUESE,
+    tag: "pt",
+    minutes: ["{} minuto", "{} minutos"],
+    hours: ["{} hora", "{} horas"],
+    code: Phrase {
+        subject: "O seu código {app}",
+        mail: &[
+            "{code} é o seu código {app}. É válido por {time}. Não o partilhe com ninguém.",
+        ],
+        sms: &[
+            "{code} é a sua chave {app}. Vale por {time}. Nunca a partilhe com ninguém.",
+            "{code} é a sua chave {app}. Nunca a partilhe com ninguém.",
+            "{code} é a sua chave {app}.",
+            "{code} é a sua chave.",
+        ],
+    },
+    link: Phrase {
+        subject: "Entrar em {app}",
+        mail: &[
+            "Entre em {app}: {url}",
+            "O link é válido por {time}. Não o partilhe com ninguém.",
+        ],
+        sms: &[
+            "Entre em {app}: {url}",
+        ],
+    },
+    link_and_code: Phrase {
+        subject: "Entrar em {app}",
+        mail: &[
+            "{code} é o seu código {app}. É válido por {time}. Não o partilhe com ninguém.",
+            "Ou entre por este link: {url}",
+        ],
+        sms: &[
+            "{code} é a sua chave {app}. Ou entre em {url}",
+        ],
+    },
+    reset: Phrase {
+        subject: "Uma nova senha para {app}",
+        mail: &[
+            "Defina uma nova senha para a sua conta {app}: {url}",
+            "O link é válido uma só vez, por {time}. Se não o pediu, não precisa de fazer nada.",
+        ],
+        sms: &[
+            "Nova senha {app}: {url}",
+        ],
+    },
+    verify: Phrase {
+        subject: "O seu endereço de e-mail em {app}",
+        mail: &[
+            "Confirme que este endereço pertence à sua conta {app}: {url}",
+            "O link é válido por {time}. Se não tem conta, não precisa de fazer nada.",
+        ],
+        sms: &[
+            "Confirme o seu e-mail em {app}: {url}",
+        ],
+    },
+    confirm: Phrase {
+        subject: "Adicionar um segundo fator à sua conta {app}?",
+        mail: &[
+            "Alguém que conhece a sua senha quer adicionar um segundo fator à sua conta {app}. Se é você, permita: {url}",
+            "O link é válido por {time}. Se não é você, altere a sua senha.",
+        ],
+        sms: &[
+            "Permita um segundo fator em {app}: {url}",
+        ],
+    },
+    phone_added: Phrase {
+        subject: "Um segundo fator foi adicionado à sua conta {app}",
+        mail: &[
+            "Um telefone{contact} foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
+            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Um telefone foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
+            "Um telefone foi adicionado à sua conta. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    mailbox_added: Phrase {
+        subject: "Um segundo fator foi adicionado à sua conta {app}",
+        mail: &[
+            "Um endereço de e-mail foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
+            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Um e-mail foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
+            "Um e-mail foi adicionado à sua conta. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    factor_added: Phrase {
+        subject: "Um segundo fator foi adicionado à sua conta {app}",
+        mail: &[
+            "Um segundo fator foi adicionado à sua conta {app}, e todas as outras sessões foram encerradas.",
+            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Um segundo fator foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
+            "Um segundo fator foi adicionado à sua conta. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    factor_guessed: Phrase {
+        subject: "Códigos errados na sua conta {app}",
+        mail: &[
+            "Alguém deu a senha certa da sua conta {app} e depois códigos errados, repetidamente.",
+            "Se não foi você, altere a sua senha.",
+        ],
+        sms: &[
+            "Uma pessoa com a sua senha {app} deu chaves erradas. Se isso lhe é estranho, altere a senha.",
+            "Uma pessoa com a sua senha deu chaves erradas. Se isso lhe é estranho, altere a senha.",
+        ],
+    },
+    account_made: Phrase {
+        subject: "A sua conta {app}",
+        mail: &[
+            "Foi criada uma conta {app} com este endereço. Se não foi você, contacte-nos.",
+        ],
+        sms: &[
+            "Foi criada uma conta {app} com este contacto. Se isso lhe é estranho, contacte-nos.",
+            "Foi criada uma conta com este contacto. Se isso lhe é estranho, contacte-nos.",
+        ],
+    },
+    sign_up_tried: Phrase {
+        subject: "Já tem uma conta {app}",
+        mail: &[
+            "Alguém tentou criar uma conta {app} com este endereço, que já tem uma. Se foi você, entre com a que tem.",
+            "Caso contrário, não precisa de fazer nada: a sua conta não foi tocada.",
+        ],
+        sms: &[
+            "Existe uma conta {app} com este contacto. Se tentou criar outra, entre com a que tem.",
+            "Existe uma conta com este contacto. Se tentou criar outra, entre com a que tem.",
+        ],
+    },
+    phone_changed: Phrase {
+        subject: "O telefone da sua conta {app} foi alterado",
+        mail: &[
+            "O número de telefone com que se entra na sua conta {app} foi alterado, e todas as sessões foram encerradas.",
+            "Se não foi você, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "O telefone da sua conta {app} foi alterado. Se isso lhe é estranho, contacte-nos de imediato.",
+            "O telefone da sua conta foi alterado. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    mailbox_changed: Phrase {
+        subject: "O e-mail da sua conta {app} foi alterado",
+        mail: &[
+            "O endereço de e-mail com que se entra na sua conta {app} foi alterado, e todas as sessões foram encerradas.",
+            "Se não foi você, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "O e-mail da sua conta {app} foi alterado. Se isso lhe é estranho, contacte-nos de imediato.",
+            "O e-mail da sua conta foi alterado. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    password_changed: Phrase {
+        subject: "A senha da sua conta {app} foi alterada",
+        mail: &[
+            "A senha da sua conta {app} foi alterada, e todas as sessões foram encerradas.",
+            "Se não foi você, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "A senha da sua conta {app} foi alterada. Se isso lhe é estranho, contacte-nos de imediato.",
+            "A senha da sua conta foi alterada. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    factors_reset: Phrase {
+        subject: "Os segundos fatores da sua conta {app} foram removidos",
+        mail: &[
+            "Removemos os segundos fatores da sua conta {app} e encerrámos as suas sessões. Quando entrar, ser-lhe-á pedido que adicione um novo.",
+            "Se não o pediu, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Os segundos fatores da sua conta {app} foram removidos. Se isso lhe é estranho, contacte-nos de imediato.",
+            "Os segundos fatores da sua conta foram removidos. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    changed: Phrase {
+        subject: "A sua conta {app}",
+        mail: &[
+            "Algo mudou na segurança da sua conta {app}.",
+            "Se não foi você, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "A conta {app} foi alterada. Se isso lhe é estranho, contacte-nos de imediato.",
+            "A sua conta foi alterada. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+};
