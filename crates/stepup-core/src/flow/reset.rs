@@ -11,7 +11,8 @@ use crate::delivery::{Channel, Content, Deliver, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::password;
-use crate::flow::code::hand_over;
+use crate::flow::code;
+use crate::flow::dispatch::{Parcel, hand_over};
 use crate::flow::link::{self, LinkKind};
 use crate::flow::update::{self, UpdateRefusal};
 use crate::flow::{account, session, upkeep};
@@ -126,17 +127,15 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
     let link = link::make(parts, LinkKind::Reset, user, address.as_str(), lifetime)?;
     parts.store.put_challenge(&link.challenge).await?;
     let url = link::url(parts, LinkKind::Reset, &user.tenant, &link.token);
-    let failed = parts.event(EventKind::DeliveryFailed, Outcome::Noted);
-    let failed = failed.of(&user.tenant, &user.id).with_factor(&password::ID);
+    let about = parts.event(EventKind::DeliverySent, Outcome::Noted);
     let content = Content::Reset { url, lifetime };
-    match hand_over(
-        parts,
-        deliver.clone(),
-        Channel::Email,
-        &link.challenge,
-        content,
-        failed,
-    ) {
+    let parcel = Parcel {
+        deliver: deliver.clone(),
+        message: code::message(parts, Channel::Email, &link.challenge, content, caller.language),
+        about: about.of(&user.tenant, &user.id).with_factor(&password::ID),
+        unsent: None,
+    };
+    match hand_over(parts, parcel) {
         Ok(()) => note(Outcome::Granted, "sent", Some(user)),
         Err(_) => note(Outcome::Refused, "queue_full", Some(user)),
     }
@@ -256,7 +255,7 @@ async fn set(
         methods,
         password: Some(credential),
         contacts: Vec::new(),
-        notices: upkeep::notices(parts, &user, &kind, None).await?,
+        notices: upkeep::notices(parts, &user, &kind, None, caller.language).await?,
     };
     let stored = parts.store.update_user(&work);
     match session::ending(parts, &user.tenant, &user.id, stored).await? {
