@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Disclosure, Lockout};
 use crate::contact::{EmailAddress, PhoneNumber};
-use crate::delivery::{Channel, NoticeKind};
+use crate::delivery::NoticeKind;
 use crate::digest::Verdict;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
@@ -128,7 +128,7 @@ pub(crate) async fn sign_up(
         // As much work as for a new account, and as little told (R-ENU-1).
         factor.hasher.burn(&password).await?;
         let kind = NoticeKind::SignUpTried { at: now };
-        tell(parts, caller, &existing.user, &address, &kind).await?;
+        upkeep::tell(parts, caller, &existing.user, &address, &kind).await?;
         return Ok(SignUpOutcome::Accepted(Box::new(new_user(
             parts, caller, &address,
         )?)));
@@ -173,14 +173,8 @@ pub(crate) async fn sign_up(
                     .from_network(&caller.origin.network),
             );
             let Some(opening) = opening else {
-                tell(
-                    parts,
-                    caller,
-                    &user,
-                    &address,
-                    &NoticeKind::AccountMade { at: now },
-                )
-                .await?;
+                let kind = NoticeKind::AccountMade { at: now };
+                upkeep::tell(parts, caller, &user, &address, &kind).await?;
                 return Ok(SignUpOutcome::Accepted(Box::new(user)));
             };
             let opened = session::opened(parts, opening, user).await?;
@@ -212,25 +206,6 @@ fn new_user(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<Us
         metadata: JsonMap::new(),
         created_at: now,
     })
-}
-
-/// Tells the address what a sign-up with it came to, unless it was told too often already. By mail alone: a stranger can
-/// cause it, and text messages cost money.
-async fn tell(
-    parts: &Parts,
-    caller: &Caller,
-    user: &User,
-    address: &EmailAddress,
-    kind: &NoticeKind,
-) -> Result<(), Fault> {
-    let asks = limits(parts).sign_up_mail(&user.tenant, address.as_str());
-    if let Leave::Granted(_) = limit::ask(&*parts.store, &asks, parts.now()).await? {
-        let to = (Channel::Email, address.as_str().to_owned());
-        let notice = upkeep::sealed(parts, user, kind, to, caller.language)?;
-        parts.store.add_notices(&[notice]).await?;
-        upkeep::wake(parts);
-    }
-    Ok(())
 }
 
 /// The associated data of a password's hash: it opens only in the row that it was sealed for (A-SEC-03).

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
+use crate::contact::EmailAddress;
 use crate::delivery::{Channel, Content, Deliver, Message, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
@@ -15,6 +16,7 @@ use crate::flow::dispatch::carry_now;
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::NoticeId;
 use crate::language::Language;
+use crate::limit::{self, Leave, Limits};
 use crate::parts::Parts;
 use crate::record::notice::Notice;
 use crate::record::user::User;
@@ -220,7 +222,7 @@ pub(crate) async fn notices(
 }
 
 /// One notice to one address.
-pub(crate) fn sealed(
+fn sealed(
     parts: &Parts,
     user: &User,
     kind: &NoticeKind,
@@ -245,6 +247,29 @@ pub(crate) fn sealed(
         due_at: now,
         tries: 0,
     })
+}
+
+/// Tells an address what a sign-up with it came to, unless it was told too often already. By mail alone: a stranger can
+/// cause it, and text messages cost money.
+pub(crate) async fn tell(
+    parts: &Parts,
+    caller: &Caller,
+    user: &User,
+    address: &EmailAddress,
+    kind: &NoticeKind,
+) -> Result<(), Fault> {
+    let limits = Limits {
+        keyring: &parts.keyring,
+        config: &parts.config.limits,
+    };
+    let asks = limits.sign_up_mail(&user.tenant, address.as_str());
+    if let Leave::Granted(_) = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        let to = (Channel::Email, address.as_str().to_owned());
+        let notice = sealed(parts, user, kind, to, caller.language)?;
+        parts.store.add_notices(&[notice]).await?;
+        wake(parts);
+    }
+    Ok(())
 }
 
 async fn drain(parts: &Parts) -> Result<(), Fault> {
