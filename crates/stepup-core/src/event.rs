@@ -232,7 +232,7 @@ impl Event {
 
     /// Adds the address that a message goes to, which the caller has masked.
     #[must_use]
-    pub(crate) fn to_address(mut self, masked: &str) -> Self {
+    pub(crate) fn with_destination(mut self, masked: &str) -> Self {
         self.destination = Some(masked.to_owned());
         self
     }

@@ -34,7 +34,7 @@ impl Deliver for Console {
         let mut out = std::io::stdout().lock();
         writeln!(out, "--- {channel} to {}\n{body}\n---", message.to)
             .and_then(|()| out.flush())
-            .map_err(|e| DeliveryError::refused(e))
+            .map_err(DeliveryError::refused)
     }
 }
 

@@ -478,7 +478,7 @@ async fn a_webhook_is_signed_and_named() {
     hook.deliver(&code(Channel::Email, "ann@acme.test"))
         .await
         .unwrap();
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     assert!(seen[0].starts_with("POST /send HTTP/1.1\r\n"));
     assert_eq!(header(&seen[0], "idempotency-key"), "m-1");
     let sent: serde_json::Value = serde_json::from_str(body(&seen[0])).unwrap();
@@ -492,7 +492,6 @@ async fn a_webhook_is_signed_and_named() {
         })
     );
     assert!(sent["html"].as_str().unwrap().contains("<strong"));
-    drop(seen);
 
     // Computed by hand: printf '%s' "1700000000.$body" | openssl dgst -sha256 -mac HMAC -macopt hexkey:0707…
     let (url, seen) = http(Some(TAKEN)).await;

@@ -29,7 +29,10 @@ pub(crate) fn hand_over(parts: &Parts, parcel: Parcel) -> Result<(), QueueFull> 
     let site = parts.hooks.site();
     let told = Told {
         events: parts.events.clone(),
-        about: parcel.about.clone().to_address(&mask_contact(&parcel.message.to)),
+        about: parcel
+            .about
+            .clone()
+            .with_destination(&mask_contact(&parcel.message.to)),
         finished: false,
     };
     parts.background.spawn(Box::pin(carry(site, parcel, told)))
@@ -67,7 +70,7 @@ pub(crate) async fn carry_now(
 ) -> Result<(), DeliveryError> {
     let mut told = Told {
         events: parts.events.clone(),
-        about: about.to_address(&mask_contact(&message.to)),
+        about: about.with_destination(&mask_contact(&message.to)),
         finished: false,
     };
     let mut attempts = Vec::new();

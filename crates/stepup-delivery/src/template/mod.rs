@@ -200,7 +200,7 @@ fn shown(contact: Option<&str>) -> String {
 /// "5 minutes", "24 hours": hours where it is whole ones.
 fn time(words: &Words, lifetime: Duration) -> String {
     let minutes = lifetime.as_secs().div_ceil(60);
-    let (number, [one, many]) = if minutes >= 60 && minutes % 60 == 0 {
+    let (number, [one, many]) = if minutes >= 60 && minutes.is_multiple_of(60) {
         (minutes / 60, words.hours)
     } else {
         (minutes, words.minutes)
