@@ -46,6 +46,25 @@ pub(crate) fn openid_provider(workspace: &Workspace) -> Outcome {
     run_suite(&mut test)
 }
 
+/// Mails to a server that nobody here wrote, over TLS. It needs node and no browser.
+pub(crate) fn mail_server(workspace: &Workspace) -> Outcome {
+    let folder = workspace.root().join("tests/browser");
+    node(workspace)?;
+    packages(workspace, &folder)?;
+    let words = [
+        "test",
+        "--package",
+        "stepup-delivery",
+        "--test",
+        "mail_server",
+        "--",
+        "--ignored",
+    ];
+    let mut test = workspace.cargo(&words);
+    test.env("STEPUP_MAIL_SERVER", folder.join("harness/mail-server.js"));
+    run_suite(&mut test)
+}
+
 /// Builds a demo, gets what the suite needs, and runs it.
 fn against(workspace: &Workspace, demo: &str, words: &[&str]) -> Outcome {
     let folder = workspace.root().join("tests/browser");

@@ -44,7 +44,7 @@ parts:
   sqlx       the stores
   adapters   the protocol, the frameworks, the examples; acceptance, attacks and parity on every framework but Axum
   attacks    attacks over HTTP, on Axum
-  browser    what needs node: sign-in with an OpenID provider, the frontend SDK in Chromium against the demos
+  browser    what needs node: sign-in with an OpenID provider, mails, the frontend SDK in Chromium against the demos
 
 environment:
   CARGO_TARGET_DIR      where to build (default: target)
@@ -120,6 +120,7 @@ fn test(workspace: &Workspace, parts: &[Part]) -> ExitCode {
     }
     if everything || parts.contains(&Part::Browser) {
         report.step("openid provider", || browser::openid_provider(workspace));
+        report.step("mail server", || browser::mail_server(workspace));
         report.step("browser", || browser::suite(workspace));
         on_others(workspace, &mut report, |other, report| {
             report.step(other.browser, || browser::client(workspace, other));

@@ -3,8 +3,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use stepup_core::background::Background;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::BackgroundThread;
+use crate::background::LANES;
 
 #[tokio::test]
 async fn a_job_that_panics_takes_nothing_with_it() {
@@ -26,7 +28,7 @@ async fn a_job_that_panics_takes_nothing_with_it() {
 #[tokio::test]
 async fn the_queue_is_bounded_and_has_room_again_afterwards() {
     let thread = BackgroundThread::start().unwrap();
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = Arc::new(Semaphore::new(0));
     let mut refused = false;
     for _ in 0..2_000 {
         let gate = Arc::clone(&gate);
@@ -38,6 +40,38 @@ async fn the_queue_is_bounded_and_has_room_again_afterwards() {
     gate.add_permits(2_000);
     assert!(thread.drain(Duration::from_secs(10)).await);
     assert!(thread.spawn(Box::pin(async {})).is_ok());
+}
+
+#[tokio::test]
+async fn a_thousand_messages_drain_at_the_providers_pace() {
+    let thread = BackgroundThread::start().unwrap();
+    let pace = Arc::new(Semaphore::new(0));
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    for _ in 0..1_000 {
+        let (pace, started) = (Arc::clone(&pace), started.clone());
+        let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+        thread
+            .spawn(Box::pin(async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                started.send(()).unwrap();
+                pace.acquire().await.unwrap().forget();
+                now.fetch_sub(1, Ordering::SeqCst);
+            }))
+            .unwrap();
+    }
+    for _ in 0..LANES {
+        starts.recv().await.unwrap();
+    }
+    // From here on one goes to the provider for each that the provider is done with.
+    for _ in LANES..1_000 {
+        pace.add_permits(1);
+        starts.recv().await.unwrap();
+    }
+    pace.add_permits(LANES);
+    assert!(thread.drain(Duration::from_secs(10)).await);
+    assert!(starts.is_empty());
+    assert_eq!(most.load(Ordering::SeqCst) as usize, LANES);
 }
 
 #[tokio::test]

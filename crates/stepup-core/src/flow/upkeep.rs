@@ -350,3 +350,15 @@ async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> V
     .await;
     running.into_iter().filter_map(|(_, ended)| ended).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_that_was_written_before_there_were_languages_is_read() {
+        let old = r#"{"channel":"email","to":"ann@acme.test","notice":{"kind":"factors_reset","at":0}}"#;
+        let read: Sealed = serde_json::from_str(old).unwrap();
+        assert_eq!((read.language, read.to.as_str()), (None, "ann@acme.test"));
+    }
+}
