@@ -53,7 +53,7 @@ async fn carry(site: Weak<Parts>, parcel: Parcel, mut told: Told) {
     }
     let mut attempts = Vec::new();
     let delivered = parcel.deliver.attempt(message, &mut attempts).await;
-    told.finish(now().unwrap_or(message.at), &attempts, None);
+    told.finish(now().unwrap_or(message.at), &attempts, untried(&attempts));
     let surely_unsent = matches!(&delivered, Err(error) if error.failure != Failure::Uncertain);
     if let (true, Some(unsent), Some(parts)) = (surely_unsent, parcel.unsent, site.upgrade()) {
         // A provider that is down must not look like numbers that nobody answers from. If the store is down as well, it does.
@@ -75,8 +75,13 @@ pub(crate) async fn carry_now(
     };
     let mut attempts = Vec::new();
     let delivered = deliver.attempt(message, &mut attempts).await;
-    told.finish(parts.now(), &attempts, None);
+    told.finish(parts.now(), &attempts, untried(&attempts));
     delivered
+}
+
+/// Why nobody was asked, if nobody was: no carrier takes such messages.
+fn untried(attempts: &[Attempt]) -> Option<&'static str> {
+    attempts.is_empty().then_some("no_carrier")
 }
 
 /// What is to be told of a message. If its job is dropped, because it took too long or broke, that is told.
