@@ -218,3 +218,8 @@ pub struct Tenants;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/providers.md")]
 pub struct Providers;
+
+/// The code of the chapter on rolling out, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/rollout.md")]
+pub struct Rollout;
