@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    FORWARDED, HeaderName, HeaderValue, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
+    ACCEPT_LANGUAGE, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL,
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HeaderName, HeaderValue, ORIGIN, SET_COOKIE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, Response};
@@ -30,7 +31,8 @@ use crate::writes::{ACCESS_TOKEN, FRONT_TOKEN, REFRESH_TOKEN};
 
 /// All headers of a request that are ever read here. An adapter may leave out the others; every line of these it must
 /// hand over as it came, since a repeated header means something else than a single one.
-pub static READ_HEADERS: [HeaderName; 16] = [
+pub static READ_HEADERS: [HeaderName; 17] = [
+    ACCEPT_LANGUAGE,
     ACCESS_CONTROL_REQUEST_METHOD,
     AUTHORIZATION,
     CONTENT_LENGTH,
