@@ -9,6 +9,8 @@ mod claims;
 mod clients;
 #[path = "acceptance/document.rs"]
 mod document;
+#[path = "acceptance/email.rs"]
+mod email;
 #[path = "acceptance/mailbox.rs"]
 mod mailbox;
 #[path = "acceptance/page.rs"]

@@ -25,6 +25,8 @@ mod enumeration;
 mod expect;
 #[path = "attacks/injection.rs"]
 mod injection;
+#[path = "attacks/leave.rs"]
+mod leave;
 #[path = "attacks/legacy.rs"]
 mod legacy;
 #[path = "attacks/mailbox.rs"]
@@ -55,7 +57,11 @@ mod throttles;
 mod time;
 #[path = "attacks/tokens.rs"]
 mod tokens;
+#[path = "attacks/undo.rs"]
+mod undo;
 #[path = "attacks/updates.rs"]
 mod updates;
+#[path = "attacks/verification.rs"]
+mod verification;
 
 use kit::{framework, thread};

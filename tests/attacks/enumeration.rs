@@ -382,6 +382,26 @@ async fn a_enu_05_a_hidden_sign_up_answers_the_same_and_tells_the_owner() {
                 "{kind}: {mails:?}"
             );
         }
+        // The account opens once its address is verified: until then neither of them sees which it was by signing in.
+        for (client, password) in [(&alice, PASSWORD), (&mallory, "mallorys own battery")] {
+            let before = hashes.since();
+            let body = form(ALICE, password);
+            let answer = client.peek("POST", "/auth/signin", Some(&body), &[]).await;
+            assert_eq!(
+                (answer.status_field().as_str(), before, hashes.since()),
+                ("WRONG_CREDENTIALS_ERROR", 0, 1)
+            );
+        }
+        let sent = site.sent().await.into_iter();
+        let link = sent.filter_map(|mail| mail.link).next().unwrap();
+        let token = link
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("token="))
+            .unwrap();
+        let body = json!({ "method": "token", "token": token });
+        let verified = site.client(mode).post("/auth/user/email/verify", body).await;
+        assert_eq!(verified.status_field(), "OK", "{verified:?}");
+        assert!(verified.touches_no_token());
         // The owner signs in as always.
         assert_eq!(alice.sign_in(ALICE).await.status_field(), "OK");
         let wrong = mallory

@@ -47,7 +47,8 @@ async fn ask(server: &Server, client: &mut Client, contact: Value) -> (Value, St
 /// The newest link: its query and its secret.
 async fn link(server: &Server) -> String {
     let sent = server.sent().await;
-    sent.iter().rev().find_map(|m| m.link.clone()).expect("a link")
+    let links = sent.iter().rev().filter(|m| m.kind == "link");
+    links.filter_map(|m| m.link.clone()).next().expect("a link")
 }
 
 fn parts(link: &str) -> (&str, &str) {

@@ -16,7 +16,9 @@ use stepup_core::delivery::{Channel, UserDirectory};
 use stepup_core::error::Source;
 use stepup_core::evidence::{Completed, Completion, Kind};
 use stepup_core::id::CredentialId;
-use stepup_core::policy::{EnrollRefusal, Offered, SessionAge, Standing, assess, is_complete, may_enroll};
+use stepup_core::policy::{
+    EnrollRefusal, Leave, Offered, SessionAge, Standing, assess, is_complete, may_enroll,
+};
 use stepup_core::record::user::{Enrolled, Identifier, IdentifierKind, Summary, User};
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{CredentialStore, UserStore};
@@ -101,7 +103,7 @@ async fn asked(server: &Server, client: &mut Client, phone: &str) -> (Value, Str
 // A-MFA-01
 
 /// R-MFA-2: what a half-login may reach. A new route is closed to it unless it is listed here.
-const HALF_LOGIN_ROUTES: [&str; 7] = [
+const HALF_LOGIN_ROUTES: [&str; 9] = [
     "/session/refresh",
     "/signout",
     "/signinup/code",
@@ -109,6 +111,8 @@ const HALF_LOGIN_ROUTES: [&str; 7] = [
     "/signinup/code/consume",
     "/mfa/info",
     "/factor/list",
+    "/user/email/verify/token",
+    "/user/email/verify",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,6 +134,11 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                                 | Open::PhoneExists
                                 | Open::ContactExists
                                 | Open::LoginMethods
+                                | Open::VerifyEmail
+                                | Open::UndoPage
+                                | Open::Undo
+                                | Open::ConfirmPage
+                                | Open::Confirm
                                 | Open::Keys
                                 | Open::Discovery
                                 | Open::ApiDocument
@@ -149,12 +158,13 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
 }
 
 /// The demo's routes that ask nothing of a session, or only that there is one.
-const DEMO_OPEN: [&str; 9] = [
+const DEMO_OPEN: [&str; 10] = [
     "/",
     "/assets/{file}",
     "/api/me",
     "/api/optional",
     "/auth/verify",
+    "/auth/verify-email",
     "/api/link-code",
     "/dev/outbox",
     "/dev/clock",
@@ -893,7 +903,7 @@ proptest! {
     ) {
         let now = Timestamp::from_ms(2_000);
         let standing = assess(&policy, &offered(), &summary, &Completed::from([first]));
-        let age = SessionAge { first_factor_at: Timestamp::from_ms(1_000), signed_up };
+        let age = SessionAge { first_factor_at: Timestamp::from_ms(1_000), signed_up, leave: Leave::None };
         let minutes = std::time::Duration::from_secs(300);
         let judged = may_enroll(&policy, &summary, &standing, &wanted, age, minutes, now);
         if summary.enrolled(&wanted).is_some() {

@@ -161,6 +161,7 @@ async fn a_sec_02_nothing_that_opens_anything_is_in_a_dump() {
     let link = sent
         .iter()
         .rev()
+        .filter(|message| message.kind == "link")
         .find_map(|message| message.link.clone())
         .unwrap();
     let link_secret = link.split_once('#').unwrap().1;

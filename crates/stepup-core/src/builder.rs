@@ -9,9 +9,10 @@ use std::time::Duration;
 use self::check::check_policy;
 use crate::app::AppInfo;
 use crate::background::{Background, Job};
-use crate::config::Config;
+use crate::config::{Config, EmailVerification};
 use crate::delivery::{Channel, Deliver, UserDirectory};
 use crate::digest::PasswordHasher;
+use crate::email::EmailVerified;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Fault;
 use crate::event::{EventSink, TracingSink};
@@ -64,6 +65,7 @@ pub struct Builder {
     notices: Option<Arc<dyn Deliver>>,
     directory: Option<Arc<dyn UserDirectory>>,
     languages: Vec<Language>,
+    email: EmailVerification,
     claims: Vec<Arc<dyn ClaimSource>>,
     everywhere: Vec<ClaimRule>,
     background: Option<Arc<dyn Background>>,
@@ -147,6 +149,7 @@ impl Builder {
             notices: None,
             directory: None,
             languages: Language::ALL.to_vec(),
+            email: EmailVerification::Off,
             claims: Vec::new(),
             everywhere: Vec::new(),
             background: None,
@@ -216,6 +219,13 @@ impl Builder {
     /// a rule finds it missing or too old.
     pub fn claim(mut self, claim: impl ClaimSource) -> Self {
         self.claims.push(Arc::new(claim));
+        self
+    }
+
+    /// Whether the address behind a session is verified, by a link to its mailbox or a code that went there, and what is
+    /// made of it. It never stands for a second factor. Links go out by [`Builder::notices`].
+    pub fn email_verification(mut self, mode: EmailVerification) -> Self {
+        self.email = mode;
         self
     }
 
@@ -312,7 +322,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`BuildError::Config`] lists every problem, not the first.
-    pub async fn build(self) -> Result<Stepup, BuildError> {
+    pub async fn build(mut self) -> Result<Stepup, BuildError> {
         let mut problems = self.config.problems();
         let app = match self.app.clone().checked() {
             Ok(app) => app,
@@ -339,6 +349,7 @@ impl Builder {
         self.check_factors(&app, &policy, &offered, &mut problems);
         check_policy("the policy", &policy, &offered, &mut problems);
         self.check_tenants(&offered, &mut problems);
+        self.check_mail(&policy, &mut problems);
         self.check_profiles(&policy, &mut problems);
         self.warn_of_dead_ends(&policy, &offered);
         let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {
@@ -355,6 +366,16 @@ impl Builder {
             return Err(BuildError::Config(problems));
         }
 
+        if self.opens_by_mail() && self.email == EmailVerification::Off {
+            self.email = EmailVerification::Optional;
+        }
+        // Behind the checks, which take every claim for the application's own.
+        if self.email != EmailVerification::Off {
+            self.claims.push(Arc::new(EmailVerified));
+        }
+        if self.email == EmailVerification::Required {
+            self.everywhere.push(ClaimRule::email_verified());
+        }
         let second_factor = SecondFactor::of(&policy, &offered);
         let chosen = self.profiles.iter().rev().find_map(|profile| profile.signing());
         let algorithm = self.algorithm.or(chosen).unwrap_or_default();
@@ -445,6 +466,7 @@ impl Builder {
             languages: self.languages,
             claim_ages: ages_of(&self.claims),
             claims: self.claims,
+            email: self.email,
             everywhere: self.everywhere,
             offered,
             second_factor,

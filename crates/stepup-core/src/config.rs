@@ -38,8 +38,23 @@ pub enum Disclosure {
     #[default]
     Protocol,
     /// Nothing: the `exists` endpoints answer "no" to everybody, and sign-up answers the same whether or not the address
-    /// is new (ASVS v5.0.0-6.3.8). It opens no session then; the address is told by mail what happened.
+    /// is new (ASVS v5.0.0-6.3.8). It opens no session then; the address is told by mail what happened, and an account
+    /// opens once that address is verified. A user whose address nobody verified gets in by a new password
+    /// (`/user/password/reset`), which proves it too.
     Hidden,
+}
+
+/// What is made of whether the address behind a session was verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmailVerification {
+    /// Nothing: no claim says it, and there are no links.
+    #[default]
+    Off,
+    /// Every session says it, in the claim `st-ev`; a route asks for it by
+    /// [`VerifiedEmail`](crate::require::VerifiedEmail).
+    Optional,
+    /// Every guarded route asks for it beside what it names.
+    Required,
 }
 
 /// Whether the mailbox of an account may be its second factor as well.
@@ -171,20 +186,53 @@ impl Default for CodeConfig {
 pub struct LinkConfig {
     /// Life of a link that sets a new password: 30 min, at most 24 hours (NIST SP 800-63B-4 §4.2.1.2).
     pub reset: Duration,
+    /// Life of a link that verifies an address: 24 h, at most 48 (NIST SP 800-63B-4 §4.2.1.2 gives a mailbox 24 h).
+    pub verification: Duration,
+    /// Life of a link that undoes the first second factor of an account: 72 h, between 24 h and 7 days.
+    pub undo: Duration,
+    /// Life of a link that lets a session add the first second factor, and then of that leave: 15 min, at most 60.
+    pub confirmation: Duration,
+    /// How long an administrator may be asked for leave to add the first second factor, and how long that leave lasts: 24 h,
+    /// at most 72.
+    pub approval: Duration,
 }
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { reset: 30 * MINUTE }
+        Self {
+            reset: 30 * MINUTE,
+            verification: DAY,
+            undo: 3 * DAY,
+            confirmation: 15 * MINUTE,
+            approval: DAY,
+        }
     }
 }
 
 impl LinkConfig {
     fn problems(&self) -> Vec<String> {
-        broken(&[(
-            self.reset >= MINUTE && self.reset <= DAY,
-            "links.reset must lie between 1 min and 24 hours",
-        )])
+        broken(&[
+            (
+                self.reset >= MINUTE && self.reset <= DAY,
+                "links.reset must lie between 1 min and 24 hours",
+            ),
+            (
+                self.verification >= MINUTE && self.verification <= 2 * DAY,
+                "links.verification must lie between 1 min and 48 hours",
+            ),
+            (
+                self.undo >= DAY && self.undo <= 7 * DAY,
+                "links.undo must lie between 24 hours and 7 days",
+            ),
+            (
+                self.confirmation >= MINUTE && self.confirmation <= HOUR,
+                "links.confirmation must lie between 1 and 60 min",
+            ),
+            (
+                self.approval >= MINUTE && self.approval <= 3 * DAY,
+                "links.approval must lie between 1 min and 72 hours",
+            ),
+        ])
     }
 }
 

@@ -143,6 +143,29 @@ impl Content {
     }
 }
 
+/// A link in a notice. `Debug` does not show it; it is written out where a notice is sealed, and nowhere else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NoticeLink(String);
+
+impl NoticeLink {
+    /// Takes it into a notice.
+    pub fn new(url: &Secret<String>) -> Self {
+        Self(url.expose().clone())
+    }
+
+    /// The link itself, for the text of the message.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Debug for NoticeLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NoticeLink(..)")
+    }
+}
+
 /// Kinds of security notices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -156,6 +179,10 @@ pub enum NoticeKind {
         contact: Option<String>,
         /// When.
         at: Timestamp,
+        /// Where to undo it, if it was the first one: it is removed, all that was signed in ends, and the password opens
+        /// nothing until it was reset.
+        #[serde(default)]
+        undo: Option<NoticeLink>,
     },
     /// The first factor was right, and the second wrong again and again.
     FactorGuessed {
@@ -166,6 +193,9 @@ pub enum NoticeKind {
     AccountMade {
         /// When.
         at: Timestamp,
+        /// Where to confirm that the address is one's own; the account opens then.
+        #[serde(default)]
+        verify: Option<NoticeLink>,
     },
     /// Somebody tried to sign up with the address of this account.
     SignUpTried {
@@ -182,6 +212,13 @@ pub enum NoticeKind {
     },
     /// The password was changed.
     PasswordChanged {
+        /// When.
+        at: Timestamp,
+    },
+    /// The site decided whether the user may add the first second factor.
+    EnrollmentDecided {
+        /// Whether it may.
+        allowed: bool,
         /// When.
         at: Timestamp,
     },

@@ -85,10 +85,22 @@ pub enum EventKind {
     FactorEnrolled,
     /// `factor.reset`
     FactorReset,
+    /// `enrollment.asked`: a first second factor waits for leave, by mail or from an administrator
+    EnrollmentAsked,
+    /// `enrollment.allowed`: leave was given
+    EnrollmentAllowed,
+    /// `enrollment.denied`: an administrator gave none
+    EnrollmentDenied,
+    /// `factor.undone`: the first second factor was removed by the link in its notice
+    FactorUndone,
     /// `factor.guessed`: somebody with the right first factor fails at the second again and again
     FactorGuessed,
     /// `factor.alarm`: half of what the site stands of such failures is spent
     FactorAlarm,
+    /// `verification.asked`: somebody asked for a link that verifies an address
+    VerificationAsked,
+    /// `verification.done`: an address was verified, by a link or by a code that went there
+    VerificationDone,
     /// `notice.delivered`
     NoticeDelivered,
     /// `notice.failed`
@@ -151,8 +163,14 @@ impl EventKind {
             Self::FactorCompleted => "factor.completed",
             Self::FactorEnrolled => "factor.enrolled",
             Self::FactorReset => "factor.reset",
+            Self::EnrollmentAsked => "enrollment.asked",
+            Self::EnrollmentAllowed => "enrollment.allowed",
+            Self::EnrollmentDenied => "enrollment.denied",
+            Self::FactorUndone => "factor.undone",
             Self::FactorGuessed => "factor.guessed",
             Self::FactorAlarm => "factor.alarm",
+            Self::VerificationAsked => "verification.asked",
+            Self::VerificationDone => "verification.done",
             Self::NoticeDelivered => "notice.delivered",
             Self::NoticeFailed => "notice.failed",
             Self::DeliverySent => "delivery.sent",

@@ -252,6 +252,21 @@ pub enum Step {
     },
     /// Sets a new password by such a link.
     ResetPassword,
+    /// Sends a link that verifies the address behind a session.
+    AskVerification,
+    /// Verifies an address by such a link.
+    VerifyEmail,
+    /// Undoes the first second factor of an account, by the link in its notice.
+    UndoFactor,
+    /// Lets a session add the account's first second factor, by a link in the mailbox.
+    ConfirmEnrollment,
+    /// Gives, or denies, leave to add the first second factor.
+    DecideEnrollment {
+        /// Whose.
+        user: UserId,
+        /// Whether it is given. To change it changes nothing.
+        allow: bool,
+    },
     /// Removes a user's second factors.
     ResetFactors {
         /// Whose.
@@ -307,6 +322,11 @@ impl Step {
             Self::UpdateUser { .. } => "update_user",
             Self::AskReset { .. } => "ask_reset",
             Self::ResetPassword => "reset_password",
+            Self::AskVerification => "ask_verification",
+            Self::VerifyEmail => "verify_email",
+            Self::UndoFactor => "undo_factor",
+            Self::ConfirmEnrollment => "confirm_enrollment",
+            Self::DecideEnrollment { .. } => "decide_enrollment",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",
             Self::RequireFactors { .. } => "require_factors",
@@ -439,6 +459,10 @@ pub enum OutgoingContent<'a> {
     },
     /// A link that sets a new password.
     Reset,
+    /// A link that verifies an address.
+    Verify,
+    /// A link that lets a session add the first second factor.
+    Confirm,
     /// A notice about the account's security.
     Notice(&'a NoticeKind),
 }

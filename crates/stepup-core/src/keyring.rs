@@ -173,15 +173,24 @@ pub enum Purpose {
     Throttle,
     /// Digests of tokens that let a new password be set.
     ResetLink,
+    /// Digests of tokens that verify an address.
+    VerifyLink,
+    /// Digests of tokens that undo an enrollment.
+    UndoLink,
+    /// Digests of tokens that confirm an enrollment.
+    ConfirmLink,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Code,
         Self::RefreshTag,
         Self::RefreshSuccessor,
         Self::Throttle,
         Self::ResetLink,
+        Self::VerifyLink,
+        Self::UndoLink,
+        Self::ConfirmLink,
     ];
 
     const fn label(self) -> &'static str {
@@ -191,6 +200,9 @@ impl Purpose {
             Self::RefreshSuccessor => "mac refresh successor",
             Self::Throttle => "mac throttle",
             Self::ResetLink => "mac reset link",
+            Self::VerifyLink => "mac verify link",
+            Self::UndoLink => "mac undo link",
+            Self::ConfirmLink => "mac confirm link",
         }
     }
 }
@@ -342,13 +354,16 @@ impl KeySet {
     }
 
     fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Mac {
-        let [code, tag, successor, throttle, reset] = &self.macs;
+        let [code, tag, successor, throttle, reset, verify, undo, confirm] = &self.macs;
         let mut mac = match purpose {
             Purpose::Code => code,
             Purpose::RefreshTag => tag,
             Purpose::RefreshSuccessor => successor,
             Purpose::Throttle => throttle,
             Purpose::ResetLink => reset,
+            Purpose::VerifyLink => verify,
+            Purpose::UndoLink => undo,
+            Purpose::ConfirmLink => confirm,
         }
         .clone();
         for part in parts {

@@ -11,6 +11,7 @@ pub mod config;
 pub mod contact;
 pub mod delivery;
 pub mod digest;
+mod email;
 pub mod entropy;
 pub mod error;
 pub mod event;

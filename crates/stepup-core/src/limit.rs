@@ -195,6 +195,21 @@ impl Limits<'_> {
         asks
     }
 
+    /// A link that verifies an address: per account, which needs a session of it, and as any message to somebody who may
+    /// not want it. Not the budget of codes, which a half-login could spend by it.
+    pub(crate) fn verification(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        address: &str,
+        network: &str,
+    ) -> Vec<Ask> {
+        let account = [tenant.as_str(), user.as_str()];
+        let mut asks: Vec<Ask> = self.windows("vfy", &account, &self.config.codes).collect();
+        asks.extend(self.for_anybody(address, None, network));
+        asks
+    }
+
     /// Mails to an address that somebody typed at sign-up: nobody's mailbox is filled that way.
     pub(crate) fn sign_up_mail(&self, tenant: &TenantId, address: &str) -> Vec<Ask> {
         self.windows("up-to", &[tenant.as_str(), address], &self.config.destination)

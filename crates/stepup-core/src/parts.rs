@@ -1,11 +1,12 @@
 //! The parts of a running [`Stepup`](crate::Stepup), as flows see them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::AppInfo;
 use crate::background::Background;
-use crate::config::Config;
+use crate::config::{Config, EmailVerification};
 use crate::delivery::{Channel, Deliver, UserDirectory};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
@@ -19,7 +20,7 @@ use crate::keyring::Keyring;
 use crate::language::Language;
 use crate::policy::{Offered, Policy, SecondFactor};
 use crate::record::JsonMap;
-use crate::rule::ClaimRule;
+use crate::rule::{ClaimRule, EMAIL_VERIFIED};
 use crate::session::access::AccessTokens;
 use crate::session::claim::ClaimSource;
 use crate::session::keys::SigningKeys;
@@ -51,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) directory: Option<Arc<dyn UserDirectory>>,
     /// What messages are written in; the first where none of them is asked for.
     pub(crate) languages: Vec<Language>,
+    /// What is made of whether an address was verified.
+    pub(crate) email: EmailVerification,
     pub(crate) claims: Vec<Arc<dyn ClaimSource>>,
     /// How old the values of these claims may be, where a rule does not say.
     pub(crate) claim_ages: Vec<(String, Duration)>,
@@ -131,6 +134,26 @@ impl Parts {
         self.tokens
             .check_own(own)
             .map_err(|error| Fault::Part(Box::new(error)))
+    }
+
+    /// The same for what is kept in a row, beside which our own claim stands.
+    pub(crate) fn check_stored(&self, payload: &JsonMap) -> Result<(), Fault> {
+        self.check_own(&self.without_ours(payload))
+    }
+
+    /// `payload` without what we keep in it ourselves.
+    pub(crate) fn without_ours<'p>(&self, payload: &'p JsonMap) -> Cow<'p, JsonMap> {
+        if !self.verifies_email() || !payload.contains_key(EMAIL_VERIFIED) {
+            return Cow::Borrowed(payload);
+        }
+        let mut own = payload.clone();
+        own.shift_remove(EMAIL_VERIFIED);
+        Cow::Owned(own)
+    }
+
+    /// Whether addresses are verified here.
+    pub(crate) fn verifies_email(&self) -> bool {
+        self.email != EmailVerification::Off
     }
 
     pub(crate) fn record(&self, event: &Event) {

@@ -101,6 +101,11 @@ pub enum EnrollmentMode {
     FreshFirstFactor,
     /// Only in the session that signed the account up; a later sign-in cannot (threat A-MFA-41).
     InSignUpSession,
+    /// After a link in the account's verified mailbox was followed that names this wish, and only in the session that asked
+    /// for it: a password is not enough (threat A-MFA-41).
+    ConfirmByEmail,
+    /// After an administrator gave leave (`Stepup::approve_enrollment`), with a first factor no older than the step-up age.
+    Approve,
 }
 
 /// Whether stepup itself has a second factor at this site.
@@ -269,6 +274,10 @@ pub enum EnrollRefusal {
     Gate,
     /// The first factor is too old, or this is not the sign-up session: sign in again (R-MFA-4).
     SignInAgain,
+    /// The wish is to be confirmed from the mailbox first.
+    Confirm,
+    /// An administrator is to give leave first.
+    Approval,
     /// The session is complete, but its second factor is too old: step up first (A-MFA-10).
     StepUp,
     /// The user has this factor already; changing it is another flow.
@@ -302,15 +311,15 @@ pub fn may_enroll(
     if !standing.satisfied && !standing.next.contains(factor) {
         return Err(EnrollRefusal::Gate);
     }
-    let admitted = match policy.enrollment() {
-        EnrollmentMode::FreshFirstFactor => fresh(session.first_factor_at),
-        EnrollmentMode::InSignUpSession => session.signed_up,
+    let (admitted, refusal) = match (policy.enrollment(), session.leave) {
+        (EnrollmentMode::FreshFirstFactor, _) | (EnrollmentMode::Approve, Leave::Given) => {
+            (fresh(session.first_factor_at), EnrollRefusal::SignInAgain)
+        }
+        (EnrollmentMode::InSignUpSession, _) => (session.signed_up, EnrollRefusal::SignInAgain),
+        (EnrollmentMode::ConfirmByEmail, leave) => (leave == Leave::Given, EnrollRefusal::Confirm),
+        (EnrollmentMode::Approve, Leave::None) => (false, EnrollRefusal::Approval),
     };
-    if admitted {
-        Ok(())
-    } else {
-        Err(EnrollRefusal::SignInAgain)
-    }
+    if admitted { Ok(()) } else { Err(refusal) }
 }
 
 /// What [`may_enroll`] needs to know of a session.
@@ -320,6 +329,18 @@ pub struct SessionAge {
     pub first_factor_at: Timestamp,
     /// Whether it made the account.
     pub signed_up: bool,
+    /// Whether it has leave to add the first second factor, where that needs one.
+    pub leave: Leave,
+}
+
+/// Leave to add the first second factor: confirmed from the mailbox for this session, or given by an administrator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leave {
+    /// Nobody gave it.
+    #[default]
+    None,
+    /// It is given, and lasts still.
+    Given,
 }
 
 /// What may be shown to a session about its factors: the body of the protocol's `mfa/info`.

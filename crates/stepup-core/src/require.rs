@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::rule::{LeftOut, Rule};
+use crate::rule::{ClaimRule, EMAIL_VERIFIED, LeftOut, Rule};
 
 /// What a route asks of a session, as a type: `Session<Require2fa>`.
 ///
@@ -27,7 +27,7 @@ use crate::rule::{LeftOut, Rule};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not something a session can be asked for",
     label = "not a requirement",
-    note = "use `AnySession`, `SitePolicy`, `Require2fa`, `Fresh<SECONDS>`, a tuple of those, `Or<A, B>`, or implement `Requirement` for a type of your own"
+    note = "use `AnySession`, `SitePolicy`, `Require2fa`, `Fresh<SECONDS>`, `VerifiedEmail`, a tuple of those, `Or<A, B>`, or implement `Requirement` for a type of your own"
 )]
 pub trait Requirement: Send + Sync + 'static {
     /// The rule that it stands for. A route asks for the site's policy, and for the claims that the site asks of every
@@ -95,6 +95,15 @@ pub struct Require2fa;
 /// RFC 9470; ASVS v5.0.0-7.5.3.
 pub struct Fresh<const SECONDS: u64, R = Require2fa>(PhantomData<fn() -> R>);
 
+/// The address behind the session was verified, beside the site's policy: `Session<(Require2fa, VerifiedEmail)>`. Where the
+/// site asks it of every route, `Without<VerifiedEmail>` leaves it out. It needs
+/// [`Builder::email_verification`](crate::Builder::email_verification); without that nobody is admitted.
+///
+/// # Source
+/// ASVS v5.0.0-6.4.3: an address that nobody proved is not relied on.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifiedEmail;
+
 /// `R`, without the claim `C` that the site asks of every route ([`Builder::require_claim`](crate::Builder::require_claim)).
 /// The site's policy is never left out by it.
 pub struct Without<C, R = SitePolicy>(PhantomData<fn() -> (C, R)>);
@@ -155,6 +164,16 @@ impl Requirement for Require2fa {
     fn rule() -> Rule {
         Rule::SecondFactor
     }
+}
+
+impl Requirement for VerifiedEmail {
+    fn rule() -> Rule {
+        Rule::Claim(ClaimRule::email_verified())
+    }
+}
+
+impl ClaimKey for VerifiedEmail {
+    const KEY: &'static str = EMAIL_VERIFIED;
 }
 
 impl<const SECONDS: u64, R: Requirement> Requirement for Fresh<SECONDS, R> {

@@ -61,7 +61,16 @@ pub struct ClaimRule {
     pub check: ClaimCheck,
     /// The oldest value that is believed; the claim's own default, if none. Zero fetches every time.
     pub max_age: Option<Duration>,
+    /// The oldest value that is believed although it fails the check, so that whoever has just mended it is not refused for
+    /// long; as old as any other, if none.
+    pub max_age_if_wrong: Option<Duration>,
 }
+
+/// The key of the claim that says whether the address behind a session was verified: the protocol's own.
+pub const EMAIL_VERIFIED: &str = "st-ev";
+
+/// How long a session that lacks a verified address is believed to lack it still: 10 s, as the clients do.
+const BELIEVE_UNVERIFIED: Duration = Duration::from_secs(10);
 
 /// Checks of a claim's value.
 #[derive(Clone, Debug)]
@@ -103,7 +112,14 @@ impl ClaimRule {
             key,
             check,
             max_age: None,
+            max_age_if_wrong: None,
         }
+    }
+
+    /// The address behind the session was verified ([`Builder::email_verification`](crate::Builder::email_verification)).
+    /// That it was not is asked anew after 10 s; that it was is believed, unless [`ClaimRule::within`] says how long.
+    pub fn email_verified() -> Self {
+        Self::is(EMAIL_VERIFIED, true).doubted_after(BELIEVE_UNVERIFIED)
     }
 
     /// The claim `key` is `value`.
@@ -151,6 +167,13 @@ impl ClaimRule {
         self
     }
 
+    /// Fetches a value anew that fails and was set longer ago, before anybody is refused by it.
+    #[must_use]
+    pub fn doubted_after(mut self, max_age: Duration) -> Self {
+        self.max_age_if_wrong = Some(max_age);
+        self
+    }
+
     /// Names it otherwise than by the claim's key, where a client has several validators of one claim.
     #[must_use]
     pub fn named(mut self, id: impl Into<String>) -> Self {
@@ -159,16 +182,15 @@ impl ClaimRule {
     }
 
     /// Whether its claim is to be fetched before it is judged: it is missing, or older than it may be. `default_age` is
-    /// the claim's own.
+    /// the claim's own, for a value right or wrong.
     pub fn should_refetch(&self, payload: &JsonMap, default_age: Option<Duration>, now: Timestamp) -> bool {
         let stored = payload.get(&self.key).and_then(Value::as_object);
-        match (stored, self.max_age.or(default_age)) {
-            (Some(entry), Some(max_age)) => {
-                !entry.contains_key("v") || age(entry, now).is_none_or(|age| age > max_age)
-            }
-            (Some(entry), None) => !entry.contains_key("v"),
-            (None, _) => true,
-        }
+        let Some((entry, actual)) = stored.and_then(|entry| Some((entry, entry.get("v")?))) else {
+            return true;
+        };
+        let is_older = |max_age: Duration| age(entry, now).is_none_or(|age| age > max_age);
+        self.max_age.or(default_age).is_some_and(is_older)
+            || self.max_age_if_wrong.is_some_and(is_older) && passes(&self.check, actual).is_err()
     }
 }
 
@@ -455,11 +477,16 @@ fn check(claim: &ClaimRule, facts: &Facts<'_>) -> Result<(), Value> {
             }));
         }
     }
+    passes(&claim.check, actual)
+}
+
+/// Whether a value passes; the reason if not.
+fn passes(check: &ClaimCheck, actual: &Value) -> Result<(), Value> {
     // What is no array includes nothing, and excludes nothing either: it denies.
     let items = actual.as_array();
     let among = |value: &Value| items.is_some_and(|items| items.contains(value));
     let absent = |value: &Value| items.is_some_and(|items| !items.contains(value));
-    let holds = match &claim.check {
+    let holds = match check {
         ClaimCheck::Is(value) => actual == value,
         ClaimCheck::Includes(value) => among(value),
         ClaimCheck::Excludes(value) => absent(value),
@@ -471,7 +498,7 @@ fn check(claim: &ClaimRule, facts: &Facts<'_>) -> Result<(), Value> {
     if holds {
         return Ok(());
     }
-    Err(match expected(&claim.check) {
+    Err(match expected(check) {
         Some((label, _, value)) => json!({ "message": "wrong value", label: value, "actualValue": actual }),
         None => json!({ "message": "wrong value" }),
     })

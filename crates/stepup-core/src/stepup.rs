@@ -4,9 +4,12 @@ mod admit;
 mod claims;
 mod ended;
 mod first;
+mod leave;
 mod reset;
 mod turn;
+mod undo;
 mod users;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Language, Message};
+use stepup_core::delivery::{Channel, Content, Deliver, DeliveryError, Language, Message, NoticeKind};
 
 use crate::template::text;
 
@@ -98,6 +98,11 @@ impl Deliver for Outbox {
             }
             _ => (None, None),
         };
+        let in_notice = match &message.content {
+            Content::Notice(NoticeKind::AccountMade { verify, .. }) => verify.as_ref(),
+            Content::Notice(NoticeKind::FactorAdded { undo, .. }) => undo.as_ref(),
+            _ => None,
+        };
         let shown = |secret: &stepup_core::secret::Secret<String>| secret.expose().clone();
         let mut sent = self.lock();
         if sent.len() == KEEP {
@@ -109,7 +114,9 @@ impl Deliver for Outbox {
             to: message.to.clone(),
             kind: text.kind,
             code: code.map(shown),
-            link: link.map(shown),
+            link: link
+                .map(shown)
+                .or_else(|| in_notice.map(|link| link.expose().to_owned())),
             language: message.language,
             body: text.body,
             sent_at: message.at.as_ms(),

@@ -1,7 +1,7 @@
 //! Challenges: putting one, answering it, and one more code for it.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use stepup_core::error::StoreError;
 use stepup_core::id::{ChallengeId, TenantId};
 use stepup_core::record::challenge::{Answer, Binding, Challenge, MACS, Resend, Resent, SLOTS, Slot};
@@ -9,7 +9,7 @@ use stepup_core::secret::Mac;
 use stepup_core::storage::{ChallengeStore, Stored};
 use stepup_core::time::Timestamp;
 
-use crate::pool::{SqliteStore, Statement};
+use crate::pool::{SqliteStore, Statement, fault};
 use crate::row::{Columns, malformed, ms};
 
 /// The columns of a challenge, in the order that [`read`] reads.
@@ -129,25 +129,35 @@ const NEXT_SEND: &str = "SELECT next_send_at FROM stepup_challenge
      WHERE tenant = ?1 AND id = ?2 AND purpose = ?3 AND user_id = ?4 AND session = ?5
         AND closed = 0 AND failed < max_failures AND ends_at > ?6";
 
+/// The statement that puts `challenge`.
+fn putting(challenge: &Challenge) -> Statement {
+    let mut statement = bound(PUT, &challenge.tenant, &challenge.id, &challenge.binding)
+        .bind(challenge.destination.as_str())
+        .bind(i64::from(challenge.failed))
+        .bind(i64::from(challenge.max_failures));
+    for slot in &challenge.slots {
+        statement = statement
+            .bind(slot.as_ref().map(|slot| slot.mac.as_bytes().as_slice()))
+            .bind(slot.as_ref().map(|slot| slot.expires_at.as_ms()));
+    }
+    statement
+        .bind(i64::from(challenge.sends))
+        .bind(challenge.next_send_at.as_ms())
+        .bind(challenge.closed)
+        .bind(challenge.created_at.as_ms())
+        .bind(challenge.ends_at.as_ms())
+}
+
+/// Adds `challenge` within a verb.
+pub(crate) async fn insert(connection: &mut SqliteConnection, challenge: &Challenge) -> Stored<()> {
+    putting(challenge).execute(connection).await.map_err(fault)?;
+    Ok(())
+}
+
 #[async_trait]
 impl ChallengeStore for SqliteStore {
     async fn put_challenge(&self, challenge: &Challenge) -> Stored<()> {
-        let mut statement = bound(PUT, &challenge.tenant, &challenge.id, &challenge.binding)
-            .bind(challenge.destination.as_str())
-            .bind(i64::from(challenge.failed))
-            .bind(i64::from(challenge.max_failures));
-        for slot in &challenge.slots {
-            statement = statement
-                .bind(slot.as_ref().map(|slot| slot.mac.as_bytes().as_slice()))
-                .bind(slot.as_ref().map(|slot| slot.expires_at.as_ms()));
-        }
-        let statement = statement
-            .bind(i64::from(challenge.sends))
-            .bind(challenge.next_send_at.as_ms())
-            .bind(challenge.closed)
-            .bind(challenge.created_at.as_ms())
-            .bind(challenge.ends_at.as_ms());
-        self.write(statement).await?;
+        self.write(putting(challenge)).await?;
         Ok(())
     }
 

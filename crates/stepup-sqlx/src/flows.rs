@@ -97,6 +97,11 @@ const UPDATE: &str = concat!(
     user::user_columns!("")
 );
 
+/// The member is [`Credential::RETIRED`](stepup_core::record::credential::Credential::RETIRED).
+const RETIRE_PASSWORD: &str =
+    "UPDATE stepup_credential SET public = json_set(public, '$.retired', json('true')), version = version + 1
+     WHERE tenant = ?1 AND user_id = ?2 AND kind = 'password'";
+
 const FORGET_PASSWORD: &str = "DELETE FROM stepup_credential
      WHERE tenant = ?1 AND user_id = ?2 AND kind = 'password'";
 
@@ -362,6 +367,9 @@ async fn enroll(
     if enrollment.end_others {
         session::end_all(tx, tenant, user, Some(handle)).await?;
     }
+    for challenge in &enrollment.challenges {
+        challenge::insert(tx, challenge).await?;
+    }
     Ok(risen)
 }
 
@@ -417,6 +425,10 @@ pub(crate) async fn change(
             .execute(&mut *tx)
             .await
             .map_err(fault)?;
+    }
+    if change.retire_password {
+        let retire = of(RETIRE_PASSWORD, tenant, id);
+        retire.execute(&mut *tx).await.map_err(fault)?;
     }
     session::end_all(tx, tenant, id, None).await?;
     notice::insert(tx, &change.notices).await?;

@@ -222,6 +222,7 @@ impl UsersIn<'_, '_> {
         let change = UserChange {
             state,
             reset_factors: false,
+            retire_password: false,
             notices: Vec::new(),
         };
         let user = flows::change(self.transaction, tenant, id, &change).await?;

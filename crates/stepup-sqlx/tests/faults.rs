@@ -37,6 +37,7 @@ async fn a_request_that_goes_away_at_any_point_leaves_no_transaction_open() {
         let change = UserChange {
             state: None,
             reset_factors: false,
+            retire_password: false,
             notices: Vec::new(),
         };
         let patch = JsonMap::from_iter([("x".to_owned(), polls.into())]);
@@ -152,6 +153,7 @@ async fn a_locked_database_is_unavailable_within_seconds_and_works_again_when_it
     let change = UserChange {
         state: None,
         reset_factors: false,
+        retire_password: false,
         notices: Vec::new(),
     };
     let (tenant, id) = (TenantId::public(), "ann".into());

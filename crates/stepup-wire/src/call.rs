@@ -7,6 +7,7 @@ use http::request::Parts;
 use stepup_core::Stepup;
 use stepup_core::flow::{Caller, IssuedTokens};
 
+use crate::content::{self, Content};
 use crate::fdi::Fdi;
 use crate::gate::Verified;
 use crate::json::{Fields, InputError, Limits};
@@ -55,15 +56,20 @@ impl<'a> Call<'a> {
 
     /// A parameter of the query that must be there once.
     pub(crate) fn query(&self, name: &'static str) -> Result<Cow<'a, str>, Refusal> {
-        let query = self.parts.uri.query().unwrap_or_default();
-        let mut values = url::form_urlencoded::parse(query.as_bytes())
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (Some(value), None) => Ok(value),
-            (None, _) => Err(InputError::Missing(name).into()),
-            (Some(_), Some(_)) => Err(InputError::WrongType(name).into()),
+        once(self.parts.uri.query().unwrap_or_default().as_bytes(), name)
+    }
+
+    /// The one field of a body that is a form, or JSON with nothing beside it.
+    pub(crate) fn only_field(&self, name: &'static str) -> Result<String, Refusal> {
+        match self.is_form() {
+            true => Ok(once(&self.body, name)?.into_owned()),
+            false => Ok(self.fields()?.only(&[name])?.required(name)?.to_owned()),
         }
+    }
+
+    /// Whether the body came from a form: whoever sent it reads a page.
+    pub(crate) fn is_form(&self) -> bool {
+        content::of(&self.parts.headers) == Content::Form
     }
 
     /// Counts a call of an endpoint of our own by its session.
@@ -91,6 +97,18 @@ impl<'a> Call<'a> {
         }
         writes.then(tokens::hand_out(mode, issued));
         writes
+    }
+}
+
+/// A parameter that must be there once.
+fn once<'t>(pairs: &'t [u8], name: &'static str) -> Result<Cow<'t, str>, Refusal> {
+    let mut values = url::form_urlencoded::parse(pairs)
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(InputError::Missing(name).into()),
+        (Some(_), Some(_)) => Err(InputError::WrongType(name).into()),
     }
 }
 

@@ -27,6 +27,7 @@ mod language;
 mod layer;
 pub mod openapi;
 mod outbox;
+mod page;
 mod refusal;
 mod reply;
 pub mod route;

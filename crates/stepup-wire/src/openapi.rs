@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use stepup_core::app::AppInfo;
 
 use crate::route::{Endpoint, ROUTES, describe, schemas};
-use crate::table::{Access, Row};
+use crate::table::{Access, Body, Row};
 use crate::transport::Rules;
 
 /// The document of a site, as OpenAPI 3.1.
@@ -72,6 +72,11 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
     }
     let mut fine =
         json!({ "description": "The outcome.", "content": content(json!({ "anyOf": about.answers })) });
+    if about.page
+        && let Some(content) = fine.get_mut("content").and_then(Value::as_object_mut)
+    {
+        content.insert("text/html".to_owned(), json!({ "schema": { "type": "string" } }));
+    }
     if about.tokens
         && let Some(fine) = fine.as_object_mut()
     {
@@ -115,7 +120,14 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
         "security": security(row),
     });
     if let (Some(body), Some(operation)) = (about.body, operation.as_object_mut()) {
-        let body = json!({ "required": true, "content": content(body) });
+        let mut content = content(body.clone());
+        if let (Body::Form, Some(content)) = (row.body, content.as_object_mut()) {
+            content.insert(
+                "application/x-www-form-urlencoded".to_owned(),
+                json!({ "schema": body }),
+            );
+        }
+        let body = json!({ "required": true, "content": content });
         operation.insert("requestBody".to_owned(), body);
     }
     operation

@@ -20,6 +20,7 @@ pub(crate) struct Reply {
     status: StatusCode,
     body: Bytes,
     headers: HeaderMap,
+    kind: HeaderValue,
     writes: TokenWrites,
     cached: Option<Duration>,
 }
@@ -61,6 +62,7 @@ impl Reply {
             status,
             body,
             headers: HeaderMap::new(),
+            kind: HeaderValue::from_static("application/json"),
             writes: TokenWrites::new(),
             cached: None,
         }
@@ -71,6 +73,12 @@ impl Reply {
     pub(crate) fn with_tokens(mut self, writes: TokenWrites) -> Self {
         self.writes.then(writes);
         self
+    }
+
+    /// Says that the body is no JSON, and what it is.
+    #[must_use]
+    pub(crate) fn typed(self, kind: HeaderValue) -> Self {
+        Self { kind, ..self }
     }
 
     /// Adds a header.
@@ -125,7 +133,7 @@ impl Reply {
         let headers = response.headers_mut();
         *headers = self.headers;
         if self.status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, self.kind);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self.cached.filter(|_| public) {

@@ -163,7 +163,13 @@ impl Wire {
             Err(BodyError::Late) => return Err(Refusal::Late),
             Err(BodyError::Incomplete) => return Err(crate::json::InputError::Malformed.into()),
         };
-        if row.body == Body::Json && content::of(&parts.headers) != Content::Json {
+        let taken = match (row.body, content::of(&parts.headers)) {
+            (Body::Ignored, _) | (Body::Json | Body::Form, Content::Json) | (Body::Form, Content::Form) => {
+                true
+            }
+            (Body::Json, _) | (Body::Form, Content::None | Content::Other) => false,
+        };
+        if !taken {
             return Err(Refusal::WrongType);
         }
         let caller = Caller {

@@ -42,6 +42,9 @@ pub enum Body {
     Ignored,
     /// A JSON object, of type `application/json`.
     Json,
+    /// The same, or the same fields as a form without script sends them. For what needs no session: of a form nobody knows
+    /// whose page it is on but by its origin.
+    Form,
 }
 
 /// What a path is.

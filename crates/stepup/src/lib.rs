@@ -61,7 +61,7 @@ pub use stepup_core::profile::Profile;
 pub use stepup_core::provider::Provider;
 pub use stepup_core::record::user::User;
 pub use stepup_core::require::{
-    AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, Without,
+    AnySession, ClaimKey, Fresh, OnlyThese, Or, Require2fa, Requirement, SitePolicy, VerifiedEmail, Without,
 };
 pub use stepup_core::rule::{ClaimRule, Rule};
 pub use stepup_core::secret_file::SecretFile;

@@ -64,6 +64,7 @@ pub fn app(
         .app_data(PayloadConfig::new(answers::MAX_BODY))
         .service(get("/", index))
         .service(get("/auth/verify", by_contact))
+        .service(get("/auth/verify-email", verify_email))
         .service(get("/assets/{file}", asset))
         .service(get("/api/me", me))
         .service(get("/api/optional", optional))
@@ -92,6 +93,10 @@ async fn index(site: Data<Site>) -> HttpResponse {
 
 async fn by_contact(site: Data<Site>) -> HttpResponse {
     written(answers::by_contact(&site, FRAMEWORK))
+}
+
+async fn verify_email(site: Data<Site>) -> HttpResponse {
+    written(answers::verify_email(&site, FRAMEWORK))
 }
 
 async fn asset(file: Result<web::Path<String>, Error>) -> HttpResponse {

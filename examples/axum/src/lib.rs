@@ -50,6 +50,7 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
     let routes = Router::new()
         .route("/", get(index))
         .route("/auth/verify", get(by_contact))
+        .route("/auth/verify-email", get(verify_email))
         .route("/assets/{file}", get(asset))
         .route("/api/me", get(me))
         .route("/api/optional", get(optional))
@@ -80,6 +81,10 @@ async fn index(State(site): State<Site>) -> Response {
 
 async fn by_contact(State(site): State<Site>) -> Response {
     written(answers::by_contact(&site, "Axum"))
+}
+
+async fn verify_email(State(site): State<Site>) -> Response {
+    written(answers::verify_email(&site, "Axum"))
 }
 
 async fn asset(file: Result<Path<String>, PathRejection>) -> Response {

@@ -54,6 +54,17 @@ pub fn by_contact(site: &Site, framework: &str) -> Answer {
     )
 }
 
+/// `GET /auth/verify-email`: where links lead that verify an address.
+pub fn verify_email(site: &Site, framework: &str) -> Answer {
+    if !site.stepup.verifies_email() {
+        return not_found();
+    }
+    Answer::shown(
+        page::CONTENT_TYPE,
+        page::verify_email(&view(site, framework)).into_bytes(),
+    )
+}
+
 /// `GET /assets/{file}`.
 pub fn asset(file: &str) -> Answer {
     match page::asset(&format!("/assets/{file}")) {

@@ -7,10 +7,12 @@
 //! The page decides nothing about security. What it knows of the session it reads from `front-token`, as any frontend would.
 
 mod contact;
+mod verify;
 
 use std::fmt;
 
 pub use contact::by_contact;
+pub use verify::verify_email;
 
 /// Renders the page.
 ///
@@ -99,6 +101,10 @@ pub fn asset(path: &str) -> Option<(&'static str, &'static [u8])> {
         "/assets/contact.js" => Some((
             "text/javascript; charset=utf-8",
             include_bytes!("../assets/contact.js"),
+        )),
+        "/assets/verify.js" => Some((
+            "text/javascript; charset=utf-8",
+            include_bytes!("../assets/verify.js"),
         )),
         _ => None,
     }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use stepup::config::{Config, EmailVerification};
 use stepup::delivery::{Smtp, Twilio};
 use stepup::session::keys::SigningAlgorithm;
-use stepup::wire::core::config::Config;
 use stepup::wire::core::secret::Secret;
 use stepup::{FactorId, Profile};
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub signing: Option<SigningAlgorithm>,
     /// A set of numbers.
     pub profile: Profile,
+    /// What is made of whether an address was verified.
+    pub email_verification: EmailVerification,
     /// Countries that may be sent to; everywhere if none.
     pub sms_countries: Option<Vec<String>>,
     /// Who sends text messages; the console if nobody.
@@ -152,6 +154,15 @@ impl Settings {
                 None
             }
         };
+        let email_verification = match var("STEPUP_EMAIL_VERIFICATION").as_deref() {
+            None | Some("off") => EmailVerification::Off,
+            Some("optional") => EmailVerification::Optional,
+            Some("required") => EmailVerification::Required,
+            Some(_) => {
+                problems.push("STEPUP_EMAIL_VERIFICATION must be off, optional or required".to_owned());
+                EmailVerification::Off
+            }
+        };
         let countries = list("STEPUP_SMS_COUNTRIES");
         let everywhere = countries.is_empty() || countries.iter().any(|country| country == "*");
         let twilio = var("STEPUP_TWILIO_URL")
@@ -195,6 +206,7 @@ impl Settings {
                 .collect(),
             signing,
             profile,
+            email_verification,
             sms_countries: (!everywhere).then_some(countries),
             twilio,
             smtp,
@@ -275,9 +287,10 @@ mod tests {
             ("STEPUP_DEMO_THROTTLE_SCALE", "0"),
             ("STEPUP_TWILIO_URL", "https://api.twilio.com"),
             ("STEPUP_SMTP_URL", "mail.acme.test"),
+            ("STEPUP_EMAIL_VERIFICATION", "yes"),
         ])
         .unwrap_err();
-        assert_eq!(problems.len(), 10, "{problems:?}");
+        assert_eq!(problems.len(), 11, "{problems:?}");
     }
 
     #[test]

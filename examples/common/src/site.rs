@@ -104,6 +104,7 @@ impl Site {
             .policy(Policy::second_factor(any_of(settings.second_factors.clone())))
             .tenants(settings.tenants.iter().map(|id| Tenant::new(id.as_str())))
             .notices(carriers.notices)
+            .email_verification(settings.email_verification)
             .claim(Role {
                 admins: settings.admins.clone(),
             })

@@ -32,6 +32,8 @@ pub fn app(site: Site, config: Config) -> Rocket<Build> {
                 index,
                 by_contact,
                 by_contact_head,
+                verify_email,
+                verify_email_head,
                 asset,
                 me,
                 optional,
@@ -69,6 +71,16 @@ fn by_contact(site: &State<Site>, _path: AsWritten) -> Written {
 #[head("/auth/verify")]
 fn by_contact_head(site: &State<Site>, _path: AsWritten) -> Written {
     Written(answers::by_contact(site, FRAMEWORK))
+}
+
+#[get("/auth/verify-email")]
+fn verify_email(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::verify_email(site, FRAMEWORK))
+}
+
+#[head("/auth/verify-email")]
+fn verify_email_head(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::verify_email(site, FRAMEWORK))
 }
 
 #[get("/assets/<file>")]

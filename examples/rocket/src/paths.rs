@@ -14,9 +14,10 @@ use rocket::{Data, Request};
 use crate::{Refused, Written, answers};
 
 /// Each path, and the methods that it takes.
-const PATHS: [(&str, &str); 14] = [
+const PATHS: [(&str, &str); 15] = [
     ("/", READ),
     ("/auth/verify", READ),
+    ("/auth/verify-email", READ),
     ("/assets/<file>", READ),
     ("/api/me", READ),
     ("/api/optional", READ),

@@ -3,11 +3,12 @@
 
 import * as SuperTokens from "supertokens-web-js";
 import * as EmailPassword from "supertokens-web-js/recipe/emailpassword";
+import * as EmailVerification from "supertokens-web-js/recipe/emailverification";
 import * as MultiFactorAuth from "supertokens-web-js/recipe/multifactorauth";
 import * as Passwordless from "supertokens-web-js/recipe/passwordless";
 import * as Session from "supertokens-web-js/recipe/session";
 
-const recipes = { EmailPassword, MultiFactorAuth, Passwordless, Session };
+const recipes = { EmailPassword, EmailVerification, MultiFactorAuth, Passwordless, Session };
 
 // As in a site that has only the boolean claim: no refresh of its own, the server alone changes it.
 const secondFactorClaim = new Session.BooleanClaim({ id: "2fa-completed", refresh: async () => {} });
@@ -15,7 +16,7 @@ const secondFactorClaim = new Session.BooleanClaim({ id: "2fa-completed", refres
 window.suite = {
   events: [],
 
-  start({ apiDomain, tokenTransferMethod }) {
+  start({ apiDomain, tokenTransferMethod, verifiesEmail }) {
     SuperTokens.init({
       appInfo: { appName: "stepup", apiDomain, apiBasePath: "/auth" },
       recipeList: [
@@ -26,6 +27,8 @@ window.suite = {
         EmailPassword.init(),
         Passwordless.init(),
         MultiFactorAuth.init(),
+        // Its claim would be asked of every page; a site without it leaves it out.
+        ...(verifiesEmail ? [EmailVerification.init({ mode: "REQUIRED" })] : []),
       ],
     });
   },

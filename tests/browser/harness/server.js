@@ -75,10 +75,11 @@ export class Server {
     });
   }
 
-  /** Messages with a code or a link that have been sent to `contact` so far, oldest first. */
+  /** Messages that were asked for, with a code or a link, to `contact` so far, oldest first. */
   async messagesTo(contact) {
     const outbox = await this.#json("/dev/outbox");
-    return outbox.filter((message) => message.to === contact && (message.code ?? message.link) !== null);
+    const asked = outbox.filter(({ kind }) => kind !== "factor_added");
+    return asked.filter((message) => message.to === contact && (message.code ?? message.link) !== null);
   }
 
   /** Codes of all messages to `contact`, oldest first, once there are `count` of them. */
@@ -98,6 +99,18 @@ export class Server {
       if (messages.length > count || Date.now() > deadline) {
         throw new Error(`${messages.length} messages to ${contact} instead of ${count}`);
       }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** The link in the notice to `contact` that undoes the first second factor of its account. */
+  async undoLink(contact) {
+    const deadline = Date.now() + DELIVERY_LIMIT_MS;
+    for (;;) {
+      const outbox = await this.#json("/dev/outbox");
+      const notice = outbox.findLast(({ kind, to }) => kind === "factor_added" && to === contact);
+      if (notice?.link) return notice.link;
+      if (Date.now() > deadline) throw new Error(`no link for ${contact}`);
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

@@ -49,11 +49,12 @@ export class Visitor {
     });
   }
 
-  /** Opens the site in a fresh browser profile. `setup` is `{ browser, server, transfer, pageUrl }`. */
+  /** Opens the site in a fresh browser profile. `setup` is `{ browser, server, transfer, pageUrl, verifiesEmail? }`. */
   static async arrive(setup) {
     // The script is put into the page from outside and so needs no leave of the page's own content policy.
     const context = await setup.browser.newContext({ bypassCSP: true });
-    const config = JSON.stringify({ apiDomain: setup.server.origin, tokenTransferMethod: setup.transfer });
+    const { server, transfer: tokenTransferMethod, verifiesEmail = false } = setup;
+    const config = JSON.stringify({ apiDomain: server.origin, tokenTransferMethod, verifiesEmail });
     await context.addInitScript({
       content: `if (location.protocol === "http:") { ${await bundle()}; suite.start(${config}); }`,
     });

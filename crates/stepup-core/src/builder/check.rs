@@ -2,7 +2,7 @@
 
 use super::{Builder, Configured};
 use crate::app::{AppInfo, is_loopback};
-use crate::config::Disclosure;
+use crate::config::{Disclosure, EmailVerification};
 use crate::delivery::Channel;
 use crate::evidence::Kind;
 use crate::factor::passwordless::{Countries, Means, Passwordless, factor_of};
@@ -100,6 +100,31 @@ impl Builder {
             .all(|n| !n.is_empty() && n.is_ascii());
         if !distinct || !filled {
             say("the names of the derived claims must be three different ones");
+        }
+    }
+
+    /// Whether an account with a password opens by a link to its address only.
+    pub(super) fn opens_by_mail(&self) -> bool {
+        self.config.disclosure == Disclosure::Hidden && !self.passwords.is_empty()
+    }
+
+    pub(super) fn check_mail(&self, site: &Policy, problems: &mut Vec<String>) {
+        let carried = self.notices.as_ref().is_some_and(|d| d.carries(Channel::Email));
+        if self.email != EmailVerification::Off && !carried {
+            problems.push(
+                "e-mail verification needs .notices(..) that carries e-mail: its links go there".to_owned(),
+            );
+        }
+        let own = self.tenants.iter().filter_map(Tenant::own_policy);
+        let policies = std::iter::once(site).chain(own.map(|policy| &**policy));
+        let by_mail = policies
+            .map(Policy::enrollment)
+            .any(|mode| mode == EnrollmentMode::ConfirmByEmail);
+        if by_mail && (!carried || self.email == EmailVerification::Off) {
+            problems.push(
+                "EnrollmentMode::ConfirmByEmail needs .email_verification(..) and .notices(..) that carries e-mail"
+                    .to_owned(),
+            );
         }
     }
 

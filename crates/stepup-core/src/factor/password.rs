@@ -6,6 +6,9 @@ use crate::contact::EmailAddress;
 use crate::digest::{HashParams, PasswordHasher};
 use crate::id::FactorId;
 use crate::password::{PasswordFault, PasswordRule};
+use crate::record::credential::Credential;
+use crate::record::user::{Method, UserState};
+use crate::storage::Account;
 
 /// The factor's id.
 pub const ID: FactorId = FactorId::EMAIL_PASSWORD;
@@ -86,5 +89,24 @@ pub(crate) fn judge_form(
         .into_iter()
         .flatten()
         .collect()),
+    }
+}
+
+/// Why a right password does not open an account; none if it does. Whoever knows it is told no more than with a wrong one.
+///
+/// `hidden`: whether strangers are told nothing of accounts. Who signed up would see by signing in that the address was new,
+/// so that an account opens once its address is verified (threat A-ENU-05).
+pub(crate) fn bar(account: &Account, hidden: bool) -> Option<&'static str> {
+    let user = &account.user;
+    let is_proved = |method: &Method| method.factor == ID && method.verified;
+    if user.state != UserState::Live {
+        Some("disabled")
+    } else if account.password.as_ref().is_some_and(Credential::is_retired) {
+        // Whoever enrolled a factor that was undone knows it.
+        Some("retired")
+    } else if hidden && !user.methods.iter().any(is_proved) {
+        Some("unverified")
+    } else {
+        None
     }
 }

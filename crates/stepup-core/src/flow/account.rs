@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completion, Kind};
 use crate::factor::password::{self, FieldFault};
-use crate::flow::{Caller, SignedIn, session, upkeep};
+use crate::flow::{Caller, SignedIn, link, session, upkeep};
 use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
 use crate::limit::{self, Leave, Limits};
 use crate::parts::Parts;
@@ -167,13 +167,11 @@ pub(crate) async fn sign_up(
         (AccountOutcome::IdentifierTaken, Some(_)) => taken(),
         (AccountOutcome::Created, opening) => {
             let event = parts.event(EventKind::AccountCreated, Outcome::Granted);
-            parts.record(
-                &event
-                    .of(&user.tenant, &user.id)
-                    .from_network(&caller.origin.network),
-            );
+            let event = event.of(&user.tenant, &user.id);
+            parts.record(&event.from_network(&caller.origin.network));
             let Some(opening) = opening else {
-                let kind = NoticeKind::AccountMade { at: now };
+                let verify = Some(link::verifying(parts, &user, address.as_str()).await?);
+                let kind = NoticeKind::AccountMade { at: now, verify };
                 upkeep::tell(parts, caller, &user, &address, &kind).await?;
                 return Ok(SignUpOutcome::Accepted(Box::new(user)));
             };
@@ -283,14 +281,16 @@ pub(crate) async fn sign_in(
             }
         }
     };
+    let hidden = parts.config.disclosure == Disclosure::Hidden;
+    let bar = account
+        .as_ref()
+        .and_then(|account| password::bar(account, hidden));
     let (user, rehash) = match (verdict, account) {
-        (Verdict::Right { rehash }, Some(account)) if account.user.state == UserState::Live => {
-            (account, rehash)
-        }
+        (Verdict::Right { rehash }, Some(account)) if bar.is_none() => (account, rehash),
         (verdict, account) => {
             let reason = match (verdict, &account) {
                 (Verdict::Hostile, _) => "hostile_hash",
-                (Verdict::Right { .. }, _) => "disabled",
+                (Verdict::Right { .. }, Some(_)) => bar.unwrap_or("barred"),
                 (_, None) => "unknown",
                 _ => "wrong_password",
             };
@@ -368,14 +368,9 @@ async fn enter(
     {
         return Ok(None);
     }
-    let event = parts
-        .event(EventKind::SignIn, Outcome::Granted)
-        .with_factor(factor);
-    parts.record(
-        &event
-            .of(&user.tenant, &user.id)
-            .from_network(&caller.origin.network),
-    );
+    let event = parts.event(EventKind::SignIn, Outcome::Granted);
+    let event = event.with_factor(factor).of(&user.tenant, &user.id);
+    parts.record(&event.from_network(&caller.origin.network));
     session::opened(parts, opening, user).await.map(Some)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In this order: the session, then the charge, then the comparison, then all that follows from it, in one transaction.
 
-use crate::delivery::{Channel, NoticeKind};
+use crate::delivery::{Channel, NoticeKind, NoticeLink};
+use crate::email;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
@@ -11,21 +12,22 @@ use crate::flow::code::{
     CodeRefusal, Contact, General, Second, binding, contact, country_of, of_challenge, own_challenge,
     seconds, session_for,
 };
+use crate::flow::link::{self, LinkKind, NewLink};
 use crate::flow::session::{self, Checked};
-use crate::flow::{Caller, IssuedRefresh, SignedIn, account, upkeep};
+use crate::flow::{Caller, IssuedRefresh, SignedIn, account, mailbox, upkeep};
 use crate::id::{CredentialId, FactorId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::record::challenge::Answer;
 use crate::record::counter::{Ask, CounterKey};
 use crate::record::credential::{Credential, CredentialKind};
-use crate::record::session::Class;
-use crate::record::user::{Enrolled, Summary};
+use crate::record::session::{Class, Session};
+use crate::record::user::{Enrolled, Summary, User};
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
 use crate::session::claim::mask_contact;
 use crate::session::refresh::RefreshToken;
-use crate::storage::{Enrollment, FactorCompletion, FactorOutcome, RiseTo};
+use crate::storage::{Enrollment, FactorCompletion, FactorOutcome, Look, RiseTo};
 
 /// What became of an answer.
 #[derive(Debug)]
@@ -277,7 +279,7 @@ async fn complete(
         true => session::ending(parts, &user.tenant, &user.id, work).await?,
         false => work.await?,
     };
-    let (session, user) = match outcome {
+    let (mut session, mut user) = match outcome {
         FactorOutcome::Done(done) => *done,
         FactorOutcome::Gone => return Ok(ConsumeOutcome::Refused(CodeRefusal::Ended)),
         FactorOutcome::Outrun => return Ok(ConsumeOutcome::Refused(CodeRefusal::Restart)),
@@ -309,6 +311,9 @@ async fn complete(
         }
         upkeep::wake(parts);
     }
+    if second.channel == Channel::Email && parts.verifies_email() {
+        (session, user) = proved(parts, session, user, destination).await?;
+    }
     let mut tokens = if renewal {
         session::renew(parts, &session, &user.summary, access)?
     } else {
@@ -324,6 +329,33 @@ async fn complete(
         tokens,
     });
     Ok(ConsumeOutcome::Completed { signed_in, enrolled })
+}
+
+/// The same session and user once the address that a code went to is verified, if it is the one behind the session: whoever
+/// has the code reads the mailbox (contract/recipes.md §5.10).
+async fn proved(
+    parts: &Parts,
+    session: Session,
+    user: User,
+    destination: &str,
+) -> Result<(Session, User), Fault> {
+    let own = email::method_of(&user, &session.method);
+    if own.is_none_or(|method| method.verified || method.email.as_deref() != Some(destination)) {
+        return Ok((session, user));
+    }
+    let Some(proved) = mailbox::prove(parts, &user.tenant, &user.id, destination).await? else {
+        return Ok((session, user));
+    };
+    let look = Look {
+        session: session.clone(),
+        user: proved,
+        contacts: Vec::new(),
+        challenge: None,
+    };
+    Ok(match mailbox::claimed(parts, look).await? {
+        Some(look) => (look.session, look.user),
+        None => (session, user),
+    })
 }
 
 /// The contact as a credential of its user, the summary that includes it, and the notice.
@@ -347,11 +379,25 @@ async fn enrollment(
         contact: Some(destination.to_owned()),
         at: now,
     });
+    // Whoever stole a password could enroll first: the owner hears of it elsewhere, and can undo it (threat A-MFA-41).
+    let undo = match user.summary.enrolled.is_empty() {
+        true => {
+            let lifetime = parts.config.links.undo;
+            let undone = link::undone(&user.id);
+            Some(link::make(parts, LinkKind::Undo, user, &undone, lifetime)?)
+        }
+        false => None,
+    };
+    let url = |link: &NewLink| link::url(parts, LinkKind::Undo, &user.tenant, &link.token);
     let notice = NoticeKind::FactorAdded {
         factor: factor.clone(),
         contact: Some(mask_contact(destination)),
         at: now,
+        undo: undo.as_ref().map(|link| NoticeLink::new(&url(link))),
     };
+    let notices = upkeep::notices(parts, user, &notice, Some(destination), caller.language).await?;
+    // A token that nobody was sent is no use to anybody.
+    let undo = undo.filter(|_| !notices.is_empty());
     Ok(Enrollment {
         revision: user.revision,
         credential: Credential {
@@ -365,8 +411,9 @@ async fn enrollment(
             created_at: now,
         },
         summary,
-        notices: upkeep::notices(parts, user, &notice, Some(destination), caller.language).await?,
+        notices,
         end_others: true,
+        challenges: undo.into_iter().map(|link| link.challenge).collect(),
     })
 }
 

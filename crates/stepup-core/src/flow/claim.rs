@@ -12,7 +12,6 @@ use crate::flow::session::{self, MergeError, SessionEnded};
 use crate::id::SessionHandle;
 use crate::parts::Parts;
 use crate::record::JsonMap;
-use crate::record::user::User;
 use crate::rule::{ClaimFailure, ClaimRule, Payload, Rule, each_claim, judge};
 use crate::session::access::AccessClaims;
 use crate::session::claim::{self, Claim, ClaimSource};
@@ -111,7 +110,7 @@ async fn fetch_into(
 ) -> Result<Result<Look, SessionEnded>, Fault> {
     let mut patch = JsonMap::new();
     for source in due(parts, rule, everywhere, (&look.session.payload).into()) {
-        if let Some(entry) = fetched(parts, &**source, &look.user).await? {
+        if let Some(entry) = fetched(parts, &**source, &look).await? {
             patch.insert(source.key().to_owned(), entry);
         }
     }
@@ -130,9 +129,10 @@ async fn fetch_into(
 async fn fetched(
     parts: &Parts,
     source: &dyn ClaimSource,
-    user: &User,
+    look: &Look,
 ) -> Result<Option<serde_json::Value>, Fault> {
-    let value = source.fetch(user).await.map_err(Fault::Part)?;
+    let fetching = source.fetch_for(&look.user, &look.session.method);
+    let value = fetching.await.map_err(Fault::Part)?;
     Ok(value.map(|value| claim::entry(value, parts.now())))
 }
 
@@ -158,7 +158,7 @@ pub(crate) async fn fetch<C: Claim>(
         Some(look) if session::is_alive(&look, parts.now()) => look,
         _ => return Ok(Err(SessionEnded)),
     };
-    let entry = fetched(parts, claim, &look.user).await?;
+    let entry = fetched(parts, claim, &look).await?;
     let key = Claim::key(claim).to_owned();
     Ok(Ok(entry.map(|entry| (key, entry)).into_iter().collect()))
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::background::QueueFull;
 use crate::config::OwnMailbox;
 use crate::contact::{EmailAddress, PhoneNumber};
-use crate::delivery::{Channel, Content, Message};
+use crate::delivery::{Channel, Content};
 use crate::error::Fault;
-use crate::event::{EventKind, Outcome, fingerprint};
+use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, Way};
 use crate::flow::dispatch::{Parcel, hand_over};
+use crate::flow::leave::{self, Wish};
 use crate::flow::session::{self, Checked, SessionEnded};
-use crate::flow::{Caller, account};
+use crate::flow::{Caller, account, upkeep};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId};
 use crate::language::Language;
@@ -67,6 +68,12 @@ pub enum General {
     NotServed,
     /// The first factor is too old to add a second one.
     SignInAgain,
+    /// A link went to the mailbox of the account: once it is confirmed there, the factor can be added in this session.
+    ConfirmByMail,
+    /// That is how it is confirmed, and there is no mailbox that was verified.
+    NoMailbox,
+    /// An administrator is to give leave first.
+    AwaitsApproval,
     /// The account's second factor cannot be used: an administrator has to reset it (A-LEG-03).
     Unusable,
     /// Too often, too early.
@@ -174,8 +181,8 @@ pub(super) fn binding(checked: &Checked, factor: &FactorId) -> Binding {
     }
 }
 
-/// The first factor of a session, and whether it made the account.
-pub(crate) fn session_age(checked: &Checked) -> SessionAge {
+/// The first factor of a session, whether it made the account, and whether it has leave to enroll.
+fn session_age(checked: &Checked, leave: policy::Leave) -> SessionAge {
     let first = checked
         .look
         .session
@@ -186,13 +193,19 @@ pub(crate) fn session_age(checked: &Checked) -> SessionAge {
     SessionAge {
         first_factor_at: first.map_or(checked.look.session.created_at, |c| c.at),
         signed_up: first.is_some_and(|c| c.signed_up),
+        leave,
     }
 }
 
-/// Whether this session may enroll `factor` now.
-pub(crate) fn enrollable(parts: &Parts, checked: &Checked, factor: &FactorId) -> Result<(), EnrollRefusal> {
+/// Whether this session may enroll `factor` now. `leave` is what [`leave::of`] says of it.
+pub(crate) fn enrollable(
+    parts: &Parts,
+    checked: &Checked,
+    leave: policy::Leave,
+    factor: &FactorId,
+) -> Result<(), EnrollRefusal> {
     let summary = &checked.look.user.summary;
-    let age = session_age(checked);
+    let age = session_age(checked, leave);
     let step_up = parts.config.sessions.step_up;
     policy::may_enroll(
         &parts.policy_of(&checked.look.user.tenant),
@@ -215,15 +228,34 @@ fn gate(parts: &Parts, checked: &Checked) -> Vec<ClaimFailure> {
     }
 }
 
-fn enroll_refusal(parts: &Parts, checked: &Checked, channel: Channel, refusal: EnrollRefusal) -> CodeRefusal {
+/// What a session is told that may not enroll; where leave is wanted, it is asked for.
+async fn enroll_refusal(
+    parts: &Parts,
+    caller: &Caller,
+    checked: &Checked,
+    channel: Channel,
+    refusal: EnrollRefusal,
+) -> Result<CodeRefusal, Fault> {
     let facts = session::facts_of(parts, checked);
     let step_up = parts.config.sessions.step_up;
-    match refusal {
+    Ok(match refusal {
+        EnrollRefusal::Confirm => {
+            CodeRefusal::General(match leave::ask_by_mail(parts, caller, checked).await? {
+                Wish::Mailed => General::ConfirmByMail,
+                Wish::NoMailbox => General::NoMailbox,
+                Wish::Throttled(after) => General::Throttled(after),
+                Wish::Busy => General::Busy,
+            })
+        }
+        EnrollRefusal::Approval => {
+            leave::ask_administrator(parts, caller, &checked.look.user).await?;
+            CodeRefusal::General(General::AwaitsApproval)
+        }
         EnrollRefusal::SignInAgain => CodeRefusal::General(General::SignInAgain),
         EnrollRefusal::Enrolled => CodeRefusal::General(foreign(channel)),
         EnrollRefusal::Gate => CodeRefusal::Claims(gate(parts, checked)),
         EnrollRefusal::StepUp => CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts)),
-    }
+    })
 }
 
 /// Whether `typed` is the stored contact as this site shows it: itself, or the mask that stands for it.
@@ -311,8 +343,9 @@ pub(crate) async fn create(
                 return general(foreign(channel), "foreign_contact");
             }
             (Ok((read, served)), Contact::None) => {
-                if let Err(refusal) = enrollable(parts, &checked, factor) {
-                    let refusal = enroll_refusal(parts, &checked, channel, refusal);
+                let leave = leave::of(parts, &checked).await?;
+                if let Err(refusal) = enrollable(parts, &checked, leave, factor) {
+                    let refusal = enroll_refusal(parts, caller, &checked, channel, refusal).await?;
                     return refuse(refusal, "enrollment_closed");
                 }
                 if !served {
@@ -445,26 +478,11 @@ fn send(
         .with_factor(&second.factor);
     let parcel = Parcel {
         deliver: second.way.deliver.clone(),
-        message: message(parts, second.channel, challenge, content, language),
+        message: upkeep::message(parts, second.channel, challenge, content, language),
         about,
         unsent,
     };
     hand_over(parts, parcel)
-}
-
-/// The message of a challenge.
-pub(super) fn message(
-    parts: &Parts,
-    channel: Channel,
-    challenge: &Challenge,
-    content: Content,
-    language: Option<Language>,
-) -> Message {
-    // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
-    let id = format!("{}-{}", fingerprint(challenge.id.as_str()), challenge.sends);
-    let to = (channel, challenge.destination.clone());
-    Message::new(id, to, content, &parts.app, parts.now())
-        .in_language(parts.language(language), parts.site_language())
 }
 
 /// Charges the budgets of a message. They are all charged before the carrier is called (R-SMS-1). What is returned counts it

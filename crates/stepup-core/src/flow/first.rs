@@ -11,10 +11,10 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless::{self, BoundTo, DeviceId, Means, NewCode, Way};
 use crate::flow::account::{self, Exists, SignInTry};
-use crate::flow::code::{self, General, country_of, throttled, watch_country};
+use crate::flow::code::{General, country_of, throttled, watch_country};
 use crate::flow::contact::{self, Contact, Opened, identifier};
 use crate::flow::dispatch::{Parcel, hand_over};
-use crate::flow::{Caller, SignedIn, pending};
+use crate::flow::{Caller, SignedIn, pending, upkeep};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, FactorId, TenantId, UserId};
 use crate::language::Language;
@@ -614,7 +614,7 @@ fn send(
         .with_factor(&passwordless::factor_of(channel, false));
     let parcel = Parcel {
         deliver: way.way.deliver.clone(),
-        message: code::message(parts, channel, challenge, content, language),
+        message: upkeep::message(parts, channel, challenge, content, language),
         about,
         unsent,
     };

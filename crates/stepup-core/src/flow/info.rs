@@ -7,7 +7,7 @@ use crate::delivery::Channel;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::flow::session::{self, Checked, SessionEnded};
-use crate::flow::{IssuedTokens, code};
+use crate::flow::{IssuedTokens, code, leave};
 use crate::id::FactorId;
 use crate::parts::Parts;
 use crate::policy::{self, EnrollRefusal, FactorChoices};
@@ -57,9 +57,17 @@ pub(crate) async fn factors(parts: &Parts, access: &AccessClaims) -> Result<Fact
         return Ok(FactorInfoOutcome::Ended);
     }
     let methods: Vec<FactorId> = user.methods.iter().map(|m| m.factor.clone()).collect();
-    let enroll = |factor: &FactorId| code::enrollable(parts, &checked, factor);
+    let leave = leave::of(parts, &checked).await?;
+    let enroll = |factor: &FactorId| code::enrollable(parts, &checked, leave, factor);
+    // Whoever lacks leave asks for it by trying, and is told then.
+    let may_try = |factor: &FactorId| {
+        matches!(
+            enroll(factor),
+            Ok(()) | Err(EnrollRefusal::Confirm | EnrollRefusal::Approval)
+        )
+    };
     let choices = policy::choices(&parts.offered, &methods, &user.summary, &checked.standing, |f| {
-        enroll(f).is_ok()
+        may_try(f)
     });
     let Some(choices) = choices else {
         let again = checked

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use crate::delivery::NoticeLink;
 use crate::error::Fault;
 use crate::id::{ChallengeId, TenantId, UserId};
 use crate::keyring::{Keyring, Purpose};
@@ -24,6 +25,12 @@ use crate::secret::{Mac, Secret};
 pub(crate) enum LinkKind {
     /// A new password.
     Reset,
+    /// The proof of an address.
+    Verify,
+    /// The end of a first second factor, and of all that was signed in with it.
+    Undo,
+    /// Leave for one session to add the first second factor.
+    Confirm,
 }
 
 impl LinkKind {
@@ -31,6 +38,9 @@ impl LinkKind {
     const fn prefix(self) -> &'static str {
         match self {
             Self::Reset => "reset_",
+            Self::Verify => "verify_",
+            Self::Undo => "undo_",
+            Self::Confirm => "confirm_",
         }
     }
 
@@ -38,21 +48,37 @@ impl LinkKind {
     pub(crate) const fn purpose(self) -> &'static str {
         match self {
             Self::Reset => "link:reset",
+            Self::Verify => "link:verify",
+            Self::Undo => "link:undo",
+            Self::Confirm => "link:confirm",
         }
     }
 
-    /// The page of the website that it leads to, below the base path.
-    const fn page(self) -> &'static str {
+    /// The page that it leads to: the website's below its base path, or one of our own.
+    const fn page(self) -> Page {
         match self {
-            Self::Reset => "reset-password",
+            Self::Reset => Page::Website("reset-password"),
+            Self::Verify => Page::Website("verify-email"),
+            Self::Undo => Page::Own("factor/undo"),
+            Self::Confirm => Page::Own("factor/confirm"),
         }
     }
 
     const fn key(self) -> Purpose {
         match self {
             Self::Reset => Purpose::ResetLink,
+            Self::Verify => Purpose::VerifyLink,
+            Self::Undo => Purpose::UndoLink,
+            Self::Confirm => Purpose::ConfirmLink,
         }
     }
+}
+
+/// Where a token leads.
+enum Page {
+    Website(&'static str),
+    /// Below the API's base path: it works although the website has no such page.
+    Own(&'static str),
 }
 
 /// A token as it is sent, and what is to be stored of it by [`put_challenge`](crate::storage::ChallengeStore::put_challenge).
@@ -104,21 +130,30 @@ pub(crate) fn make(
     })
 }
 
-/// Where a token leads: a page of the website, by the configuration alone (threat A-OTP-17).
+/// Where a token leads: a page that asks, by the configuration alone (threat A-OTP-17).
 pub(crate) fn url(
     parts: &Parts,
     kind: LinkKind,
     tenant: &TenantId,
     token: &Secret<String>,
 ) -> Secret<String> {
-    Secret::new(format!(
-        "{}{}/{}?token={}&tenantId={}",
-        parts.app.website_origin(),
-        parts.app.website_base_path(),
-        kind.page(),
-        token.expose(),
-        tenant
-    ))
+    let token = token.expose();
+    Secret::new(match kind.page() {
+        Page::Website(page) => {
+            let (origin, base) = (parts.app.website_origin(), parts.app.website_base_path());
+            format!("{origin}{base}/{page}?token={token}&tenantId={tenant}")
+        }
+        Page::Own(page) => format!("{}/{tenant}/{page}?token={token}", parts.app.issuer()),
+    })
+}
+
+/// Makes a link that verifies `address`, for a notice that is about to be written.
+pub(crate) async fn verifying(parts: &Parts, user: &User, address: &str) -> Result<NoticeLink, Fault> {
+    let lifetime = parts.config.links.verification;
+    let link = make(parts, LinkKind::Verify, user, address, lifetime)?;
+    parts.store.put_challenge(&link.challenge).await?;
+    let url = url(parts, LinkKind::Verify, &user.tenant, &link.token);
+    Ok(NoticeLink::new(&url))
 }
 
 /// A token that works still, as far as its row tells.
@@ -177,13 +212,34 @@ impl LiveLink {
 
 /// The binding of a token. Its own name stands in the place of a session, so that several live side by side; and the epoch,
 /// so that none outlives it, however late it was written.
+///
+/// What undoes an enrollment has to outlive whatever the thief who enrolled does next, every one of which ends the user's
+/// challenges: it is bound to no user but by its destination ([`undone`]), and to no epoch.
 fn binding(kind: LinkKind, user: &UserId, id: &ChallengeId, epoch: i64) -> Binding {
+    let (user, session) = match kind {
+        LinkKind::Undo => (UserId::from(""), format!("link:{id}")),
+        LinkKind::Reset | LinkKind::Verify | LinkKind::Confirm => {
+            (user.clone(), format!("link:{epoch}:{id}"))
+        }
+    };
     Binding {
         purpose: kind.purpose().to_owned(),
-        user: user.clone(),
-        session: format!("link:{epoch}:{id}").into(),
+        user,
+        session: session.into(),
     }
 }
+
+/// The destination of what undoes an enrollment of `user`. No address looks like it.
+pub(crate) fn undone(user: &UserId) -> String {
+    format!("{UNDONE}{user}")
+}
+
+/// Whose enrollment a token undoes.
+pub(crate) fn undoes(link: &LiveLink) -> Option<UserId> {
+    link.challenge.destination.strip_prefix(UNDONE).map(UserId::from)
+}
+
+const UNDONE: &str = "user:";
 
 /// The name and the secret in a token. Of one token there is one text: other base64 of the same bytes is none.
 fn read(kind: LinkKind, token: &str) -> Option<(ChallengeId, Zeroizing<Vec<u8>>)> {
@@ -268,5 +324,12 @@ mod tests {
         assert_eq!(of("a", 1), of("a", 1));
         assert_ne!(of("a", 1), of("a", 2));
         assert_ne!(of("a", 1).session, of("b", 1).session);
+    }
+
+    #[test]
+    fn what_undoes_an_enrollment_outlives_the_epoch_and_the_users_other_challenges() {
+        let of = |epoch| binding(LinkKind::Undo, &"ann".into(), &"a".into(), epoch);
+        assert_eq!(of(1), of(2));
+        assert_eq!(of(1).user.as_str(), "");
     }
 }

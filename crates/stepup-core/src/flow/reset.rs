@@ -11,7 +11,6 @@ use crate::delivery::{Channel, Content, Deliver, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::password;
-use crate::flow::code;
 use crate::flow::dispatch::{Parcel, hand_over};
 use crate::flow::link::{self, LinkKind};
 use crate::flow::update::{self, UpdateRefusal};
@@ -131,7 +130,7 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
     let content = Content::Reset { url, lifetime };
     let parcel = Parcel {
         deliver: deliver.clone(),
-        message: code::message(parts, Channel::Email, &link.challenge, content, caller.language),
+        message: upkeep::message(parts, Channel::Email, &link.challenge, content, caller.language),
         about: about.of(&user.tenant, &user.id).with_factor(&password::ID),
         unsent: None,
     };

@@ -20,7 +20,7 @@ use crate::policy::{self, Offered, Standing};
 use crate::record::JsonMap;
 use crate::record::session::{Chain, Class, Rotate, Rotation, Session};
 use crate::record::user::{Summary, User, UserState};
-use crate::rule::Facts;
+use crate::rule::{EMAIL_VERIFIED, Facts};
 use crate::secret::Secret;
 use crate::session::access::{AccessClaims, AccessParts, MfaClaim, PayloadError};
 use crate::session::claim::{self, ClaimSource, FirstFetch};
@@ -65,7 +65,7 @@ pub(crate) async fn prepare(
     let mut payload = JsonMap::new();
     let at_once = |source: &&Arc<dyn ClaimSource>| source.first_fetch() == FirstFetch::WithSession;
     for source in parts.claims.iter().filter(at_once) {
-        if let Some(value) = source.fetch(user).await.map_err(Fault::Part)? {
+        if let Some(value) = source.fetch_for(user, method).await.map_err(Fault::Part)? {
             payload.insert(source.key().to_owned(), claim::entry(value, now));
         }
     }
@@ -81,7 +81,7 @@ pub(crate) async fn prepare(
         };
     }
     crate::record::user::merge(&mut payload, &patch);
-    parts.check_own(&payload)?;
+    parts.check_stored(&payload)?;
     let factors = Completed::from([(factor.clone(), first)]);
     let class = if standing(parts, &user.tenant, &user.summary, &factors).satisfied {
         Class::Full
@@ -234,7 +234,13 @@ fn sign(
     expires_at: Timestamp,
 ) -> Result<IssuedTokens, Fault> {
     let standing = standing(parts, &session.tenant, summary, done);
-    let derived = claim::derived(&parts.config, parts.second_factor, &standing, summary, done);
+    let mut derived = claim::derived(&parts.config, parts.second_factor, &standing, summary, done);
+    // Kept in the row, and ours nevertheless: the application's part never has it.
+    let verified = session
+        .payload
+        .get(EMAIL_VERIFIED)
+        .filter(|_| parts.verifies_email());
+    derived.extend(verified.map(|entry| (EMAIL_VERIFIED.to_owned(), entry.clone())));
     let now = parts.now();
     let payload = parts.tokens.payload(&AccessParts {
         issued_at: now,
@@ -641,25 +647,27 @@ pub(crate) async fn merge_payload(
     handle: &SessionHandle,
     patch: &JsonMap,
 ) -> Result<Result<Look, MergeError>, Fault> {
+    if let Err(error) = parts.tokens.check_own(patch) {
+        return Ok(Err(error.into()));
+    }
     match parts.store.look(handle, None).await? {
         Some(look) => merge_into(parts, look, patch).await,
         None => Ok(Err(MergeError::Ended)),
     }
 }
 
-/// The same for a session that was just read.
+/// The same for a session that was just read, and with claims of ours among what is merged.
 pub(crate) async fn merge_into(
     parts: &Parts,
     look: Look,
     patch: &JsonMap,
 ) -> Result<Result<Look, MergeError>, Fault> {
-    if let Err(error) = parts.tokens.check_own(patch) {
-        return Ok(Err(error.into()));
-    }
     let mut merged = look.session.payload.clone();
     crate::record::user::merge(&mut merged, patch);
-    if let Err(error) = parts.tokens.check_own(&merged) {
-        return Ok(Err(error.into()));
+    for map in [patch, &merged] {
+        if let Err(error) = parts.tokens.check_own(&parts.without_ours(map)) {
+            return Ok(Err(error.into()));
+        }
     }
     match parts.store.merge_payload(&look.session.handle, patch).await? {
         Some(payload) => {

@@ -11,13 +11,14 @@ use crate::caller::Caller;
 use crate::contact::EmailAddress;
 use crate::delivery::{Channel, Content, Deliver, Message, NoticeKind};
 use crate::error::Fault;
-use crate::event::{EventKind, Outcome};
+use crate::event::{EventKind, Outcome, fingerprint};
 use crate::flow::dispatch::carry_now;
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::NoticeId;
 use crate::language::Language;
 use crate::limit::{self, Leave, Limits};
 use crate::parts::Parts;
+use crate::record::challenge::Challenge;
 use crate::record::notice::Notice;
 use crate::record::user::User;
 use crate::time::Timestamp;
@@ -270,6 +271,21 @@ pub(crate) async fn tell(
         wake(parts);
     }
     Ok(())
+}
+
+/// The message of a challenge.
+pub(crate) fn message(
+    parts: &Parts,
+    channel: Channel,
+    challenge: &Challenge,
+    content: Content,
+    language: Option<Language>,
+) -> Message {
+    // One id per challenge and code number: a carrier that is handed the same one twice can tell (A-SMS-07).
+    let id = format!("{}-{}", fingerprint(challenge.id.as_str()), challenge.sends);
+    let to = (channel, challenge.destination.clone());
+    Message::new(id, to, content, &parts.app, parts.now())
+        .in_language(parts.language(language), parts.site_language())
 }
 
 async fn drain(parts: &Parts) -> Result<(), Fault> {

@@ -8,6 +8,7 @@ use crate::delivery::{Channel, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless;
+use crate::flow::link::{self, LinkKind};
 use crate::flow::{account, session, upkeep};
 use crate::id::{FactorId, TenantId, UserId};
 use crate::parts::Parts;
@@ -57,6 +58,7 @@ async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -
         let change = UserChange {
             state: what.state(),
             reset_factors: false,
+            retire_password: false,
             notices: Vec::new(),
         };
         Ok(parts.store.change_user(tenant, user, &change).await?.is_some())
@@ -66,8 +68,12 @@ async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -
     Ok(there)
 }
 
-/// Ends the challenges that would sign the user in: they name the contact, and nobody by an id.
+/// Ends the challenges that would sign the user in, which name the contact and nobody by an id; and what undoes an
+/// enrollment, which is bound to no user.
 async fn forget_messages(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    let undo = link::undone(user);
+    let purpose = LinkKind::Undo.purpose();
+    parts.store.drop_challenges_to(tenant, purpose, &undo).await?;
     let row = parts.store.user(tenant, user).await?;
     for method in row.iter().flat_map(|row| &row.methods) {
         let contacts = [(Channel::Email, &method.email), (Channel::Sms, &method.phone)];
@@ -96,6 +102,7 @@ pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserI
     let change = UserChange {
         state: None,
         reset_factors: true,
+        retire_password: false,
         notices,
     };
     let work = parts.store.change_user(tenant, user, &change);

@@ -220,6 +220,7 @@ fn age(first: i64, signed_up: bool) -> SessionAge {
     SessionAge {
         first_factor_at: at(first),
         signed_up,
+        leave: Leave::None,
     }
 }
 
@@ -245,6 +246,57 @@ fn the_first_second_factor_needs_a_fresh_first_one() {
     assert_eq!(judge(301_001), Err(EnrollRefusal::SignInAgain));
     // A first factor from the future is no fresh one (A-STU-03).
     assert_eq!(judge(999), Err(EnrollRefusal::SignInAgain));
+}
+
+/// What is said of a first enrollment where the first factor was completed a second, or ten minutes, ago.
+fn with_leave(mode: EnrollmentMode, leave: Leave) -> [Result<(), EnrollRefusal>; 2] {
+    let policy = site(&[PHONE]).with_enrollment(mode);
+    let summary = Summary::default();
+    let standing = assess(&policy, &offered(), &summary, &after_password());
+    [1_001, 600_000].map(|now| {
+        let age = SessionAge {
+            leave,
+            ..age(1_000, true)
+        };
+        may_enroll(&policy, &summary, &standing, &PHONE, age, STEP_UP, at(now))
+    })
+}
+
+#[test]
+fn where_the_mailbox_confirms_nothing_else_does_and_its_word_is_enough() {
+    let refused = Err(EnrollRefusal::Confirm);
+    assert_eq!(
+        with_leave(EnrollmentMode::ConfirmByEmail, Leave::None),
+        [refused, refused]
+    );
+    assert_eq!(
+        with_leave(EnrollmentMode::ConfirmByEmail, Leave::Given),
+        [Ok(()), Ok(())]
+    );
+}
+
+#[test]
+fn where_an_administrator_approves_the_first_factor_has_to_be_fresh_as_well() {
+    let refused = Err(EnrollRefusal::Approval);
+    assert_eq!(
+        with_leave(EnrollmentMode::Approve, Leave::None),
+        [refused, refused]
+    );
+    let stale = Err(EnrollRefusal::SignInAgain);
+    assert_eq!(with_leave(EnrollmentMode::Approve, Leave::Given), [Ok(()), stale]);
+}
+
+#[test]
+fn leave_counts_for_nothing_where_none_is_wanted() {
+    let stale = Err(EnrollRefusal::SignInAgain);
+    assert_eq!(
+        with_leave(EnrollmentMode::FreshFirstFactor, Leave::Given),
+        [Ok(()), stale]
+    );
+    assert_eq!(
+        with_leave(EnrollmentMode::InSignUpSession, Leave::None),
+        [Ok(()), Ok(())]
+    );
 }
 
 #[test]

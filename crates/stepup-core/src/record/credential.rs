@@ -54,3 +54,23 @@ pub struct Credential {
     /// When it was bound.
     pub created_at: Timestamp,
 }
+
+impl Credential {
+    /// The member of [`Credential::public`] that retires a password.
+    pub const RETIRED: &'static str = "retired";
+
+    /// Whether it opens nothing any more, until another takes its place. Only what plainly says no does not.
+    pub fn is_retired(&self) -> bool {
+        !matches!(self.public.get(Self::RETIRED), None | Some(Value::Bool(false)))
+    }
+
+    /// Retires it.
+    pub fn retire(&mut self) {
+        if let Value::Object(public) = &mut self.public {
+            public.insert(Self::RETIRED.to_owned(), Value::Bool(true));
+        } else {
+            self.public = serde_json::json!({ Self::RETIRED: true });
+        }
+        self.version += 1;
+    }
+}

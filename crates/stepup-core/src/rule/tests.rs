@@ -209,6 +209,25 @@ fn a_claim_is_fetched_again_when_it_is_missing_or_old() {
 }
 
 #[test]
+fn what_fails_is_doubted_sooner_than_what_holds() {
+    let now = Timestamp::from_ms(1_000_000);
+    let again = |verified: bool, age_ms: i64, rule: ClaimRule| {
+        let entry = json!({ EMAIL_VERIFIED: {"v": verified, "t": now.as_ms() - age_ms} });
+        rule.should_refetch(&object(entry).unwrap(), None, now)
+    };
+    let rule = ClaimRule::email_verified;
+    assert!(!again(false, 10_000, rule()) && again(false, 10_001, rule()));
+    assert!(!again(true, 1_000_000, rule()));
+    // An age counts for both, and the shorter one for what fails.
+    let within = || rule().within(Duration::from_secs(60));
+    assert!(again(true, 60_001, within()) && !again(true, 60_000, within()));
+    assert!(again(false, 10_001, within()));
+    // One from the future was set by nobody.
+    assert!(again(false, -1, rule()));
+    assert!(rule().should_refetch(&JsonMap::new(), None, now));
+}
+
+#[test]
 fn a_route_asks_for_the_sites_policy_whatever_it_names() {
     let (payload, names) = (JsonMap::new(), ClaimNames::default());
     let half = facts(false, None, &payload, &names);

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::error::Source;
 use crate::evidence::Completed;
-use crate::id::FactorId;
+use crate::id::{FactorId, MethodId};
 use crate::policy::{SecondFactor, Standing};
 use crate::record::JsonMap;
 use crate::record::user::{Summary, User};
@@ -165,6 +165,15 @@ pub trait ClaimSource: Debug + Send + Sync + 'static {
     /// # Errors
     /// The application's own, or a value that is no JSON.
     async fn fetch(&self, user: &User) -> Result<Option<Value>, Source>;
+
+    /// The same for a session that `method` opened, if that matters.
+    ///
+    /// # Errors
+    /// As [`ClaimSource::fetch`].
+    async fn fetch_for(&self, user: &User, method: &MethodId) -> Result<Option<Value>, Source> {
+        let _ = method;
+        self.fetch(user).await
+    }
 
     /// As [`Claim::max_age`].
     fn max_age(&self) -> Option<Duration> {

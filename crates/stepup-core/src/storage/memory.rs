@@ -118,6 +118,25 @@ impl Tables {
         }
     }
 
+    fn check_challenges(&self, challenges: &[Challenge]) -> Stored<()> {
+        let key = |challenge: &Challenge| (challenge.tenant.clone(), challenge.id.clone());
+        match challenges.iter().any(|c| self.challenges.contains_key(&key(c))) {
+            true => Err(StoreError::Conflict("challenge id")),
+            false => Ok(()),
+        }
+    }
+
+    /// Adds `challenge` in the place of any other of the same session and purpose.
+    fn add_challenge(&mut self, challenge: &Challenge) {
+        self.challenges.retain(|_, other| {
+            other.tenant != challenge.tenant
+                || other.binding.session != challenge.binding.session
+                || other.binding.purpose != challenge.binding.purpose
+        });
+        let key = (challenge.tenant.clone(), challenge.id.clone());
+        self.challenges.insert(key, challenge.clone());
+    }
+
     /// Ends all sessions of a user but `keep`, and all its challenges. The handles of the ended sessions.
     fn end_sessions(
         &mut self,
@@ -248,16 +267,8 @@ fn of_user(tables: &Tables, tenant: &TenantId, user: &UserId, kind: CredentialKi
 impl ChallengeStore for MemoryStore {
     async fn put_challenge(&self, challenge: &Challenge) -> Stored<()> {
         let mut tables = self.tables();
-        let key = (challenge.tenant.clone(), challenge.id.clone());
-        if tables.challenges.contains_key(&key) {
-            return Err(StoreError::Conflict("challenge id"));
-        }
-        tables.challenges.retain(|_, other| {
-            other.tenant != challenge.tenant
-                || other.binding.session != challenge.binding.session
-                || other.binding.purpose != challenge.binding.purpose
-        });
-        tables.challenges.insert(key, challenge.clone());
+        tables.check_challenges(std::slice::from_ref(challenge))?;
+        tables.add_challenge(challenge);
         Ok(())
     }
 

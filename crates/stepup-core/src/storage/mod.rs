@@ -286,6 +286,9 @@ pub struct Enrollment {
     /// Whether other sessions, half-logins and trusted devices end, by a new epoch that only this session takes
     /// (R-MFA-8).
     pub end_others: bool,
+    /// Challenges that begin with it, behind the end of the others: what undoes it. Their ids are fresh, so a clash is a
+    /// [`StoreError::Conflict`].
+    pub challenges: Vec<Challenge>,
 }
 
 /// What became of a completion.
@@ -307,6 +310,9 @@ pub struct UserChange {
     pub state: Option<UserState>,
     /// Removes all credentials but the password, and empties the list of enrolled factors.
     pub reset_factors: bool,
+    /// Retires the password, if there is one: it opens nothing until another takes its place
+    /// ([`Credential::is_retired`]). Its version rises by one.
+    pub retire_password: bool,
     /// What the user is told.
     pub notices: Vec<Notice>,
 }

@@ -1,10 +1,10 @@
 //! Mails as HTML: plain paragraphs, everything escaped, nothing loaded from anywhere.
 
-use super::words::{Phrase, Words};
+use super::words::Words;
 use super::{Values, fill_with};
 
 /// A page with the paragraphs of `versions`, one language below the other.
-pub(super) fn page(title: &str, versions: &[(&Words, &Phrase, Values<'_>)]) -> String {
+pub(super) fn page(title: &str, versions: &[(&Words, Vec<&str>, Values<'_>)]) -> String {
     let tag = versions.first().map_or("en", |(words, ..)| words.tag);
     let parts: Vec<String> = versions.iter().map(part).collect();
     format!(
@@ -16,9 +16,8 @@ pub(super) fn page(title: &str, versions: &[(&Words, &Phrase, Values<'_>)]) -> S
     )
 }
 
-fn part((words, phrase, values): &(&Words, &Phrase, Values<'_>)) -> String {
-    let paragraphs: String = phrase
-        .mail
+fn part((words, paragraphs, values): &(&Words, Vec<&str>, Values<'_>)) -> String {
+    let paragraphs: String = paragraphs
         .iter()
         .map(|paragraph| {
             let written = fill_with(paragraph, escape, |name| marked(name, &values.plain(name)));

@@ -10,7 +10,7 @@ mod words;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use stepup_core::delivery::{Channel, Content, Message, NoticeKind};
+use stepup_core::delivery::{Channel, Content, Message, NoticeKind, NoticeLink};
 use stepup_core::id::FactorId;
 use stepup_core::secret::Secret;
 
@@ -76,7 +76,10 @@ pub fn text(message: &Message) -> Text {
     let values = Values::of(message, words);
     let subject = fill(phrase.subject, |name| values.plain(name));
     if message.channel == Channel::Sms {
-        let body = sms::fit(phrase.sms, &values, &message.website_host);
+        let mut body = sms::fit(phrase.sms, &values, &message.website_host);
+        if let Some(ends) = ending(words, &message.content) {
+            body = format!("{body}\n{}", fill(ends, |name| values.plain(name)));
+        }
         return Text {
             kind,
             subject,
@@ -84,19 +87,17 @@ pub fn text(message: &Message) -> Text {
             html: None,
         };
     }
-    let mut versions = vec![(words, phrase, values)];
+    let mut versions = vec![(words, paragraphs(words, phrase, &message.content), values)];
     let site = Words::of(message.site_language);
     if matches!(message.content, Content::Notice(_)) && site.language != words.language {
-        versions.push((
-            site,
-            self::phrase(site, &message.content).1,
-            Values::of(message, site),
-        ));
+        let phrase = self::phrase(site, &message.content).1;
+        let paragraphs = paragraphs(site, phrase, &message.content);
+        versions.push((site, paragraphs, Values::of(message, site)));
     }
-    let paragraphs = versions
+    let written = versions
         .iter()
-        .flat_map(|(_, phrase, values)| phrase.mail.iter().map(|p| fill(p, |name| values.plain(name))));
-    let body = paragraphs.collect::<Vec<_>>().join("\n\n");
+        .flat_map(|(_, paragraphs, values)| paragraphs.iter().map(|p| fill(p, |name| values.plain(name))));
+    let body = written.collect::<Vec<_>>().join("\n\n");
     let html = html::page(&subject, &versions);
     Text {
         kind,
@@ -131,11 +132,34 @@ fn phrase<'w>(words: &'w Words, content: &Content) -> (&'static str, &'w Phrase)
                 Channel::Email => ("contact_changed", &words.mailbox_changed),
             },
             NoticeKind::PasswordChanged { .. } => ("password_changed", &words.password_changed),
+            NoticeKind::EnrollmentDecided { .. } => ("enrollment_decided", &words.changed),
             NoticeKind::FactorsReset { .. } => ("factors_reset", &words.factors_reset),
             // The port may learn to say more than this version can put into words.
             _ => ("notice", &words.changed),
         },
         _ => ("notice", &words.changed),
+    }
+}
+
+/// The paragraphs of a mail.
+fn paragraphs(words: &'static Words, phrase: &Phrase, content: &Content) -> Vec<&'static str> {
+    phrase
+        .mail
+        .iter()
+        .copied()
+        .chain(ending(words, content))
+        .collect()
+}
+
+/// What a notice ends with that has a link.
+fn ending(words: &'static Words, content: &Content) -> Option<&'static str> {
+    match content {
+        Content::Notice(NoticeKind::FactorAdded { undo: Some(_), .. }) => Some(words.undo),
+        // In the words of the link that does the same.
+        Content::Notice(NoticeKind::AccountMade { verify: Some(_), .. }) => {
+            words.verify.mail.first().copied()
+        }
+        _ => None,
     }
 }
 
@@ -145,17 +169,20 @@ struct Values<'m> {
     time: String,
     contact: String,
     code: Option<&'m Secret<String>>,
-    url: Option<&'m Secret<String>>,
+    url: Option<&'m str>,
 }
 
 impl<'m> Values<'m> {
     fn of(message: &'m Message, words: &Words) -> Self {
         let (code, url) = match &message.content {
             Content::Code { code, .. } => (Some(code), None),
-            Content::Link { url, code, .. } => (code.as_ref(), Some(url)),
+            Content::Link { url, code, .. } => (code.as_ref(), Some(url.expose().as_str())),
             Content::Reset { url, .. } | Content::Verify { url, .. } | Content::Confirm { url, .. } => {
-                (None, Some(url))
+                (None, Some(url.expose().as_str()))
             }
+            Content::Notice(
+                NoticeKind::FactorAdded { undo: link, .. } | NoticeKind::AccountMade { verify: link, .. },
+            ) => (None, link.as_ref().map(NoticeLink::expose)),
             _ => (None, None),
         };
         let contact = match &message.content {
@@ -180,7 +207,7 @@ impl<'m> Values<'m> {
             "time" => self.time.clone(),
             "contact" => self.contact.clone(),
             "code" => secret(self.code),
-            "url" => secret(self.url),
+            "url" => self.url.unwrap_or_default().to_owned(),
             _ => String::new(),
         }
     }

@@ -26,13 +26,14 @@ fn contents() -> Vec<Content> {
         factor,
         contact: Some(contact.to_owned()),
         at,
+        undo: None,
     };
     let notices = [
         added(FactorId::OTP_PHONE, "+41*******67"),
         added(FactorId::OTP_EMAIL, "a***@evil.test"),
         added(FactorId::new("totp"), ""),
         NoticeKind::FactorGuessed { at },
-        NoticeKind::AccountMade { at },
+        NoticeKind::AccountMade { at, verify: None },
         NoticeKind::SignUpTried { at },
         NoticeKind::ContactChanged {
             channel: Channel::Sms,
@@ -314,5 +315,34 @@ fn times_are_told_in_hours_where_they_are_whole_ones() {
     ] {
         let body = verify(seconds);
         assert!(body.contains(&format!("works for {wanted}")), "{seconds}: {body}");
+    }
+}
+
+#[test]
+fn a_notice_with_a_link_ends_with_it_in_every_language_and_shows_it_nowhere_else() {
+    let link = || Some(stepup_core::delivery::NoticeLink::new(&secret(URL)));
+    let notices = || {
+        [
+            NoticeKind::FactorAdded {
+                factor: FactorId::OTP_PHONE,
+                contact: None,
+                at: AT,
+                undo: link(),
+            },
+            NoticeKind::AccountMade {
+                at: AT,
+                verify: link(),
+            },
+        ]
+    };
+    for language in Language::ALL {
+        for channel in [Channel::Sms, Channel::Email] {
+            for notice in notices() {
+                assert!(!format!("{notice:?}").contains(URL));
+                let content = Content::Notice(notice);
+                let text = written("Acme", "https://acme.test", channel, content, language);
+                assert!(text.body.ends_with(URL), "{language} {channel:?}: {}", text.body);
+            }
+        }
     }
 }

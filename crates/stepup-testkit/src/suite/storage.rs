@@ -25,6 +25,7 @@ mod fixture;
 mod flows;
 mod keys;
 mod sessions;
+mod undo;
 mod updates;
 mod users;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use stepup_core::storage::Storage;
 
 pub use self::{
-    accounts::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, updates::*, users::*,
+    accounts::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, undo::*, updates::*, users::*,
 };
 
 /// Proves one sentence: makes a store and hands it over, on a runtime of several threads.
@@ -205,6 +206,8 @@ sentences! { $
     of_many_enrollments_from_one_revision_one_is_done
     a_first_enrollment_ends_everything_else_that_was_signed_in
     a_later_enrollment_ends_nothing
+    what_begins_with_an_enrollment_outlives_the_end_of_all_else
+    a_retired_password_says_so_until_another_takes_its_place
     a_changed_user_loses_sessions_challenges_and_keeps_its_password
     a_change_can_reset_the_second_factors
     a_tombstone_is_not_changed

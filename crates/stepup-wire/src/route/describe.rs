@@ -20,6 +20,8 @@ pub(crate) struct Description {
     pub(crate) tokens: bool,
     /// Whether it may be a 401 although its row asks for no session.
     pub(crate) unauthorised: bool,
+    /// Whether it may answer with a page.
+    pub(crate) page: bool,
     /// Whether it may be a 429, which the clients' own endpoints never are.
     pub(crate) throttled: bool,
 }
@@ -74,6 +76,43 @@ fn described(endpoint: Endpoint) -> Description {
         Endpoint::Open(Open::ContactExists) => {
             exists("Whether an e-mail address signs in by codes.", "email")
         }
+        Endpoint::Open(Open::VerifyEmail) => answers(
+            "Verifies an address by the token that was sent to it.",
+            [status("OK"), status("EMAIL_VERIFICATION_INVALID_TOKEN_ERROR"), general_error()],
+        )
+        .takes(tolerant(json!({ "method": { "const": "token" }, "token": text() }), &["method", "token"]))
+        .with_tokens()
+        .may_be_unauthorised(),
+        Endpoint::Guarded(Guarded::AskVerification) => answers(
+            "Sends a link that verifies the address behind the session.",
+            [status("OK"), status("EMAIL_ALREADY_VERIFIED_ERROR"), general_error()],
+        )
+        .with_tokens(),
+        Endpoint::Guarded(Guarded::EmailStatus) => answers(
+            "Whether the address behind the session is verified.",
+            [ok(json!({ "isVerified": flag() })), general_error()],
+        )
+        .with_tokens(),
+        Endpoint::Open(Open::UndoPage) => Description {
+            query: Some("token"),
+            ..answers("A page that asks whether the first second factor is to be undone.", []).with_page()
+        },
+        Endpoint::Open(Open::Undo) => answers(
+            "Removes second factors by the link in their notice, ends all sessions, and retires the password.",
+            [status("OK"), status("INVALID_TOKEN_ERROR"), general_error()],
+        )
+        .takes(closed(json!({ "token": text() })))
+        .with_page(),
+        Endpoint::Open(Open::ConfirmPage) => Description {
+            query: Some("token"),
+            ..answers("A page that asks whether a session may add the first second factor.", []).with_page()
+        },
+        Endpoint::Open(Open::Confirm) => answers(
+            "Lets the session that asked add the account's first second factor.",
+            [status("OK"), status("INVALID_TOKEN_ERROR"), general_error()],
+        )
+        .takes(closed(json!({ "token": text() })))
+        .with_page(),
         Endpoint::Open(Open::Keys) => answers("The public keys of access tokens.", [schema("KeySet")]),
         Endpoint::Open(Open::Discovery) => {
             answers("Where the keys are, and who issues tokens.", [schema("Discovery")])
@@ -246,6 +285,7 @@ fn answers<const N: usize>(summary: &'static str, answers: [Value; N]) -> Descri
         answers: answers.into(),
         tokens: false,
         unauthorised: false,
+        page: false,
         throttled: false,
     }
 }
@@ -260,6 +300,10 @@ impl Description {
 
     fn with_tokens(self) -> Self {
         Self { tokens: true, ..self }
+    }
+
+    fn with_page(self) -> Self {
+        Self { page: true, ..self }
     }
 
     fn may_be_throttled(self) -> Self {
@@ -411,7 +455,7 @@ mod tests {
         for row in ROUTES {
             assert_eq!(
                 describe(row.endpoint).body.is_some(),
-                row.body == Body::Json,
+                row.body != Body::Ignored,
                 "{row:?}"
             );
         }

@@ -1,14 +1,17 @@
 //! The endpoints: one list, one recipe of the protocol a file.
 
+mod confirm;
 mod describe;
 mod document;
 mod emailpassword;
+mod emailverification;
 mod factor;
 mod jwt;
 mod multifactorauth;
 mod multitenancy;
 mod passwordless;
 mod session;
+mod undo;
 mod user;
 
 use http::Method;
@@ -142,6 +145,30 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Endpoint::Open(Open::LoginMethods),
     ),
     row(
+        Method::POST,
+        "/user/email/verify/token",
+        true,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::AskVerification),
+    ),
+    row(
+        Method::POST,
+        "/user/email/verify",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::VerifyEmail),
+    ),
+    row(
+        Method::GET,
+        "/user/email/verify",
+        true,
+        Access::HalfLogin,
+        Body::Ignored,
+        Endpoint::Guarded(Guarded::EmailStatus),
+    ),
+    row(
         Method::PUT,
         "/mfa/info",
         true,
@@ -156,6 +183,38 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Access::HalfLogin,
         Body::Ignored,
         Endpoint::Guarded(Guarded::Factors),
+    ),
+    row(
+        Method::GET,
+        "/factor/undo",
+        true,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::UndoPage),
+    ),
+    row(
+        Method::POST,
+        "/factor/undo",
+        true,
+        Access::Open,
+        Body::Form,
+        Endpoint::Open(Open::Undo),
+    ),
+    row(
+        Method::GET,
+        "/factor/confirm",
+        true,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::ConfirmPage),
+    ),
+    row(
+        Method::POST,
+        "/factor/confirm",
+        true,
+        Access::Open,
+        Body::Form,
+        Endpoint::Open(Open::Confirm),
     ),
     row(
         Method::GET,
@@ -242,6 +301,11 @@ pub enum Open {
     PhoneExists,
     LoginMethods,
     ContactExists,
+    VerifyEmail,
+    UndoPage,
+    Undo,
+    ConfirmPage,
+    Confirm,
     Keys,
     Discovery,
     ApiDocument,
@@ -253,6 +317,8 @@ pub enum Open {
 pub enum Guarded {
     SignOut,
     FactorInfo,
+    AskVerification,
+    EmailStatus,
     Factors,
     Sessions,
     RevokeSession,
@@ -320,11 +386,15 @@ fn stopped(row: &Row<Endpoint>, fault: &Fault) -> Refusal {
     }
 }
 
-/// Ends the session whose tokens are withheld, if this answer opened or raised it. A refresh only goes on with one.
+/// Ends the session whose tokens are withheld, if this answer opened or raised it. A refresh only goes on with one, and so does
+/// what tells it of its address.
 async fn take_back(call: &Call<'_>, row: &Row<Endpoint>, reply: &Reply) -> Result<(), Refusal> {
     let goes_on = [
         Endpoint::Open(Open::Refresh),
         Endpoint::Guarded(Guarded::FactorInfo),
+        Endpoint::Guarded(Guarded::AskVerification),
+        Endpoint::Guarded(Guarded::EmailStatus),
+        Endpoint::Open(Open::VerifyEmail),
     ]
     .contains(&row.endpoint);
     let Some(token) = reply.access_token().filter(|_| !goes_on) else {
@@ -358,6 +428,11 @@ async fn answer(
             Open::PhoneExists => passwordless::exists(call).await,
             Open::LoginMethods => Ok(multitenancy::login_methods(call)),
             Open::ContactExists => passwordless::first::email_exists(call).await,
+            Open::VerifyEmail => emailverification::verify(call).await,
+            Open::UndoPage => undo::page(call).await,
+            Open::Undo => undo::undo(call).await,
+            Open::ConfirmPage => confirm::page(call).await,
+            Open::Confirm => confirm::confirm(call).await,
             Open::Keys => Ok(jwt::keys(call)),
             Open::Discovery => Ok(jwt::discovery(call)),
             Open::ApiDocument => document::show(call),
@@ -381,6 +456,8 @@ async fn answer(
             match endpoint {
                 Guarded::SignOut => session::sign_out(call, &session).await,
                 Guarded::FactorInfo => multifactorauth::info(call, &session).await,
+                Guarded::AskVerification => emailverification::ask(call, &session).await,
+                Guarded::EmailStatus => emailverification::status(call, &session).await,
                 Guarded::Factors => factor::list(call, &session).await,
                 Guarded::Sessions => session::list(call, &session).await,
                 Guarded::RevokeSession => session::revoke(call, &session).await,
@@ -470,10 +547,11 @@ mod tests {
 
     #[test]
     fn nothing_changes_by_reading() {
-        // What a GET answers is for everyone, or a list of the caller's own.
+        // What a GET answers is for everyone, or a list of the caller's own; or a copy of the user's row, which the caller's
+        // token is made to agree with: nobody can say by it what is so.
         for row in ROUTES.iter().filter(|row| row.method == Method::GET) {
             assert!(
-                row.access == Access::Open || row.path.ends_with("/list"),
+                row.access == Access::Open || row.path.ends_with("/list") || row.path == "/user/email/verify",
                 "{row:?}"
             );
         }

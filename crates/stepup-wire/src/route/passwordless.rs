@@ -202,6 +202,13 @@ fn in_words(general: General) -> Reply {
         }
         General::NotServed => Reply::general_error("Codes cannot be sent to this number."),
         General::SignInAgain => Reply::general_error(SIGN_IN_AGAIN),
+        General::ConfirmByMail => Reply::general_error(
+            "We sent you an e-mail. Open its link to allow this, then come back here and try again.",
+        ),
+        General::NoMailbox => Reply::general_error("Please confirm your e-mail address first."),
+        General::AwaitsApproval => Reply::general_error(
+            "An administrator has to allow this first. You will get a message; then please sign in again.",
+        ),
         General::Unusable => {
             Reply::general_error("The second factor of this account cannot be used. Please contact us.")
         }

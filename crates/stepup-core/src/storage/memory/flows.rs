@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{MemoryStore, Tables, of_user};
 use crate::error::StoreError;
 use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
-use crate::record::credential::CredentialKind;
+use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Rise, Session};
 use crate::record::user::{Identifier, Method, Summary, User, UserState};
 use crate::storage::{
@@ -94,6 +94,7 @@ impl Flows for MemoryStore {
                 return Err(StoreError::Conflict("credential id"));
             }
             tables.check_notices(&enrollment.notices)?;
+            tables.check_challenges(&enrollment.challenges)?;
         }
 
         session
@@ -150,6 +151,12 @@ impl Flows for MemoryStore {
             tables
                 .credentials
                 .retain(|_, c| c.tenant != *tenant || c.user != *user || c.kind == CredentialKind::Password);
+        }
+        if change.retire_password {
+            let passwords = tables.credentials.values_mut();
+            passwords
+                .filter(|c| c.tenant == *tenant && c.user == *user && c.kind == CredentialKind::Password)
+                .for_each(Credential::retire);
         }
         tables.end_sessions(tenant, user, None);
         tables.add_notices(&change.notices);
@@ -335,5 +342,8 @@ fn enroll(tables: &mut Tables, user: &mut User, session: &mut Session, enrollmen
         user.epoch += 1;
         session.epoch = user.epoch;
         tables.end_sessions(&user.tenant, &user.id, Some(&session.handle));
+    }
+    for challenge in &enrollment.challenges {
+        tables.add_challenge(challenge);
     }
 }

@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "de",
     minutes: ["{} Minute", "{} Minuten"],
     hours: ["{} Stunde", "{} Stunden"],
+    undo: "Wenn Sie das nicht waren, machen Sie es sofort rückgängig: {url}",
     code: Phrase {
         subject: "Ihr Code für {app}",
         mail: &[

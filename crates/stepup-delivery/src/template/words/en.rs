@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "en",
     minutes: ["{} minute", "{} minutes"],
     hours: ["{} hour", "{} hours"],
+    undo: "If that was not you, undo it at once: {url}",
     code: Phrase {
         subject: "Your {app} code",
         mail: &[

@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "es",
     minutes: ["{} minuto", "{} minutos"],
     hours: ["{} hora", "{} horas"],
+    undo: "Si no ha sido usted, deshágalo de inmediato: {url}",
     code: Phrase {
         subject: "Su código de {app}",
         mail: &[

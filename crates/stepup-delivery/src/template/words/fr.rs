@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "fr",
     minutes: ["{} minute", "{} minutes"],
     hours: ["{} heure", "{} heures"],
+    undo: "Si ce n'était pas vous, annulez-le tout de suite : {url}",
     code: Phrase {
         subject: "Votre code {app}",
         mail: &[

@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "ja",
     minutes: ["{}分", "{}分"],
     hours: ["{}時間", "{}時間"],
+    undo: "お心当たりがない場合は、すぐに取り消してください: {url}",
     code: Phrase {
         subject: "{app}の確認コード",
         mail: &[

@@ -32,6 +32,8 @@ pub(super) struct Words {
     /// One minute, and several: `{}` is how many.
     pub(super) minutes: [&'static str; 2],
     pub(super) hours: [&'static str; 2],
+    /// What a notice ends with that has a link to undo what it tells of.
+    pub(super) undo: &'static str,
     pub(super) code: Phrase,
     pub(super) link: Phrase,
     pub(super) link_and_code: Phrase,

@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "pt",
     minutes: ["{} minuto", "{} minutos"],
     hours: ["{} hora", "{} horas"],
+    undo: "Se não foi você, desfaça isso já: {url}",
     code: Phrase {
         subject: "O seu código {app}",
         mail: &[

@@ -10,6 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "zh",
     minutes: ["{} 分钟", "{} 分钟"],
     hours: ["{} 小时", "{} 小时"],
+    undo: "如果不是您本人操作，请立即撤销：{url}",
     code: Phrase {
         subject: "您的 {app} 验证码",
         mail: &[

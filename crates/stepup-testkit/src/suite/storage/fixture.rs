@@ -218,6 +218,7 @@ pub(super) fn enrollment(user: &User, id: &str) -> Enrollment {
         summary: enrolled(id),
         notices: vec![notice(user, id, NOW)],
         end_others: true,
+        challenges: Vec::new(),
     }
 }
 
@@ -251,6 +252,7 @@ pub(super) fn change(state: Option<UserState>) -> UserChange {
     UserChange {
         state,
         reset_factors: false,
+        retire_password: false,
         notices: Vec::new(),
     }
 }

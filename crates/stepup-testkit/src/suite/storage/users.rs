@@ -200,6 +200,7 @@ pub async fn a_change_raises_the_epoch_above_that_of_every_user(store: Store) {
     let change = UserChange {
         state: None,
         reset_factors: false,
+        retire_password: false,
         notices: Vec::new(),
     };
     let mut newest = store.newest_epoch().await.unwrap();

@@ -388,3 +388,102 @@ fn a_store_that_compares_keys_carelessly_is_found_out() {
         careless
     ));
 }
+
+/// Ends an enrollment's own challenges with the others, and forgets what a change is to do with the password.
+#[derive(Debug, Default)]
+struct Forgetful {
+    inner: MemoryStore,
+}
+
+impl Forgetful {
+    async fn call<T>(&self, _: &'static str, work: impl Future<Output = Stored<T>>) -> Stored<T> {
+        work.await
+    }
+}
+
+delegate!([] [Forgetful]: UserStore CredentialStore ChallengeStore SessionStore CounterStore NoticeStore KeyStore);
+
+#[async_trait]
+impl Flows for Forgetful {
+    async fn create_account(&self, account: &NewAccount) -> Stored<AccountOutcome> {
+        self.inner.create_account(account).await
+    }
+
+    async fn look(&self, handle: &SessionHandle, challenge: Option<&ChallengeId>) -> Stored<Option<Look>> {
+        self.inner.look(handle, challenge).await
+    }
+
+    async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome> {
+        let mut completion = completion.clone();
+        if let Some(enrollment) = &mut completion.enrollment {
+            enrollment.challenges.clear();
+        }
+        self.inner.complete_factor(&completion).await
+    }
+
+    async fn change_user(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        change: &UserChange,
+    ) -> Stored<Option<User>> {
+        let change = UserChange {
+            retire_password: false,
+            ..change.clone()
+        };
+        self.inner.change_user(tenant, user, &change).await
+    }
+
+    async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
+        self.inner.update_user(update).await
+    }
+
+    async fn require_factors(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        required: &[FactorId],
+    ) -> Stored<bool> {
+        self.inner.require_factors(tenant, user, revision, required).await
+    }
+
+    async fn set_methods(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        revision: i64,
+        methods: &[Method],
+    ) -> Stored<bool> {
+        self.inner.set_methods(tenant, user, revision, methods).await
+    }
+
+    async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
+        self.inner.delete_user(tenant, user).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
+        self.inner.sweep(now, limit).await
+    }
+
+    async fn ping(&self) -> Stored<()> {
+        self.inner.ping().await
+    }
+}
+
+#[test]
+fn a_store_that_forgets_how_an_enrollment_is_undone_is_found_out() {
+    let forgetful = async || (Forgetful::default(), ());
+    assert!(!is_false(
+        super::a_first_enrollment_ends_everything_else_that_was_signed_in,
+        forgetful
+    ));
+    assert!(is_false(
+        super::what_begins_with_an_enrollment_outlives_the_end_of_all_else,
+        forgetful
+    ));
+    assert!(is_false(
+        super::a_retired_password_says_so_until_another_takes_its_place,
+        forgetful
+    ));
+}

@@ -1,0 +1,117 @@
+//! What undoes a first enrollment: it begins with it, and outlives what ends everything else.
+
+use stepup_core::error::StoreError;
+use stepup_core::record::challenge::{Answer, Binding, Challenge};
+use stepup_core::record::credential::CredentialKind;
+use stepup_core::storage::{FactorCompletion, FactorOutcome, UserChange};
+
+use super::fixture::*;
+
+/// A challenge that no user is bound to, as the link in a notice is.
+fn link(id: &str) -> Challenge {
+    Challenge {
+        binding: Binding {
+            purpose: "link:undo".to_owned(),
+            user: "".into(),
+            session: format!("link:{id}").into(),
+        },
+        destination: "user:ann".to_owned(),
+        ..challenge(id)
+    }
+}
+
+/// A-MFA-41: the thief who enrolls ends the user's challenges, and whatever he does next ends them again.
+pub async fn what_begins_with_an_enrollment_outlives_the_end_of_all_else(store: Store) {
+    let (ann, session) = with_session(&store, "ann").await;
+    store.put_challenge(&challenge("c1")).await.unwrap();
+    let with = |revision, id: &str| {
+        let mut enrollment = enrollment(&ann, "phone");
+        enrollment.revision = revision;
+        enrollment.challenges = vec![link(id)];
+        FactorCompletion {
+            rise: Some(rise()),
+            enrollment: Some(enrollment),
+            ..completion(&session, &OTP_PHONE)
+        }
+    };
+    // Outrun, or with an id that is taken: nothing is written.
+    let outrun = store
+        .complete_factor(&with(ann.revision + 1, "u1"))
+        .await
+        .unwrap();
+    assert_eq!(outrun, FactorOutcome::Outrun);
+    assert_eq!(store.challenge(&public(), &"u1".into()).await.unwrap(), None);
+    let clash = store.complete_factor(&with(ann.revision, "c1")).await;
+    assert!(matches!(clash, Err(StoreError::Conflict(_))), "{clash:?}");
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.take_notices(NOW, NOW, 9).await.unwrap(), []);
+
+    let done = store.complete_factor(&with(ann.revision, "u1")).await.unwrap();
+    assert!(matches!(done, FactorOutcome::Done(_)), "{done:?}");
+    assert_eq!(store.challenge(&public(), &"c1".into()).await.unwrap(), None);
+    store
+        .change_user(&public(), &ann.id, &change(None))
+        .await
+        .unwrap()
+        .unwrap();
+    store.revoke_sessions(&public(), &ann.id).await.unwrap();
+    let kept = store.challenge(&public(), &"u1".into()).await.unwrap();
+    assert_eq!(kept, Some(link("u1")));
+    let answered = store
+        .answer(&public(), &"u1".into(), &link("u1").binding, &[code(1)], NOW)
+        .await
+        .unwrap();
+    assert_eq!(answered, Answer::Right);
+    assert_eq!(
+        store
+            .drop_challenges_to(&public(), "link:undo", "user:ann")
+            .await
+            .unwrap(),
+        1
+    );
+}
+
+/// A-MFA-41: the thief knows the password. Its row says that it opens nothing, and a rehash that is under way misses it.
+pub async fn a_retired_password_says_so_until_another_takes_its_place(store: Store) {
+    let (ann, bob) = (with_user(&store, "ann").await, with_user(&store, "bob").await);
+    let passwords = async |user: &stepup_core::record::user::User| {
+        store
+            .credentials(&public(), &user.id, CredentialKind::Password)
+            .await
+            .unwrap()
+    };
+    let (before, bobs) = (passwords(&ann).await, passwords(&bob).await);
+    assert!(before.len() == 1 && !before[0].is_retired());
+    let retire = UserChange {
+        retire_password: true,
+        ..change(None)
+    };
+    store
+        .change_user(&public(), &ann.id, &retire)
+        .await
+        .unwrap()
+        .unwrap();
+    let mut wanted = before.clone();
+    wanted[0].retire();
+    assert_eq!(passwords(&ann).await, wanted);
+    assert_eq!(passwords(&bob).await, bobs);
+    let (id, version) = (&before[0].id, before[0].version);
+    let resealed = store
+        .reseal(&public(), &ann.id, CredentialKind::Password, id, version, b"new")
+        .await
+        .unwrap();
+    assert!(!resealed);
+    // A second time changes nothing but the version; and no other change takes it back.
+    store
+        .change_user(&public(), &ann.id, &retire)
+        .await
+        .unwrap()
+        .unwrap();
+    store
+        .change_user(&public(), &ann.id, &change(None))
+        .await
+        .unwrap()
+        .unwrap();
+    let now = passwords(&ann).await;
+    assert!(now[0].is_retired() && now[0].version == version + 2 && now[0].sealed == before[0].sealed);
+}

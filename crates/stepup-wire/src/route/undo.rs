@@ -1,0 +1,65 @@
+//! Undoing the first second factor of an account, by the link in its notice.
+
+use stepup_core::flow::UndoOutcome;
+
+use crate::call::Call;
+use crate::page::Page;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+
+/// `GET /factor/undo`: a page that asks. To look at it changes nothing, so that a scanner of mails does no harm (threat
+/// A-CSR-08).
+pub(super) async fn page(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let token = call.query("token")?;
+    if !call.stepup().can_undo_factor(&call.caller, &token).await? {
+        return Ok(shown(call, &GONE, None));
+    }
+    Ok(shown(call, &ASKS, Some((&token, "That was not me: undo it"))))
+}
+
+/// `POST /factor/undo`.
+pub(super) async fn undo(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let token = call.only_field("token")?;
+    let outcome = call.stepup().undo_factor(&call.caller, &token).await?;
+    Ok(match (outcome, call.is_form()) {
+        (UndoOutcome::Done, true) => shown(call, &DONE, None),
+        (UndoOutcome::InvalidToken, true) => shown(call, &GONE, None),
+        (UndoOutcome::Done, false) => Reply::status("OK"),
+        (UndoOutcome::InvalidToken, false) => Reply::status("INVALID_TOKEN_ERROR"),
+    })
+}
+
+type Words = (&'static str, &'static [&'static str]);
+
+const ASKS: Words = (
+    "Undo the second factor?",
+    &[
+        "A second factor was added to your account. If you did it yourself, close this page: everything stays as it is.",
+        "If it was not you, somebody knows your password. Undo it: the second factors of your account are removed, \
+         everybody who is signed in to it is signed out, and your password opens nothing until you set a new one.",
+    ],
+);
+
+const DONE: Words = (
+    "It is undone",
+    &[
+        "The second factors of your account are removed, and everybody who was signed in is signed out.",
+        "Now set a new password: go to the sign-in page and choose that you forgot it. The old one does not work any more.",
+    ],
+);
+
+const GONE: Words = (
+    "This link does not work any more",
+    &["It was used already, or it is too old. If you need help with your account, contact us."],
+);
+
+fn shown(call: &Call<'_>, (title, says): &Words, asks: Option<(&str, &str)>) -> Reply {
+    let app = call.stepup().app().name();
+    Page {
+        app,
+        title,
+        says,
+        asks,
+    }
+    .reply()
+}
