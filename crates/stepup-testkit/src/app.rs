@@ -114,6 +114,8 @@ impl TestApp {
 
     /// Moves the clock, and does what is due then: notices, keys, streams that have to end.
     pub async fn advance(&self, span: Duration) {
+        // What was handed over is with its reader before the time passes: a code that waits until it is dead is not sent.
+        self.outbox.settle().await;
         self.clock.advance(span);
         self.stepup.tick().await;
         self.outbox.settle().await;

@@ -150,6 +150,8 @@ impl Site {
 
     /// Moves the clock, and lets what became due by it be done.
     pub async fn advance(&self, seconds: u32) {
+        // A code that waits until it is dead is not sent.
+        self.settle().await;
         self.clock.advance(seconds);
         self.stepup.tick().await;
     }
