@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
-use stepup_wire::{Peer, Visit, WRITTEN_HEADERS, read_headers, written_headers};
+use stepup_wire::{Peer, Visit, is_written, read_headers, written_headers};
 
 /// What guards read of a request.
 pub(crate) fn parts(request: &HttpRequest) -> Parts {
@@ -52,7 +52,7 @@ pub(crate) fn status(ours: &http::Response<Bytes>) -> StatusCode {
     StatusCode::from_u16(ours.status().as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// What the guards owe to a response: these lines go into the place of all that it has of [`WRITTEN_HEADERS`].
+/// What the guards owe to a response: these lines go into the place of all that it has of [`WRITTEN_HEADERS`](stepup_wire::WRITTEN_HEADERS).
 pub(crate) fn owed(visit: &Visit, headers: &HeaderMap) -> http::HeaderMap {
     let mut headers = written_headers(lines(headers));
     visit.finish(&mut headers);
@@ -61,7 +61,7 @@ pub(crate) fn owed(visit: &Visit, headers: &HeaderMap) -> http::HeaderMap {
 
 /// Puts it there.
 pub(crate) fn pay(headers: &mut HeaderMap, owed: &http::HeaderMap) {
-    headers.retain(|name, _| WRITTEN_HEADERS.iter().all(|ours| ours.as_str() != name.as_str()));
+    headers.retain(|name, _| !is_written(name.as_str()));
     append(headers, owed);
 }
 

@@ -5,15 +5,15 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
-use http::{Method, Uri};
 use rocket::data::ToByteUnit;
 use rocket::form::Form;
 use rocket::http::{HeaderMap, Status};
 use rocket::tokio::time::timeout;
 use rocket::{Data, Request, Response};
 use stepup_wire::body::{BodyError, MAX_BUFFERED};
-use stepup_wire::{Visit, read_headers, written_headers};
+use stepup_wire::{Visit, address, read_headers, word_of, written_headers};
 
 /// A response as `stepup-wire` makes it.
 pub(crate) type Ours = http::Response<Bytes>;
@@ -22,8 +22,8 @@ pub(crate) type Ours = http::Response<Bytes>;
 pub(crate) fn parts(request: &Request<'_>, method: Method) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = method;
-    // What is no address for `http` is none of an endpoint either.
-    parts.uri = Uri::try_from(request.uri().to_string()).unwrap_or_default();
+    let uri = request.uri();
+    parts.uri = address(uri.path().as_str(), uri.query().map(|query| query.as_str()));
     parts.headers = read_headers(lines(request.headers()));
     parts
 }
@@ -94,7 +94,7 @@ fn put_headers(headers: &http::HeaderMap, response: &mut Response<'_>) {
         for line in headers.get_all(name) {
             // What we write is ASCII, and what we read of Rocket is UTF-8.
             let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
-            response.adjoin_raw_header(name.as_str().to_owned(), line);
+            response.adjoin_raw_header(word_of(name), line);
         }
     }
 }

@@ -52,4 +52,6 @@ pub use session::{Session, SessionError};
 pub use sign_in::{SignIn, SignInError};
 pub use stepup_core as core;
 pub use transport::{Rules, Transport};
-pub use visit::{READ_HEADERS, Visit, WRITTEN_HEADERS, read_headers, written_headers};
+pub use visit::{
+    READ_HEADERS, Visit, WRITTEN_HEADERS, address, is_written, read_headers, word_of, written_headers,
+};

@@ -1,8 +1,9 @@
 //! [`Visit`]: one request of an application from its beginning to its response, for frameworks that are no tower services.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::header::{
@@ -12,7 +13,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, Uri};
 use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::Rule;
 
@@ -70,7 +71,7 @@ where
     N: AsRef<str>,
     V: Deref<Target: AsRef<[u8]>>,
 {
-    named(&READ_HEADERS, lines)
+    READ.select(lines)
 }
 
 /// Of the lines of a response's headers, those of [`WRITTEN_HEADERS`].
@@ -79,25 +80,71 @@ where
     N: AsRef<str>,
     V: Deref<Target: AsRef<[u8]>>,
 {
-    named(&WRITTEN_HEADERS, lines)
+    WRITTEN.select(lines)
 }
 
-fn named<N, V>(names: &[HeaderName], lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
-where
-    N: AsRef<str>,
-    V: Deref<Target: AsRef<[u8]>>,
-{
-    let mut headers = HeaderMap::new();
-    for (name, value) in lines {
-        // Lengths alone tell most apart.
-        let is_it = |ours: &&HeaderName| ours.as_str().eq_ignore_ascii_case(name.as_ref());
-        if let Some(name) = names.iter().find(is_it) {
-            // Bytes that no header may hold are taken for a value that means nothing to anybody.
-            let value = HeaderValue::from_bytes((*value).as_ref());
-            headers.append(name, value.unwrap_or(HeaderValue::from_static("?")));
-        }
+/// Whether a header of a response is one of [`WRITTEN_HEADERS`], in whatever case.
+pub fn is_written(name: &str) -> bool {
+    WRITTEN.find(name).is_some()
+}
+
+/// The name of a response's header as text, which for one of [`WRITTEN_HEADERS`] is no copy.
+pub fn word_of(name: &HeaderName) -> Cow<'static, str> {
+    match WRITTEN.find(name.as_str()) {
+        Some(ours) => Cow::Borrowed(ours.as_str()),
+        None => Cow::Owned(name.as_str().to_owned()),
     }
-    headers
+}
+
+/// The address of a request. What is none for `http` 1 is none of an endpoint either.
+pub fn address(path: &str, query: Option<&str>) -> Uri {
+    let address = match query {
+        None => Uri::try_from(path),
+        Some(query) => Uri::try_from(format!("{path}?{query}")),
+    };
+    address.unwrap_or_default()
+}
+
+static READ: LazyLock<Names> = LazyLock::new(|| Names::of(&READ_HEADERS));
+static WRITTEN: LazyLock<Names> = LazyLock::new(|| Names::of(&WRITTEN_HEADERS));
+
+/// Header names by their lengths, which tell most lines of a request from ours at once: each line is looked at for every
+/// guarded request.
+struct Names([Vec<(&'static str, &'static HeaderName)>; LONGEST + 1]);
+
+/// No name of ours is longer.
+const LONGEST: usize = 32;
+
+impl Names {
+    fn of(names: &'static [HeaderName]) -> Self {
+        let words = || names.iter().map(|name| (name.as_str(), name));
+        Self(std::array::from_fn(|length| {
+            words().filter(|(word, _)| word.len() == length).collect()
+        }))
+    }
+
+    fn find(&self, name: &str) -> Option<&'static HeaderName> {
+        // Most come in lower case, and are told by one comparison.
+        let is_it = |word: &str| word == name || word.eq_ignore_ascii_case(name);
+        let (_, ours) = self.0.get(name.len())?.iter().find(|(word, _)| is_it(word))?;
+        Some(ours)
+    }
+
+    fn select<N, V>(&self, lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+    where
+        N: AsRef<str>,
+        V: Deref<Target: AsRef<[u8]>>,
+    {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            if let Some(name) = self.find(name.as_ref()) {
+                // Bytes that no header may hold are taken for a value that means nothing to anybody.
+                let value = HeaderValue::from_bytes((*value).as_ref());
+                headers.append(name, value.unwrap_or(HeaderValue::from_static("?")));
+            }
+        }
+        headers
+    }
 }
 
 /// One request, and what is owed to its response. Its token is verified once, however many guards ask for a session.
@@ -216,5 +263,38 @@ impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Its headers hold tokens.
         f.write_str("Visit(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found_in_whatever_case_and_nothing_else_is() {
+        for (names, all) in [(&READ, &READ_HEADERS[..]), (&WRITTEN, &WRITTEN_HEADERS[..])] {
+            for name in all {
+                assert_eq!(names.find(name.as_str()), Some(name));
+                assert_eq!(names.find(&name.as_str().to_ascii_uppercase()), Some(name));
+                assert_eq!(names.find(&format!("{name}-")), None);
+            }
+            assert_eq!(names.find(""), None);
+            assert_eq!(names.find(&"x".repeat(LONGEST + 1)), None);
+        }
+        assert!(is_written("Set-Cookie") && !is_written("cookie"));
+    }
+
+    #[test]
+    fn a_name_of_ours_is_handed_out_without_a_copy_and_another_one_is_copied() {
+        assert!(matches!(word_of(&VARY), Cow::Borrowed("vary")));
+        assert_eq!(word_of(&COOKIE), "cookie");
+    }
+
+    #[test]
+    fn an_address_is_put_together_and_what_is_none_is_the_root() {
+        assert_eq!(address("/auth/signin", None), "/auth/signin");
+        assert_eq!(address("/a%20b", Some("c=d?e")), "/a%20b?c=d?e");
+        assert_eq!(address("/a b", None), Uri::default());
+        assert_eq!(address("/a", Some("b c")), Uri::default());
     }
 }
