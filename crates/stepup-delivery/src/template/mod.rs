@@ -132,7 +132,12 @@ fn phrase<'w>(words: &'w Words, content: &Content) -> (&'static str, &'w Phrase)
                 Channel::Email => ("contact_changed", &words.mailbox_changed),
             },
             NoticeKind::PasswordChanged { .. } => ("password_changed", &words.password_changed),
-            NoticeKind::EnrollmentDecided { .. } => ("enrollment_decided", &words.changed),
+            NoticeKind::EnrollmentDecided { allowed: true, .. } => {
+                ("enrollment_decided", &words.enrollment_allowed)
+            }
+            NoticeKind::EnrollmentDecided { allowed: false, .. } => {
+                ("enrollment_decided", &words.enrollment_refused)
+            }
             NoticeKind::FactorsReset { .. } => ("factors_reset", &words.factors_reset),
             // The port may learn to say more than this version can put into words.
             _ => ("notice", &words.changed),

@@ -45,6 +45,8 @@ fn contents() -> Vec<Content> {
         },
         NoticeKind::PasswordChanged { at },
         NoticeKind::FactorsReset { at },
+        NoticeKind::EnrollmentDecided { allowed: true, at },
+        NoticeKind::EnrollmentDecided { allowed: false, at },
     ];
     let mut contents = vec![
         Content::Code {
@@ -183,6 +185,23 @@ fn every_language_has_its_own_words_for_everything() {
                     assert!(text.body.contains(URL), "{}", text.body);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn text_messages_in_latin_letters_keep_to_the_gsm_alphabet() {
+    for language in Language::ALL {
+        let words = Words::of(language);
+        let texts = words
+            .phrases()
+            .into_iter()
+            .flat_map(|phrase| phrase.sms)
+            .chain([&words.undo]);
+        for text in texts.filter(|_| ![Language::JAPANESE, Language::CHINESE].contains(&language)) {
+            // Of 160 letters, in the GSM alphabet, there is one segment; of any others there would be three.
+            let padded = format!("{:x<160}", text.replace(['{', '}'], ""));
+            assert_eq!(segments(&padded), 1, "{language}: {text}");
         }
     }
 }

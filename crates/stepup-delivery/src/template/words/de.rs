@@ -182,6 +182,28 @@ pub(super) const WORDS: Words = Words {
             "Wir haben die zweiten Faktoren Ihres Kontos entfernt. Nicht verlangt? Melden Sie sich sofort bei uns.",
         ],
     },
+    enrollment_allowed: Phrase {
+        subject: "Sie dürfen Ihrem Konto bei {app} einen zweiten Faktor hinzufügen",
+        mail: &[
+            "Wir haben Ihnen erlaubt, Ihrem Konto bei {app} einen zweiten Faktor hinzuzufügen. Melden Sie sich dazu an.",
+            "Wenn Sie das nicht verlangt haben, melden Sie sich sofort bei uns.",
+        ],
+        sms: &[
+            "Sie dürfen Ihrem Konto bei {app} einen zweiten Faktor hinzufügen. Nicht verlangt? Melden Sie sich bei uns.",
+            "Sie dürfen Ihrem Konto einen zweiten Faktor hinzufügen. Nicht verlangt? Melden Sie sich bei uns.",
+        ],
+    },
+    enrollment_refused: Phrase {
+        subject: "Kein zweiter Faktor für Ihr Konto bei {app}",
+        mail: &[
+            "Wir haben es abgelehnt, Ihrem Konto bei {app} einen zweiten Faktor hinzuzufügen.",
+            "Wenn Sie keinen verlangt haben, kennt jemand Ihr Passwort: Ändern Sie es.",
+        ],
+        sms: &[
+            "Wir haben einen zweiten Faktor für Ihr Konto bei {app} abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
+            "Wir haben einen zweiten Faktor für Ihr Konto abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
+        ],
+    },
     changed: Phrase {
         subject: "Ihr Konto bei {app}",
         mail: &[

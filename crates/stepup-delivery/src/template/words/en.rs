@@ -182,6 +182,28 @@ pub(super) const WORDS: Words = Words {
             "We removed the second factors of your account. If you did not ask for this, contact us.",
         ],
     },
+    enrollment_allowed: Phrase {
+        subject: "You may add a second factor to your {app} account",
+        mail: &[
+            "We have allowed you to add a second factor to your {app} account. Sign in to add it.",
+            "If you did not ask for this, contact us at once.",
+        ],
+        sms: &[
+            "You may now add a second factor to your {app} account. If you did not ask for this, contact us.",
+            "You may now add a second factor to your account. If you did not ask for this, contact us.",
+        ],
+    },
+    enrollment_refused: Phrase {
+        subject: "No second factor for your {app} account",
+        mail: &[
+            "We have refused to add a second factor to your {app} account.",
+            "If you did not ask for one, somebody knows your password: change it.",
+        ],
+        sms: &[
+            "We refused a second factor for your {app} account. If you did not ask for one, change your password.",
+            "We refused a second factor for your account. If you did not ask for one, change your password.",
+        ],
+    },
     changed: Phrase {
         subject: "Your {app} account",
         mail: &[

@@ -10,7 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "es",
     minutes: ["{} minuto", "{} minutos"],
     hours: ["{} hora", "{} horas"],
-    undo: "Si no ha sido usted, deshágalo de inmediato: {url}",
+    undo: "Si no ha sido usted, anule esto ya: {url}",
     code: Phrase {
         subject: "Su código de {app}",
         mail: &[
@@ -180,6 +180,28 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Hemos quitado los segundos factores de su cuenta de {app}. Si no lo ha pedido, contacte con nosotros ya.",
             "Hemos quitado los segundos factores de su cuenta. Si no lo ha pedido, contacte con nosotros ya.",
+        ],
+    },
+    enrollment_allowed: Phrase {
+        subject: "Puede añadir un segundo factor a su cuenta de {app}",
+        mail: &[
+            "Le hemos permitido añadir un segundo factor a su cuenta de {app}. Inicie sesión para añadirlo.",
+            "Si no lo ha pedido, póngase en contacto con nosotros de inmediato.",
+        ],
+        sms: &[
+            "Ya puede añadir un segundo factor a su cuenta de {app}. Si no lo ha pedido, contacte con nosotros.",
+            "Ya puede añadir un segundo factor a su cuenta. Si no lo ha pedido, contacte con nosotros.",
+        ],
+    },
+    enrollment_refused: Phrase {
+        subject: "Sin segundo factor para su cuenta de {app}",
+        mail: &[
+            "No hemos permitido añadir un segundo factor a su cuenta de {app}.",
+            "Si no lo ha pedido, alguien conoce su contraseña: cámbiela.",
+        ],
+        sms: &[
+            "Hemos rechazado un segundo factor para su cuenta de {app}. Si no lo ha pedido, cambie su contraseña.",
+            "Hemos rechazado un segundo factor para su cuenta. Si no lo ha pedido, cambie su contraseña.",
         ],
     },
     changed: Phrase {

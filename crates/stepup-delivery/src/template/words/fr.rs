@@ -10,7 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "fr",
     minutes: ["{} minute", "{} minutes"],
     hours: ["{} heure", "{} heures"],
-    undo: "Si ce n'était pas vous, annulez-le tout de suite : {url}",
+    undo: "Si ce n'était pas vous, annulez-le tout de suite: {url}",
     code: Phrase {
         subject: "Votre code {app}",
         mail: &[
@@ -180,6 +180,28 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Nous avons supprimé les seconds facteurs de votre compte {app}. Pas demandé? Contactez-nous vite.",
             "Nous avons supprimé les seconds facteurs de votre compte. Pas demandé? Contactez-nous vite.",
+        ],
+    },
+    enrollment_allowed: Phrase {
+        subject: "Vous pouvez ajouter un second facteur à votre compte {app}",
+        mail: &[
+            "Nous vous avons autorisé à ajouter un second facteur à votre compte {app}. Connectez-vous pour l’ajouter.",
+            "Si vous ne l’avez pas demandé, contactez-nous immédiatement.",
+        ],
+        sms: &[
+            "Vous pouvez ajouter un second facteur à votre compte {app}. Pas demandé? Contactez-nous vite.",
+            "Vous pouvez ajouter un second facteur à votre compte. Pas demandé? Contactez-nous vite.",
+        ],
+    },
+    enrollment_refused: Phrase {
+        subject: "Pas de second facteur pour votre compte {app}",
+        mail: &[
+            "Nous avons refusé d’ajouter un second facteur à votre compte {app}.",
+            "Si vous ne l’avez pas demandé, quelqu’un connaît votre mot de passe : changez-le.",
+        ],
+        sms: &[
+            "Nous avons refusé un second facteur à votre compte {app}. Pas demandé? Changez votre mot de passe.",
+            "Nous avons refusé un second facteur à votre compte. Pas demandé? Changez votre mot de passe.",
         ],
     },
     changed: Phrase {

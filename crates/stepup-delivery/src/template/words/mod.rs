@@ -50,6 +50,8 @@ pub(super) struct Words {
     pub(super) mailbox_changed: Phrase,
     pub(super) password_changed: Phrase,
     pub(super) factors_reset: Phrase,
+    pub(super) enrollment_allowed: Phrase,
+    pub(super) enrollment_refused: Phrase,
     /// Whatever else has changed.
     pub(super) changed: Phrase,
 }
@@ -70,7 +72,7 @@ impl Words {
 
     /// All phrases.
     #[cfg(test)]
-    pub(super) fn phrases(&self) -> [&Phrase; 17] {
+    pub(super) fn phrases(&self) -> [&Phrase; 19] {
         [
             &self.code,
             &self.link,
@@ -88,6 +90,8 @@ impl Words {
             &self.mailbox_changed,
             &self.password_changed,
             &self.factors_reset,
+            &self.enrollment_allowed,
+            &self.enrollment_refused,
             &self.changed,
         ]
     }

@@ -10,7 +10,7 @@ pub(super) const WORDS: Words = Words {
     tag: "pt",
     minutes: ["{} minuto", "{} minutos"],
     hours: ["{} hora", "{} horas"],
-    undo: "Se não foi você, desfaça isso já: {url}",
+    undo: "Se isso lhe é estranho, anule-o de imediato: {url}",
     code: Phrase {
         subject: "O seu código {app}",
         mail: &[
@@ -180,6 +180,28 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Os segundos fatores da sua conta {app} foram removidos. Se isso lhe é estranho, contacte-nos de imediato.",
             "Os segundos fatores da sua conta foram removidos. Se isso lhe é estranho, contacte-nos de imediato.",
+        ],
+    },
+    enrollment_allowed: Phrase {
+        subject: "Pode adicionar um segundo fator à sua conta {app}",
+        mail: &[
+            "Permitimos que adicione um segundo fator à sua conta {app}. Entre para o adicionar.",
+            "Se não o pediu, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Pode agora juntar um segundo fator à sua conta {app}. Se isso lhe é estranho, contacte-nos.",
+            "Pode agora juntar um segundo fator à sua conta. Se isso lhe é estranho, contacte-nos.",
+        ],
+    },
+    enrollment_refused: Phrase {
+        subject: "Sem segundo fator para a sua conta {app}",
+        mail: &[
+            "Recusámos adicionar um segundo fator à sua conta {app}.",
+            "Se não o pediu, alguém conhece a sua senha: altere-a.",
+        ],
+        sms: &[
+            "Foi recusado um segundo fator para a conta {app}. Se isso lhe é estranho, altere a senha.",
+            "Foi recusado um segundo fator para a sua conta. Se isso lhe é estranho, altere a senha.",
         ],
     },
     changed: Phrase {
