@@ -39,6 +39,8 @@ mod own;
 mod passwordless;
 #[path = "attacks/privacy.rs"]
 mod privacy;
+#[path = "attacks/reset.rs"]
+mod reset;
 #[path = "attacks/resources.rs"]
 mod resources;
 #[path = "attacks/routes_only.rs"]

@@ -133,7 +133,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("flow of leave",      &["flow/leave.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/undo.rs", "flow/user.rs"]),
     ("flow of answers",    &["flow/answer.rs", "flow/contact.rs", "flow/export.rs", "flow/info.rs", "flow/update.rs"]),
-    ("flow of open codes", &["flow/pending.rs", "flow/reset.rs"]),
+    ("flow of open codes", &["flow/change.rs", "flow/pending.rs", "flow/reset.rs"]),
     ("flow of strangers",  &["flow/first.rs", "flow/verify.rs"]),
     ("Stepup",             &["builder.rs", "builder/check.rs", "stepup.rs", "stepup/admit.rs", "stepup/claims.rs", "stepup/ended.rs", "stepup/turn.rs", "stepup/users.rs"]),
     ("more of Stepup",     &["stepup/first.rs", "stepup/reset.rs", "stepup/leave.rs", "stepup/undo.rs", "stepup/verify.rs"]),

@@ -249,6 +249,74 @@ async fn a_enu_03_a_code_to_sign_in_is_answered_before_the_carrier_has_it_for_kn
     assert_eq!(answers[0], answers[1]);
 }
 
+fn reset_of(email: &str) -> Value {
+    json!({ "formFields": [{ "id": "email", "value": email }] })
+}
+
+const RESET: &str = "/auth/user/password/reset/token";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_enu_01_a_new_password_is_asked_for_alike_by_everybody() {
+    let sent = Outbox::new();
+    let codes = sent.clone();
+    let site = site(|builder| builder.factor(Passwordless::email(codes).only_first_factor())).await;
+    site.client(Mode::Cookie).sign_up(ALICE).await;
+    disabled(&site, "disab@example.com").await;
+    let mut coded = site.client(Mode::Cookie);
+    let created = coded
+        .post("/auth/signinup/code", json!({ "email": "codes@example.com" }))
+        .await;
+    let code = site.drained(&sent).await;
+    assert_eq!(coded.consume(&created.json(), &code).await.status_field(), "OK");
+    let mut answers = Vec::new();
+    for email in [ALICE, NOBODY, "codes@example.com", "disab@example.com"] {
+        let body = reset_of(email);
+        let asked = site
+            .client(Mode::Cookie)
+            .peek("POST", RESET, Some(&body), &[])
+            .await;
+        assert_eq!(asked.status_field(), "OK", "{email}");
+        answers.push(seen(&asked));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_enu_03_a_new_password_is_asked_for_before_anybody_is_looked_up() {
+    let hashes = Counting::new();
+    let pool = hashes.clone();
+    let carrier = Stuck {
+        open: Arc::new(Semaphore::new(0)),
+        sent: Outbox::new(),
+        works: true,
+    };
+    let mails = carrier.clone();
+    let site = site(|builder| builder.offload(pool).notices(mails)).await;
+    site.client(Mode::Cookie).sign_up(ALICE).await;
+    hashes.since();
+    // The carrier hands nothing over before the answers are there, and nothing is hashed for them.
+    let mut answers = Vec::new();
+    for email in [ALICE, NOBODY] {
+        let body = reset_of(email);
+        let asked = site
+            .client(Mode::Cookie)
+            .peek("POST", RESET, Some(&body), &[])
+            .await;
+        answers.push(seen(&asked));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(carrier.sent.sent().is_empty() && hashes.since() == 0);
+    carrier.open.add_permits(1);
+    for _ in 0..1_000 {
+        if let [mail] = carrier.sent.sent().as_slice() {
+            assert_eq!((mail.kind, mail.to.as_str()), ("reset", ALICE));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the mail never went out");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_enu_01_a_code_to_sign_in_is_asked_for_alike_by_everybody() {
     let sent = Outbox::new();

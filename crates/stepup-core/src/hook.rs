@@ -267,6 +267,8 @@ pub enum Step {
         /// Whether it is given. To change it changes nothing.
         allow: bool,
     },
+    /// Sets a new password by the present one.
+    ChangePassword,
     /// Removes a user's second factors.
     ResetFactors {
         /// Whose.
@@ -327,6 +329,7 @@ impl Step {
             Self::UndoFactor => "undo_factor",
             Self::ConfirmEnrollment => "confirm_enrollment",
             Self::DecideEnrollment { .. } => "decide_enrollment",
+            Self::ChangePassword => "change_password",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",
             Self::RequireFactors { .. } => "require_factors",

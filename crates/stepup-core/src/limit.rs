@@ -6,7 +6,7 @@ use crate::config::{Curve, LimitConfig, Window};
 use crate::error::Fault;
 use crate::id::{FactorId, SessionHandle, TenantId, UserId};
 use crate::keyring::{Keyring, Purpose};
-use crate::record::counter::{Ask, Charge, CounterKey};
+use crate::record::counter::{Ask, Charge, CounterKey, ENDLESS};
 use crate::storage::CounterStore;
 use crate::time::Timestamp;
 
@@ -119,6 +119,41 @@ impl Limits<'_> {
         ]
     }
 
+    /// What completed resets have given back at each of the counters of [`Limits::second_factor`], in turns of
+    /// [`GIVEN_BACK`]; never so much that the hard cap is passed.
+    pub(crate) fn second_factor_given(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        factor: &FactorId,
+    ) -> [Ask; 2] {
+        let account = [tenant.as_str(), user.as_str()];
+        let room = HARD_CAP.saturating_sub(self.config.second_factor.stop) / GIVEN_BACK;
+        let turns = Window {
+            count: room,
+            window: ENDLESS,
+        };
+        [
+            self.window("2f-more", &[account[0], account[1], factor.as_str()], turns),
+            self.window("2f-more-all", &account, turns),
+        ]
+    }
+
+    /// The same counters with the tries that were given back.
+    fn second_factor_after(&self, asks: [Ask; 2], turns: &[u32]) -> [Ask; 2] {
+        let turns = |at: usize| turns.get(at).copied().unwrap_or(0);
+        let more = |at| {
+            turns(at)
+                .saturating_mul(GIVEN_BACK)
+                .saturating_mul(self.config.scale)
+        };
+        let [kind, all] = asks;
+        [(kind, 0), (all, 1)].map(|(ask, at)| Ask {
+            limit: ask.limit.saturating_add(more(at)),
+            ..ask
+        })
+    }
+
     /// Failures at second factors: per network over all accounts, and of the whole site (A-OTP-09). The site's is the
     /// last.
     pub(crate) fn second_factor_failed(&self, network: &str) -> Vec<Ask> {
@@ -134,11 +169,13 @@ impl Limits<'_> {
         user: &UserId,
         factors: &[FactorId],
     ) -> Vec<CounterKey> {
-        let mut keys: Vec<CounterKey> = factors
-            .iter()
-            .flat_map(|f| self.second_factor(tenant, user, f))
-            .map(|ask| ask.key)
-            .collect();
+        let of = |factor| {
+            [
+                self.second_factor(tenant, user, factor),
+                self.second_factor_given(tenant, user, factor),
+            ]
+        };
+        let mut keys: Vec<CounterKey> = factors.iter().flat_map(of).flatten().map(|ask| ask.key).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -152,11 +189,7 @@ impl Limits<'_> {
         let mut near = account.to_vec();
         near.push(network);
         asks.push(self.curve("pw", &near, self.config.password));
-        asks.push(Ask::window(
-            self.key("pw-all", account),
-            u32::MAX,
-            crate::record::counter::ENDLESS,
-        ));
+        asks.push(Ask::window(self.key("pw-all", account), u32::MAX, ENDLESS));
         asks
     }
 
@@ -233,6 +266,22 @@ impl Limits<'_> {
         keys.push(self.sign_in_account_key(&[tenant.as_str(), &format!("user:{user}")]));
         let codes = self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes);
         keys.extend(codes.map(|ask| ask.key));
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// The budgets of codes to the contacts that an account has verified, for a reset that starts them anew.
+    pub(crate) fn code_keys<'c>(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        contacts: impl Iterator<Item = &'c str>,
+    ) -> Vec<CounterKey> {
+        let mut keys: Vec<CounterKey> = contacts
+            .flat_map(|contact| self.code_to_verified(tenant, user, contact))
+            .map(|ask| ask.key)
+            .collect();
         keys.sort();
         keys.dedup();
         keys
@@ -349,6 +398,81 @@ impl Limits<'_> {
         )
     }
 }
+
+/// Asks for leave to try a second factor; `more` is asked beside it. Where the tries are used up, those that completed
+/// resets have given back are looked up: only then, since hardly anybody needs them.
+pub(crate) async fn ask_second_factor<S: CounterStore + ?Sized>(
+    store: &S,
+    limits: &Limits<'_>,
+    (tenant, user, factor): (&TenantId, &UserId, &FactorId),
+    more: Vec<Ask>,
+    now: Timestamp,
+) -> Result<Leave, Fault> {
+    let asks = |own: [Ask; 2]| own.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>();
+    let own = limits.second_factor(tenant, user, factor);
+    let leave = ask(store, &asks(own.clone()), now).await?;
+    match leave {
+        Leave::Refused { retry_after, .. } if retry_after >= ENDLESS => {}
+        leave => return Ok(leave),
+    }
+    let given = limits.second_factor_given(tenant, user, factor);
+    let turns = turns(store, &given, now).await?;
+    if turns.iter().all(|turns| *turns == 0) {
+        return Ok(leave);
+    }
+    ask(store, &asks(limits.second_factor_after(own, &turns)), now).await
+}
+
+/// How many turns were given back at each of two counters.
+async fn turns<S: CounterStore + ?Sized>(
+    store: &S,
+    given: &[Ask; 2],
+    now: Timestamp,
+) -> Result<Vec<u32>, Fault> {
+    let looks = given.clone().map(|ask| Ask {
+        limit: u32::MAX,
+        cost: 0,
+        ..ask
+    });
+    Ok(match ask(store, &looks, now).await? {
+        Leave::Granted(turns) => turns,
+        Leave::Refused { .. } => Vec::new(),
+    })
+}
+
+/// Gives a turn of tries back at each counter of a second factor that has none left, once for a completed reset: inside the
+/// hard cap, so that no number of resets makes guessing endless.
+pub(crate) async fn give_back<S: CounterStore + ?Sized>(
+    store: &S,
+    limits: &Limits<'_>,
+    (tenant, user): (&TenantId, &UserId),
+    factors: &[FactorId],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut due: Vec<Ask> = Vec::new();
+    for factor in factors {
+        let given = limits.second_factor_given(tenant, user, factor);
+        let turns = turns(store, &given, now).await?;
+        let own = limits.second_factor_after(limits.second_factor(tenant, user, factor), &turns);
+        for (own, given) in own.into_iter().zip(given) {
+            let leave = ask(store, &[own.look()], now).await?;
+            let is_suspended = matches!(leave, Leave::Refused { retry_after, .. } if retry_after >= ENDLESS);
+            if is_suspended && !due.iter().any(|ask| ask.key == given.key) {
+                due.push(given);
+            }
+        }
+    }
+    for given in due {
+        // Refused means that the hard cap is reached.
+        ask(store, &[given], now).await?;
+    }
+    Ok(())
+}
+
+/// Tries that a completed reset gives back at a suspended second factor (threat model §3.3).
+const GIVEN_BACK: u32 = 5;
+/// The most consecutive failures of an account at a second factor, whatever is given back (NIST SP 800-63B-4 §3.2.2).
+const HARD_CAP: u32 = 100;
 
 /// Whether a country's messages look like pumping: many sent, few answered rightly (threat A-SMS-02).
 pub(crate) fn breaker_opens(config: &LimitConfig, sent: u32, verified: u32) -> bool {

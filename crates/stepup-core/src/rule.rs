@@ -441,7 +441,7 @@ fn both_claims(facts: &Facts<'_>, out: &mut Vec<ClaimFailure>) {
     }
 }
 
-fn stale(facts: &Facts<'_>, within: Duration) -> ClaimFailure {
+pub(crate) fn stale(facts: &Facts<'_>, within: Duration) -> ClaimFailure {
     let mut reason = json!({
         "message": "the second factor was completed too long ago",
         "maxAgeInSeconds": within.as_secs(),

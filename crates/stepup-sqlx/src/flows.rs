@@ -8,7 +8,7 @@ use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
 use stepup_core::record::user::{Identifier, Method, Summary, User, UserState};
 use stepup_core::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Stored,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Keep, Look, NewAccount, Stored,
     UpdateOutcome, UserChange, UserUpdate,
 };
 use stepup_core::time::Timestamp;
@@ -439,11 +439,20 @@ pub(crate) async fn change(
 /// written, under the lock.
 async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<UpdateOutcome> {
     let (tenant, id) = (&update.tenant, &update.user);
+    let epoch;
     let found = user::one(tx, tenant, id).await?;
     match found.filter(|user| user.state != UserState::Deleted) {
         None => return Ok(UpdateOutcome::Gone),
         Some(user) if user.revision != update.revision => return Ok(UpdateOutcome::Outrun),
-        Some(_) => {}
+        Some(user) => epoch = user.epoch,
+    }
+    if let Some(keep) = &update.keep {
+        let alive = of(REVISION, tenant, id)
+            .bind(keep.handle.as_str())
+            .bind(keep.now.as_ms());
+        if alive.fetch_all(&mut *tx).await.map_err(fault)?.is_empty() {
+            return Ok(UpdateOutcome::Gone);
+        }
     }
     for (identifier, _) in &update.identifiers {
         if is_taken(tx, tenant, id, identifier).await? {
@@ -469,7 +478,8 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
         forget.execute(&mut *tx).await.map_err(fault)?;
         credential::insert(tx, password).await?;
     }
-    session::end_all(tx, tenant, id, None).await?;
+    let handle = update.keep.as_ref().map(|keep| &keep.handle);
+    session::end_all(tx, tenant, id, handle).await?;
     if !update.contacts.is_empty() {
         sqlx::query(FORGET_STRANGERS)
             .bind(tenant.as_str())
@@ -479,7 +489,34 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
             .map_err(fault)?;
     }
     notice::insert(tx, &update.notices).await?;
-    Ok(UpdateOutcome::Done(Box::new(user)))
+    match &update.keep {
+        None => Ok(UpdateOutcome::Done(Box::new(user))),
+        Some(keep) => {
+            let kept = keep_on(tx, update, keep, user.epoch - epoch).await?;
+            Ok(UpdateOutcome::Kept(Box::new((kept, user))))
+        }
+    }
+}
+
+/// Takes a session along into the new epoch of its user.
+async fn keep_on(tx: &mut SqliteConnection, update: &UserUpdate, keep: &Keep, risen: i64) -> Stored<Session> {
+    let Keep { handle, rise, now } = keep;
+    let nothing = json(&serde_json::json!({}))?;
+    let rows = of(COMPLETE, &update.tenant, &update.user)
+        .bind(handle.as_str())
+        .bind(risen)
+        .bind(nothing.clone())
+        .bind(nothing)
+        .bind(now.as_ms())
+        .bind(rise.secret.as_bytes().as_slice())
+        .bind(Class::as_str(rise.class))
+        .bind(rise.idle_expires_at.as_ms())
+        .bind(rise.ends_at.as_ms())
+        .fetch_all(tx)
+        .await
+        .map_err(fault)?;
+    // It was there a moment ago, under the same lock. An error undoes the update.
+    session::read(&mut Columns::of(rows.first().ok_or_else(malformed)?))
 }
 
 /// Deletes everything of a user but a tombstone.

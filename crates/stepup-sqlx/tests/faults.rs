@@ -381,6 +381,7 @@ fn update() -> UserUpdate {
         password: None,
         contacts: Vec::new(),
         notices: Vec::new(),
+        keep: None,
     }
 }
 

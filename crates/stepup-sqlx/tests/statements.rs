@@ -296,5 +296,6 @@ fn update(revision: i64) -> UserUpdate {
         password: Some(password),
         contacts: vec!["ann@example.test".to_owned(), "old@example.test".to_owned()],
         notices: Vec::new(),
+        keep: None,
     }
 }

@@ -9,7 +9,7 @@ use crate::digest::Verdict;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completion, Kind};
-use crate::factor::password::{self, FieldFault};
+use crate::factor::password::{self, FieldFault, PasswordFactor};
 use crate::flow::{Caller, SignedIn, link, session, upkeep};
 use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
 use crate::limit::{self, Leave, Limits};
@@ -260,27 +260,8 @@ pub(crate) async fn sign_in(
         Err(retry_after) => return Ok(SignInOutcome::Throttled(retry_after)),
     };
 
-    let verdict = match account.as_ref().and_then(|a| Some((a, a.password.as_ref()?))) {
-        None => {
-            factor.hasher.burn(&password).await?;
-            Verdict::Wrong
-        }
-        Some((account, credential)) => {
-            let place = hash_place(&account.user.tenant, &account.user.id, &credential.id);
-            let sealed = credential
-                .sealed
-                .as_deref()
-                .ok_or(Fault::Key("a password without a hash"))?;
-            let opened = parts.keyring.open(&place, sealed)?;
-            match std::str::from_utf8(&opened) {
-                Ok(phc) => factor.hasher.verify(phc, &password).await?,
-                Err(_) => {
-                    factor.hasher.burn(&password).await?;
-                    Verdict::Hostile
-                }
-            }
-        }
-    };
+    let stored = account.as_ref().and_then(|account| account.password.as_ref());
+    let verdict = compare(parts, factor, stored, &password).await?;
     let hidden = parts.config.disclosure == Disclosure::Hidden;
     let bar = account
         .as_ref()
@@ -340,6 +321,32 @@ pub(crate) async fn sign_in(
         }
         // Disabled or changed between reading and writing.
         None => Ok(SignInOutcome::WrongCredentials),
+    }
+}
+
+/// Compares `password` with the stored one. One hash is computed, whatever is stored (R-ENU-1).
+pub(super) async fn compare(
+    parts: &Parts,
+    factor: &PasswordFactor,
+    stored: Option<&Credential>,
+    password: &Password,
+) -> Result<Verdict, Fault> {
+    let Some(credential) = stored else {
+        factor.hasher.burn(password).await?;
+        return Ok(Verdict::Wrong);
+    };
+    let place = hash_place(&credential.tenant, &credential.user, &credential.id);
+    let sealed = credential
+        .sealed
+        .as_deref()
+        .ok_or(Fault::Key("a password without a hash"))?;
+    let opened = parts.keyring.open(&place, sealed)?;
+    match std::str::from_utf8(&opened) {
+        Ok(phc) => factor.hasher.verify(phc, password).await,
+        Err(_) => {
+            factor.hasher.burn(password).await?;
+            Ok(Verdict::Hostile)
+        }
     }
 }
 
@@ -476,16 +483,11 @@ pub(crate) async fn email_exists(parts: &Parts, caller: &Caller, email: &str) ->
     let Ok(address) = EmailAddress::parse(email) else {
         return Ok(Exists::Malformed);
     };
-    exists(
-        parts,
-        caller,
-        Identifier {
-            kind: IdentifierKind::Email,
-            value: address.as_str().to_owned(),
-        },
-        |_| true,
-    )
-    .await
+    let identifier = Identifier {
+        kind: IdentifierKind::Email,
+        value: address.as_str().to_owned(),
+    };
+    exists(parts, caller, identifier, |_| true).await
 }
 
 /// Whether a phone number may sign in. A second-factor phone may not, so it does not exist (A-LEG-07).
@@ -493,16 +495,11 @@ pub(crate) async fn phone_exists(parts: &Parts, caller: &Caller, phone: &str) ->
     let Ok(number) = PhoneNumber::parse(phone) else {
         return Ok(Exists::Malformed);
     };
-    exists(
-        parts,
-        caller,
-        Identifier {
-            kind: IdentifierKind::Phone,
-            value: number.as_str().to_owned(),
-        },
-        |_| true,
-    )
-    .await
+    let identifier = Identifier {
+        kind: IdentifierKind::Phone,
+        value: number.as_str().to_owned(),
+    };
+    exists(parts, caller, identifier, |_| true).await
 }
 
 /// Answers a question about an identifier, once it was counted.

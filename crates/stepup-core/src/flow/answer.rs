@@ -94,15 +94,10 @@ pub(crate) async fn consume(
     // one is a guess like any other (A-MFA-12).
     let now = parts.now();
     let limits = account::limits(parts);
-    let charged = limits.second_factor(&user.tenant, &user.id, factor);
-    let mut asks = charged.to_vec();
-    asks.extend(
-        limits
-            .second_factor_failed(&caller.origin.network)
-            .into_iter()
-            .map(Ask::look),
-    );
-    let failures = match limit::ask(&*parts.store, &asks, now).await? {
+    let account = (&user.tenant, &user.id, factor);
+    let network = limits.second_factor_failed(&caller.origin.network);
+    let looks = network.into_iter().map(Ask::look).collect();
+    let failures = match limit::ask_second_factor(&*parts.store, &limits, account, looks, now).await? {
         Leave::Granted(counts) => counts.get(ALL_KINDS).copied().unwrap_or(u32::MAX),
         Leave::Refused { retry_after, index } => {
             let reason = match index {
@@ -159,7 +154,7 @@ pub(crate) async fn consume(
             Ok(ConsumeOutcome::Expired { failed, max })
         }
         Answer::Right => {
-            let keys = charged.into_iter().map(|ask| ask.key).collect();
+            let keys = limits.second_factor_keys(&user.tenant, &user.id, std::slice::from_ref(factor));
             let destination = challenge.destination.clone();
             complete(parts, caller, access, &checked, &second, &destination, keys).await
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod answer;
+pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod code;
 pub(crate) mod contact;
@@ -24,6 +25,7 @@ pub(crate) mod verify;
 
 pub use account::{CheckBegun, Exists, External, ExternalRefusal, SignInOutcome, SignInTry, SignUpOutcome};
 pub use answer::ConsumeOutcome;
+pub use change::ChangeOutcome;
 pub use claim::Renewed;
 pub use code::{CodeRefusal, General, SentCode};
 pub use contact::Contact;

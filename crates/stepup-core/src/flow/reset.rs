@@ -16,6 +16,7 @@ use crate::flow::link::{self, LinkKind};
 use crate::flow::update::{self, UpdateRefusal};
 use crate::flow::{account, session, upkeep};
 use crate::hook::{Outgoing, OutgoingContent};
+use crate::id::FactorId;
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
@@ -255,11 +256,13 @@ async fn set(
         password: Some(credential),
         contacts: Vec::new(),
         notices: upkeep::notices(parts, &user, &kind, None, caller.language).await?,
+        keep: None,
     };
     let stored = parts.store.update_user(&work);
     match session::ending(parts, &user.tenant, &user.id, stored).await? {
         UpdateOutcome::Done(user) => {
-            update::updated(parts, &user, &[], true).await?;
+            update::updated(parts, &user, &[], true, None).await?;
+            forgive(parts, caller, &user).await?;
             let event = parts.event(EventKind::ResetDone, Outcome::Granted);
             parts.record(
                 &event
@@ -269,10 +272,40 @@ async fn set(
             Ok(Ok(()))
         }
         // Another change won, such as a reset by another token: this one was for the account as it was.
-        UpdateOutcome::Outrun | UpdateOutcome::Gone | UpdateOutcome::IdentifierTaken(_) => {
-            invalid("changed", Some(Box::new(user)))
-        }
+        UpdateOutcome::Outrun
+        | UpdateOutcome::Gone
+        | UpdateOutcome::IdentifierTaken(_)
+        | UpdateOutcome::Kept(_) => invalid("changed", Some(Box::new(user))),
     }
+}
+
+/// What a completed reset starts anew: the wrong passwords of this network, the budgets of codes to the account's own
+/// contacts, and a few tries at a second factor that has none left. What was guessed at the second factor stays counted.
+async fn forgive(parts: &Parts, caller: &Caller, user: &User) -> Result<(), Fault> {
+    let limits = account::limits(parts);
+    let counted = format!("user:{}", user.id);
+    let mut keys = limits.sign_in_keys(&caller.origin.network, &[user.tenant.as_str(), &counted]);
+    let contacts = user
+        .summary
+        .enrolled
+        .iter()
+        .filter_map(|own| own.contact.as_deref());
+    keys.extend(limits.code_keys(&user.tenant, &user.id, contacts));
+    parts.store.clear(&keys).await?;
+    let factors: Vec<FactorId> = user
+        .summary
+        .enrolled
+        .iter()
+        .map(|own| own.factor.clone())
+        .collect();
+    limit::give_back(
+        &*parts.store,
+        &limits,
+        (&user.tenant, &user.id),
+        &factors,
+        parts.now(),
+    )
+    .await
 }
 
 fn proved(method: &Method, address: &str) -> Method {

@@ -9,7 +9,7 @@ use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless;
 use crate::flow::{account, session, upkeep};
-use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
+use crate::id::{CredentialId, FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
 use crate::record::credential::{Credential, CredentialKind};
@@ -181,13 +181,15 @@ async fn write(
                 .map(|identifier| identifier.value.clone())
                 .collect(),
             notices,
+            keep: None,
         };
         let stored = parts.store.update_user(&work);
         match session::ending(parts, tenant, id, stored).await? {
             UpdateOutcome::Done(user) => {
-                updated(parts, &user, &changed, work.password.is_some()).await?;
+                updated(parts, &user, &changed, work.password.is_some(), None).await?;
                 return Ok(Ok(*user));
             }
+            UpdateOutcome::Kept(_) => return Err(Fault::Key("a session was kept that nobody named")),
             UpdateOutcome::Gone => return Ok(Err(UpdateRefusal::UnknownUser)),
             UpdateOutcome::IdentifierTaken(IdentifierKind::Email) => {
                 return Ok(Err(UpdateRefusal::EmailTaken));
@@ -212,8 +214,9 @@ pub(super) async fn updated(
     user: &User,
     changed: &[Identifier],
     password: bool,
+    but: Option<&SessionHandle>,
 ) -> Result<(), Fault> {
-    session::revoke_tokens(parts, &user.tenant, &user.id, None);
+    session::revoke_tokens(parts, &user.tenant, &user.id, but);
     let note = |what: Changed| {
         let event = parts.event(EventKind::AccountChanged, Outcome::Noted);
         parts.record(&event.of(&user.tenant, &user.id).because(what.as_str()));

@@ -2,7 +2,7 @@
 
 use crate::flow::session::{self, Checked, SessionEnded};
 use crate::policy;
-use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route};
+use crate::rule::{ClaimFailure, Facts, Rule, judge, judge_route, stale};
 use crate::session::access::AccessClaims;
 use crate::session::revocation::Known;
 use crate::stepup::{Denied, Stepup, Trust};
@@ -111,6 +111,27 @@ impl Stepup {
         }
         let facts = session::facts_of(&self.parts, &checked);
         Err(Denied::Claims(judge(&Rule::SecondFactor, &facts)))
+    }
+}
+
+impl Stepup {
+    /// The same for what only a fresh proof may do: the strongest factor that the account has was completed within the step-up
+    /// age. For whoever has a second factor that is one; for others the factor that they signed in by.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    ///
+    /// # Source
+    /// ASVS v5.0.0-7.5.1; threats R-STU-1.
+    pub async fn admit_fresh(&self, access: &AccessClaims) -> Result<Checked, Denied> {
+        let checked = self.admit_complete(access).await?;
+        let (at, now) = (checked.standing.at, self.now());
+        let within = self.parts.config.sessions.step_up;
+        if at <= now && now.since(at) <= within {
+            return Ok(checked);
+        }
+        let facts = session::facts_of(&self.parts, &checked);
+        Err(Denied::Claims(vec![stale(&facts, within)]))
     }
 }
 

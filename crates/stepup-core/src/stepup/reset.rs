@@ -1,11 +1,13 @@
-//! A new password, by a link.
+//! A new password, by a link or by the present one.
 
 use crate::caller::Caller;
 use crate::error::Fault;
+use crate::flow::change::{self, ChangeOutcome};
 use crate::flow::reset::{self, ResetAsked, ResetOutcome};
 use crate::hook::{Done, Step};
 use crate::password::{Password, PasswordFault};
-use crate::stepup::turn::Told;
+use crate::session::access::AccessClaims;
+use crate::stepup::turn::{Told, signed_in};
 use crate::stepup::{Stepup, other_step};
 
 impl Stepup {
@@ -49,6 +51,28 @@ impl Stepup {
         let turn = self.turn(caller, Step::ResetPassword).await?;
         turn.end(reset::complete(&self.parts, caller, token, typed)).await
     }
+
+    /// Changes the password of the user behind `access`, who knows the present one: none is none that anybody can have.
+    /// Every other session ends; this one goes on by the tokens of the outcome, and no older ones. Whether the session may is
+    /// for [`Stepup::admit_fresh`] to say. `typed` is what [`Password::parse`] said of the new one: it is looked at only if
+    /// the present one is right.
+    ///
+    /// # Errors
+    /// [`Fault`]: the password is the old one, unless the answer of the store was lost.
+    ///
+    /// # Source
+    /// ASVS v5.0.0-6.2.3, 7.4.3; threats A-SES-09, A-STU-10.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        access: &AccessClaims,
+        current: Option<Password>,
+        typed: Result<Password, PasswordFault>,
+    ) -> Result<ChangeOutcome, Fault> {
+        let turn = self.turn(caller, Step::ChangePassword).await?;
+        turn.end(change::change(&self.parts, caller, access, current, typed))
+            .await
+    }
 }
 
 impl Told for ResetAsked {
@@ -57,6 +81,19 @@ impl Told for ResetAsked {
             Self::Accepted => Done::Granted,
             Self::Malformed => Done::Refused("malformed"),
             Self::Busy => Done::Refused("busy"),
+            Self::NotOffered => Done::Refused("not_offered"),
+        }
+    }
+}
+
+impl Told for ChangeOutcome {
+    fn done(&self) -> Done<'_> {
+        match self {
+            Self::Changed(kept) => signed_in(kept),
+            Self::WrongPassword => Done::Refused("wrong_password"),
+            Self::Password(_) => Done::Refused("password"),
+            Self::Throttled(_) => Done::Refused("throttled"),
+            Self::Ended => Done::Refused("ended"),
             Self::NotOffered => Done::Refused("not_offered"),
         }
     }

@@ -336,6 +336,19 @@ pub struct UserUpdate {
     pub contacts: Vec<String>,
     /// What the user is told, where it was reached before.
     pub notices: Vec<Notice>,
+    /// The session in which the user did it, which goes on.
+    pub keep: Option<Keep>,
+}
+
+/// A session that outlives an update of its user.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// The session.
+    pub handle: SessionHandle,
+    /// Its new generation, so that no token from before leads on.
+    pub rise: RiseTo,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// What became of an update.
@@ -343,7 +356,10 @@ pub struct UserUpdate {
 pub enum UpdateOutcome {
     /// Done. The user as it is now.
     Done(Box<User>),
-    /// There is no such user, or only a tombstone. Nothing was written.
+    /// Done. The session that was kept and the user, as they are now.
+    Kept(Box<(Session, User)>),
+    /// There is no such user, or only a tombstone; or the session to keep is gone, over, another user's or of another
+    /// epoch. Nothing was written.
     Gone,
     /// The user changed since it was read. Nothing was written.
     Outrun,
@@ -381,7 +397,8 @@ pub trait Flows: Send + Sync + 'static {
 
     /// Replaces how a user signs in: methods, identifiers and, if one is given, the password credential; raises epoch and
     /// revision as [`Flows::change_user`] does, deletes all sessions and challenges of the user and those of strangers to the named contacts, writes the
-    /// notices. Whether an identifier is free is decided by its primary key. Second factors stay as they are, and so does
+    /// notices. The session to keep, if there is one, is left: it takes the new epoch and a rise, as in
+    /// [`Flows::complete_factor`]. Whether an identifier is free is decided by its primary key. Second factors stay as they are, and so does
     /// the state of the user.
     async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome>;
 

@@ -61,6 +61,31 @@ fn described(endpoint: Endpoint) -> Description {
         .takes(credentials())
         .with_tokens()
         .may_be_unauthorised(),
+        Endpoint::Open(Open::AskReset) => answers(
+            "Sends a link for a new password, if the address is an account's. Nobody is told whether it is.",
+            [status("OK"), field_error(), general_error()],
+        )
+        .takes(form(&["email"], json!({}), &[])),
+        Endpoint::Open(Open::ResetPassword) => answers(
+            "A new password, by the token of such a link. It opens no session, and ends all that there are.",
+            [
+                status("OK"),
+                status("RESET_PASSWORD_INVALID_TOKEN_ERROR"),
+                field_error(),
+            ],
+        )
+        .takes(form(
+            &["password"],
+            json!({ "token": text(), "method": { "const": "token" } }),
+            &["token"],
+        )),
+        Endpoint::Guarded(Guarded::ChangePassword) => answers(
+            "A new password, by the present one. Every other session ends, and this one goes on by new tokens.",
+            [status("OK"), status("WRONG_CREDENTIALS_ERROR"), field_error()],
+        )
+        .takes(closed(json!({ "currentPassword": text(), "newPassword": text() })))
+        .with_tokens()
+        .may_be_throttled(),
         Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", "email"),
         Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", "phoneNumber"),
         Endpoint::Open(Open::LoginMethods) => answers(
@@ -384,12 +409,22 @@ fn outcome(status: &str, more: Value) -> Value {
 // Bodies
 
 fn credentials() -> Value {
+    form(&["email", "password"], json!({}), &[])
+}
+
+/// A form of these fields, with what stands beside it.
+fn form(ids: &[&str], beside: Value, required: &[&str]) -> Value {
     let field = json!({
         "type": "object",
-        "properties": { "id": { "enum": ["email", "password"] }, "value": text() },
+        "properties": { "id": { "enum": ids }, "value": text() },
         "required": ["id", "value"],
     });
-    tolerant(json!({ "formFields": list(field) }), &["formFields"])
+    let mut properties = json!({ "formFields": list(field) });
+    if let (Some(all), Value::Object(beside)) = (properties.as_object_mut(), beside) {
+        all.extend(beside);
+    }
+    let required = [&["formFields"], required].concat();
+    tolerant(properties, &required)
 }
 
 /// A body whose other fields are ignored, as those of the clients' endpoints are.

@@ -135,7 +135,7 @@ fn read(call: &Call<'_>) -> Result<Form, Refusal> {
     }
 }
 
-const REQUIRED: &str = "This field is required.";
+pub(super) const REQUIRED: &str = "This field is required.";
 
 /// A password that is to be added to the user of a live session. There is no such thing here: accounts are not merged,
 /// least of all on the word of a session (threat A-CSR-05). As the contract has it, no session is the first thing said.
@@ -157,7 +157,7 @@ fn signed_in_reply(call: &Call<'_>, signed_in: SignedIn) -> Reply {
     Reply::ok(&json!({ "status": "OK", "user": user })).with_tokens(writes)
 }
 
-fn faulty(faults: &[FieldFault]) -> Reply {
+pub(super) fn faulty(faults: &[FieldFault]) -> Reply {
     let errors: Vec<(&str, &str)> = faults
         .iter()
         .map(|fault| match fault {
@@ -172,7 +172,7 @@ fn faulty(faults: &[FieldFault]) -> Reply {
     field_error(&errors)
 }
 
-fn field_error(errors: &[(&str, &str)]) -> Reply {
+pub(super) fn field_error(errors: &[(&str, &str)]) -> Reply {
     let fields: Vec<Value> = errors
         .iter()
         .map(|(id, error)| json!({ "id": id, "error": error }))
@@ -180,7 +180,7 @@ fn field_error(errors: &[(&str, &str)]) -> Reply {
     Reply::ok(&json!({ "status": "FIELD_ERROR", "formFields": fields }))
 }
 
-fn password_text(fault: PasswordFault) -> &'static str {
+pub(super) fn password_text(fault: PasswordFault) -> &'static str {
     match fault {
         PasswordFault::TooShort { min: 15 } => "The password needs at least 15 characters.",
         PasswordFault::TooShort { min: 8 } => "The password needs at least 8 characters.",

@@ -9,16 +9,15 @@ mod factor;
 mod jwt;
 mod multifactorauth;
 mod multitenancy;
+mod password;
 mod passwordless;
 mod session;
 mod undo;
 mod user;
 
 use http::Method;
-use stepup_core::Trust;
 use stepup_core::error::Fault;
 use stepup_core::hook::Api;
-use stepup_core::rule::Rule;
 
 use crate::call::Call;
 use crate::csrf::Act;
@@ -79,6 +78,30 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Access::Open,
         Body::Ignored,
         EMAIL_EXISTS,
+    ),
+    row(
+        Method::POST,
+        "/user/password/reset/token",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::AskReset),
+    ),
+    row(
+        Method::POST,
+        "/user/password/reset",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::ResetPassword),
+    ),
+    row(
+        Method::POST,
+        "/password/change",
+        false,
+        Access::Fresh,
+        Body::Json,
+        Endpoint::Guarded(Guarded::ChangePassword),
     ),
     row(
         Method::POST,
@@ -297,6 +320,8 @@ pub enum Open {
     Refresh,
     SignUp,
     SignIn,
+    AskReset,
+    ResetPassword,
     EmailExists,
     PhoneExists,
     LoginMethods,
@@ -322,6 +347,7 @@ pub enum Guarded {
     Factors,
     Sessions,
     RevokeSession,
+    ChangePassword,
 }
 
 /// Endpoints of codes, which are a first factor, a second one, or both. Their row says what the second factor asks.
@@ -424,6 +450,8 @@ async fn answer(
             Open::Refresh => session::refresh(call).await,
             Open::SignUp => emailpassword::sign_up(call).await,
             Open::SignIn => emailpassword::sign_in(call).await,
+            Open::AskReset => password::ask_reset(call).await,
+            Open::ResetPassword => password::reset(call).await,
             Open::EmailExists => emailpassword::exists(call).await,
             Open::PhoneExists => passwordless::exists(call).await,
             Open::LoginMethods => Ok(multitenancy::login_methods(call)),
@@ -461,6 +489,7 @@ async fn answer(
                 Guarded::Factors => factor::list(call, &session).await,
                 Guarded::Sessions => session::list(call, &session).await,
                 Guarded::RevokeSession => session::revoke(call, &session).await,
+                Guarded::ChangePassword => password::change(call, &session).await,
             }
         }
     }
@@ -481,10 +510,7 @@ async fn admit(call: &Call<'_>, access: Access) -> Result<Verified, Refusal> {
     match access {
         Access::Open | Access::HalfLogin => {}
         Access::Complete => drop(stepup.admit_complete(&session.claims).await?),
-        Access::Fresh => {
-            let rule = Rule::Fresh(stepup.config().sessions.step_up);
-            stepup.admit(&session.claims, &rule, Trust::Store).await?;
-        }
+        Access::Fresh => drop(stepup.admit_fresh(&session.claims).await?),
     }
     Ok(session)
 }

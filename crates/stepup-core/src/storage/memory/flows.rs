@@ -172,6 +172,16 @@ impl Flows for MemoryStore {
         if user.revision != update.revision {
             return Ok(UpdateOutcome::Outrun);
         }
+        let mut kept = None;
+        if let Some(keep) = &update.keep {
+            let found = tables.sessions.get(&keep.handle).filter(|session| {
+                session.tenant == *tenant && session.user == *id && !session.is_over(keep.now)
+            });
+            let Some(session) = found.filter(|session| tables.live_user(session).is_some()) else {
+                return Ok(UpdateOutcome::Gone);
+            };
+            kept = Some(session.clone());
+        }
         for (identifier, _) in &update.identifiers {
             let named = (tenant.clone(), identifier.clone());
             if tables
@@ -215,13 +225,19 @@ impl Flows for MemoryStore {
                 .retain(|_, c| c.tenant != *tenant || c.user != *id || c.kind != CredentialKind::Password);
             tables.add_credential(password);
         }
-        tables.end_sessions(tenant, id, None);
+        tables.end_sessions(tenant, id, update.keep.as_ref().map(|keep| &keep.handle));
         tables.challenges.retain(|_, c| {
             c.tenant != *tenant
                 || !c.binding.user.as_str().is_empty()
                 || !update.contacts.contains(&c.destination)
         });
         tables.add_notices(&update.notices);
+        if let (Some(mut session), Some(keep)) = (kept, &update.keep) {
+            rise_to(&mut session, &keep.rise, keep.now);
+            session.epoch = user.epoch;
+            tables.sessions.insert(session.handle.clone(), session.clone());
+            return Ok(UpdateOutcome::Kept(Box::new((session, user))));
+        }
         Ok(UpdateOutcome::Done(Box::new(user)))
     }
 

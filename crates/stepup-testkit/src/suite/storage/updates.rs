@@ -5,8 +5,9 @@ use std::sync::Arc;
 use stepup_core::error::StoreError;
 use stepup_core::record::challenge::{Binding, Challenge};
 use stepup_core::record::credential::{Credential, CredentialKind};
+use stepup_core::record::session::{Rise, Session};
 use stepup_core::record::user::{IdentifierKind, ThirdParty, User, UserState};
-use stepup_core::storage::{AccountOutcome, FactorCompletion, UpdateOutcome, UserUpdate};
+use stepup_core::storage::{AccountOutcome, FactorCompletion, Keep, UpdateOutcome, UserUpdate};
 
 use super::fixture::*;
 
@@ -23,6 +24,7 @@ fn moved(user: &User, address: &str) -> UserUpdate {
         password: None,
         contacts: Vec::new(),
         notices: Vec::new(),
+        keep: None,
     }
 }
 
@@ -81,6 +83,86 @@ fn strangers(id: &str, destination: &str) -> Challenge {
 
 async fn has_challenge(store: &Store, id: &str) -> bool {
     store.challenge(&public(), &id.into()).await.unwrap().is_some()
+}
+
+fn keep(handle: &str) -> Option<Keep> {
+    Some(Keep {
+        handle: handle.into(),
+        rise: rise(),
+        now: NOW,
+    })
+}
+
+/// Threat A-SES-09: the session in which it was done goes on, by a token that no other leads to; all others end.
+pub async fn an_update_keeps_the_session_it_was_done_in_by_a_new_token(store: Store) {
+    let (ann, own) = with_session(&store, "ann").await;
+    assert!(store.open_session(&session(&ann, "other")).await.unwrap());
+    store.put_challenge(&challenge("second")).await.unwrap();
+    store.rotate(&rotation("s1", 0, NOW)).await.unwrap().unwrap();
+    let update = UserUpdate {
+        password: Some(fresh(&ann, "p2")),
+        keep: keep("s1"),
+        ..moved(&ann, &address("ann"))
+    };
+    let UpdateOutcome::Kept(kept) = store.update_user(&update).await.unwrap() else {
+        panic!("not kept");
+    };
+    let (kept, user) = *kept;
+    assert_eq!(user, after(&ann, &update));
+    assert_eq!((kept.epoch, &kept.factors), (user.epoch, &own.factors));
+    let chain = &kept.chain;
+    assert_eq!((chain.generation, chain.current), (2, rise().secret));
+    assert_eq!((&chain.previous, &chain.rotated), (&None, &None));
+    let risen = Rise {
+        generation: 2,
+        at: NOW,
+    };
+    assert_eq!(chain.rise, Some(risen));
+    assert_eq!(
+        (kept.idle_expires_at, kept.ends_at),
+        (rise().idle_expires_at, rise().ends_at)
+    );
+    let left: Vec<Session> = store.sessions(&public(), &ann.id, NOW).await.unwrap();
+    assert_eq!(left, [kept]);
+    assert!(!has_challenge(&store, "second").await);
+    // No older token leads on; the new one does, under the new epoch.
+    for generation in [0, 1] {
+        assert_eq!(
+            store.rotate(&rotation("s1", generation, NOW)).await.unwrap(),
+            None
+        );
+    }
+    let mut next = rotation("s1", 2, NOW);
+    next.current = rise().secret;
+    assert!(store.rotate(&next).await.unwrap().is_some());
+}
+
+/// Whoever was signed out meanwhile changes nothing.
+pub async fn an_update_by_a_session_that_is_none_writes_nothing(store: Store) {
+    let (ann, own) = with_session(&store, "ann").await;
+    let bob = with_user(&store, "bob").await;
+    assert!(store.open_session(&session(&bob, "bobs")).await.unwrap());
+    let tries = [("bobs", NOW), ("nobodys", NOW), ("s1", own.end())];
+    for (handle, now) in tries {
+        let update = UserUpdate {
+            password: Some(fresh(&ann, "p2")),
+            keep: keep(handle).map(|keep| Keep { now, ..keep }),
+            ..moved(&ann, "new@example.test")
+        };
+        let told = store.update_user(&update).await.unwrap();
+        assert_eq!(told, UpdateOutcome::Gone, "{handle}");
+    }
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
+    assert_eq!(found(&store, &address("ann")).await.as_deref(), Some("ann"));
+    assert_eq!(store.sessions(&public(), &ann.id, NOW).await.unwrap(), [own]);
+    // A session from before another change is as good as none.
+    store.update_user(&moved(&ann, "new@example.test")).await.unwrap();
+    let ann = store.user(&public(), &ann.id).await.unwrap().unwrap();
+    let late = UserUpdate {
+        keep: keep("s1"),
+        ..moved(&ann, "newer@example.test")
+    };
+    assert_eq!(store.update_user(&late).await.unwrap(), UpdateOutcome::Gone);
 }
 
 /// Who looks in between sees all of the old, or all of the new.

@@ -222,6 +222,10 @@ impl Flows for ReadsThenWrites {
 
     async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
         let mut update = update.clone();
+        // Whoever asks for it is signed out like everybody else.
+        if update.keep.take().is_some() {
+            return self.inner.update_user(&update).await;
+        }
         let user = self.inner.user(&update.tenant, &update.user).await?;
         update.revision = user.map_or(0, |user| user.revision);
         let told = self.inner.update_user(&update).await?;
@@ -317,6 +321,15 @@ fn a_store_that_reads_before_it_writes_is_found_out() {
     ));
     assert!(is_false(
         super::of_many_users_that_want_one_identifier_one_gets_it,
+        reads_then_writes
+    ));
+    // And it forgets which session is to be kept.
+    assert!(is_false(
+        super::an_update_keeps_the_session_it_was_done_in_by_a_new_token,
+        reads_then_writes
+    ));
+    assert!(is_false(
+        super::an_update_by_a_session_that_is_none_writes_nothing,
         reads_then_writes
     ));
 }
