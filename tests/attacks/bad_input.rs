@@ -66,6 +66,17 @@ fn takers() -> Vec<Taker> {
             let pair = json!({ "deviceId": "x", "preAuthSessionId": "y" });
             let (body, fields) = match row.path {
                 "/signup" | "/signin" => (form("odd@example.com", PASSWORD), vec!["formFields"]),
+                "/user/password/reset/token" => {
+                    let form = json!([{ "id": "email", "value": "odd@example.com" }]);
+                    (json!({ "formFields": form }), vec!["formFields"])
+                }
+                "/user/password/reset" => {
+                    let form = json!([{ "id": "password", "value": PASSWORD }]);
+                    (
+                        json!({ "token": "x", "formFields": form }),
+                        vec!["token", "formFields"],
+                    )
+                }
                 "/signinup/code" => (json!({ "phoneNumber": OTHER_PHONE }), vec!["phoneNumber"]),
                 "/signinup/code/resend" => (pair, vec!["deviceId", "preAuthSessionId"]),
                 "/signinup/code/consume" => {
@@ -86,7 +97,7 @@ fn takers() -> Vec<Taker> {
             }
         })
         .collect();
-    assert_eq!(takers.len(), 6);
+    assert_eq!(takers.len(), 8);
     takers
 }
 

@@ -333,7 +333,7 @@ async fn a_inj_06_two_spellings_of_a_mailbox_are_one_user_and_look_alikes_are_no
 async fn a_inj_13_a_page_takes_nothing_of_its_address() {
     let server = Server::start_with(|settings| settings.first_factors.push(FactorId::LINK_EMAIL)).await;
     let plain = server.client(Mode::Header);
-    for path in ["/", "/auth/verify"] {
+    for path in ["/", "/auth/verify", "/auth/reset-password"] {
         let page = plain.peek("GET", path, None, &[]).await;
         assert_eq!(page.status, 200, "{path}");
         for query in [

@@ -130,6 +130,8 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                         Endpoint::Open(
                             Open::SignUp
                                 | Open::SignIn
+                                | Open::AskReset
+                                | Open::ResetPassword
                                 | Open::EmailExists
                                 | Open::PhoneExists
                                 | Open::ContactExists
@@ -160,6 +162,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
 /// The demo's routes that ask nothing of a session, or only that there is one.
 const DEMO_OPEN: [&str; 10] = [
     "/",
+    "/auth/reset-password",
     "/assets/{file}",
     "/api/me",
     "/api/optional",

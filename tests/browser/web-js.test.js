@@ -116,6 +116,31 @@ for (const origins of ["one origin", "two origins"]) {
         assert.equal(visitor.refreshes, 1);
       });
 
+      scenario("a forgotten password is replaced by a link, which signs nobody in and leaves the second factor due", async () => {
+        const { tab, person } = await enrolled();
+        const ask = { formFields: [{ id: "email", value: person.email }] };
+        assert.equal((await tab.call("EmailPassword", "sendPasswordResetEmail", ask)).status, "OK");
+        const [message] = await server.messages(person.email, 1);
+        const { origin, pathname, search } = new URL(message.link);
+        assert.equal(`${origin}${pathname}`, `${(site ?? server).origin}/auth/reset-password`);
+
+        // The demo's own page takes the token out of the address: on its origin the client is given another page.
+        const elsewhere = await arrive();
+        const page = await elsewhere.openTab(site ? message.link : `${server.origin}/healthz${search}`);
+        const password = "another horse battery";
+        const set = () => page.call("EmailPassword", "submitNewPassword", { formFields: [{ id: "password", value: password }] });
+        assert.equal((await set()).status, "OK");
+        assert.equal(await page.hasSession(), false);
+        assert.equal((await set()).status, "RESET_PASSWORD_INVALID_TOKEN_ERROR");
+
+        assert.equal((await tab.get("/api/secret")).status, 401);
+        assert.equal((await page.signIn(person.email, person.password)).status, "WRONG_CREDENTIALS_ERROR");
+        assert.equal((await page.signIn(person.email, password)).status, "OK");
+        assert.equal((await page.get("/api/secret")).status, 403);
+        await completeByPhone(page, person.phone, 2);
+        assert.equal((await page.get("/api/secret")).status, 200);
+      });
+
       scenario("sign-up makes a session whose claim is false", async () => {
         const [visitor, person] = [await arrive(), newPerson()];
         const { tab } = visitor;

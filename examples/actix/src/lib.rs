@@ -65,6 +65,7 @@ pub fn app(
         .service(get("/", index))
         .service(get("/auth/verify", by_contact))
         .service(get("/auth/verify-email", verify_email))
+        .service(get("/auth/reset-password", new_password))
         .service(get("/assets/{file}", asset))
         .service(get("/api/me", me))
         .service(get("/api/optional", optional))
@@ -89,6 +90,10 @@ pub fn app(
 
 async fn index(site: Data<Site>) -> HttpResponse {
     written(answers::index(&site, FRAMEWORK))
+}
+
+async fn new_password(site: Data<Site>) -> HttpResponse {
+    written(answers::new_password(&site, FRAMEWORK))
 }
 
 async fn by_contact(site: Data<Site>) -> HttpResponse {

@@ -51,6 +51,7 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
         .route("/", get(index))
         .route("/auth/verify", get(by_contact))
         .route("/auth/verify-email", get(verify_email))
+        .route("/auth/reset-password", get(new_password))
         .route("/assets/{file}", get(asset))
         .route("/api/me", get(me))
         .route("/api/optional", get(optional))
@@ -77,6 +78,10 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
 
 async fn index(State(site): State<Site>) -> Response {
     written(answers::index(&site, "Axum"))
+}
+
+async fn new_password(State(site): State<Site>) -> Response {
+    written(answers::new_password(&site, "Axum"))
 }
 
 async fn by_contact(State(site): State<Site>) -> Response {

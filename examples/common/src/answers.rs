@@ -65,6 +65,14 @@ pub fn verify_email(site: &Site, framework: &str) -> Answer {
     )
 }
 
+/// `GET /auth/reset-password`: a forgotten password, and where the links of resets lead.
+pub fn new_password(site: &Site, framework: &str) -> Answer {
+    Answer::shown(
+        page::CONTENT_TYPE,
+        page::new_password(&view(site, framework)).into_bytes(),
+    )
+}
+
 /// `GET /assets/{file}`.
 pub fn asset(file: &str) -> Answer {
     match page::asset(&format!("/assets/{file}")) {

@@ -8,11 +8,13 @@
 
 mod contact;
 mod verify;
+mod password;
 
 use std::fmt;
 
 pub use contact::by_contact;
 pub use verify::verify_email;
+pub use password::new_password;
 
 /// Renders the page.
 ///
@@ -105,6 +107,10 @@ pub fn asset(path: &str) -> Option<(&'static str, &'static [u8])> {
         "/assets/verify.js" => Some((
             "text/javascript; charset=utf-8",
             include_bytes!("../assets/verify.js"),
+        )),
+        "/assets/password.js" => Some((
+            "text/javascript; charset=utf-8",
+            include_bytes!("../assets/password.js"),
         )),
         _ => None,
     }
@@ -243,6 +249,7 @@ fn flow(view: &PageView<'_>) -> String {
 {in_password}
 <button>Sign in</button>
 </form>
+<p class="hint"><a href="/auth/reset-password">Forgot your password?</a></p>
 </div>
 {by_contact}
 </div>
@@ -300,6 +307,7 @@ fn flow(view: &PageView<'_>) -> String {
 <p>Both factors are proved, so the server hands out what is behind <code>Session&lt;Require2fa&gt;</code>:</p>
 <p id="secret" class="secret"></p>
 </div>
+<p class="hint"><a href="/auth/reset-password#change">Change your password</a></p>
 </div>
 </section>"#,
         up_email = Field {

@@ -34,6 +34,8 @@ pub fn app(site: Site, config: Config) -> Rocket<Build> {
                 by_contact_head,
                 verify_email,
                 verify_email_head,
+                new_password,
+                new_password_head,
                 asset,
                 me,
                 optional,
@@ -81,6 +83,16 @@ fn verify_email(site: &State<Site>, _path: AsWritten) -> Written {
 #[head("/auth/verify-email")]
 fn verify_email_head(site: &State<Site>, _path: AsWritten) -> Written {
     Written(answers::verify_email(site, FRAMEWORK))
+}
+
+#[get("/auth/reset-password")]
+fn new_password(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::new_password(site, FRAMEWORK))
+}
+
+#[head("/auth/reset-password")]
+fn new_password_head(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::new_password(site, FRAMEWORK))
 }
 
 #[get("/assets/<file>")]

@@ -14,10 +14,11 @@ use rocket::{Data, Request};
 use crate::{Refused, Written, answers};
 
 /// Each path, and the methods that it takes.
-const PATHS: [(&str, &str); 15] = [
+const PATHS: [(&str, &str); 16] = [
     ("/", READ),
     ("/auth/verify", READ),
     ("/auth/verify-email", READ),
+    ("/auth/reset-password", READ),
     ("/assets/<file>", READ),
     ("/api/me", READ),
     ("/api/optional", READ),

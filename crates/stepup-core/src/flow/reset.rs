@@ -11,7 +11,7 @@ use crate::delivery::{Channel, Content, Deliver, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::password;
-use crate::flow::dispatch::{Parcel, hand_over};
+use crate::flow::dispatch::carry_now;
 use crate::flow::link::{self, LinkKind};
 use crate::flow::update::{self, UpdateRefusal};
 use crate::flow::{account, session, upkeep};
@@ -127,18 +127,13 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
     let link = link::make(parts, LinkKind::Reset, user, address.as_str(), lifetime)?;
     parts.store.put_challenge(&link.challenge).await?;
     let url = link::url(parts, LinkKind::Reset, &user.tenant, &link.token);
+    note(Outcome::Granted, "sent", Some(user));
     let about = parts.event(EventKind::DeliverySent, Outcome::Noted);
+    let about = about.of(&user.tenant, &user.id).with_factor(&password::ID);
     let content = Content::Reset { url, lifetime };
-    let parcel = Parcel {
-        deliver: deliver.clone(),
-        message: upkeep::message(parts, Channel::Email, &link.challenge, content, caller.language),
-        about: about.of(&user.tenant, &user.id).with_factor(&password::ID),
-        unsent: None,
-    };
-    match hand_over(parts, parcel) {
-        Ok(()) => note(Outcome::Granted, "sent", Some(user)),
-        Err(_) => note(Outcome::Refused, "queue_full", Some(user)),
-    }
+    let message = upkeep::message(parts, Channel::Email, &link.challenge, content, caller.language);
+    // Here and not by another job: whoever drains the background waits for this one. What became of it is told by events.
+    let _ = carry_now(parts, &**deliver, &message, about).await;
     Ok(())
 }
 
