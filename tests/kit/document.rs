@@ -23,8 +23,8 @@ pub async fn check(address: SocketAddr, method: &str, target: &str, response: &R
         return;
     };
     // A preflight is the browser's affair, and what is no answer at all has nothing to check.
-    // The demo's website has its page for links there too, as the clients expect it.
-    if ["/verify", "/verify-email"].contains(&path)
+    // The demo's website has its pages for links there too, as the clients expect them.
+    if ["/verify", "/verify-email", "/reset-password"].contains(&path)
         || !path.starts_with('/')
         || method == "OPTIONS"
         || response.status == 0

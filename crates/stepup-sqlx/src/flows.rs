@@ -439,13 +439,12 @@ pub(crate) async fn change(
 /// written, under the lock.
 async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<UpdateOutcome> {
     let (tenant, id) = (&update.tenant, &update.user);
-    let epoch;
     let found = user::one(tx, tenant, id).await?;
-    match found.filter(|user| user.state != UserState::Deleted) {
+    let epoch = match found.filter(|user| user.state != UserState::Deleted) {
         None => return Ok(UpdateOutcome::Gone),
         Some(user) if user.revision != update.revision => return Ok(UpdateOutcome::Outrun),
-        Some(user) => epoch = user.epoch,
-    }
+        Some(user) => user.epoch,
+    };
     if let Some(keep) = &update.keep {
         let alive = of(REVISION, tenant, id)
             .bind(keep.handle.as_str())

@@ -7,14 +7,14 @@
 //! The page decides nothing about security. What it knows of the session it reads from `front-token`, as any frontend would.
 
 mod contact;
-mod verify;
 mod password;
+mod verify;
 
 use std::fmt;
 
 pub use contact::by_contact;
-pub use verify::verify_email;
 pub use password::new_password;
+pub use verify::verify_email;
 
 /// Renders the page.
 ///

@@ -55,7 +55,8 @@ pub(crate) async fn change(
     };
     let kind = CredentialKind::Password;
     let stored = parts.store.credentials(&user.tenant, &user.id, kind).await?;
-    let Some(stored) = stored.first() else {
+    // One that was retired is known to somebody else: it is replaced by a link alone (threat A-MFA-41).
+    let Some(stored) = stored.first().filter(|stored| !stored.is_retired()) else {
         return Ok(ChangeOutcome::NotOffered);
     };
     let counted = format!("user:{}", user.id);

@@ -21,7 +21,7 @@ use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
 use crate::record::user::{Identifier, IdentifierKind, Method, User, UserState};
-use crate::storage::{Account, UpdateOutcome, UserUpdate};
+use crate::storage::{UpdateOutcome, UserUpdate};
 
 /// What became of the wish for a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,11 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
         return Ok(());
     };
     let user = &account.user;
-    if let Err(reason) = may_reset(&account, address) {
+    let judged = match account.password {
+        None => Err("no_password"),
+        Some(_) => may_reset(user, address.as_str()),
+    };
+    if let Err(reason) = judged {
         note(Outcome::Refused, reason, Some(user));
         return Ok(());
     }
@@ -137,30 +141,25 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
     Ok(())
 }
 
-/// Whether a link to `address` may set the password of `account`; the reason if not.
+/// Whether a link to `address` may set the password of `user`; the reason if not. Asked when it is sent, and when it is used.
 ///
 /// The address has to be the one that signs in with the password, and verified. One that nobody verified is good only for a
 /// user who signs in by nothing else: then the mailbox is all that the account ever had, and who reads it gains no other
 /// way in. With another way beside it, it may be a stranger's entry into somebody's account (threat A-RST-07).
-fn may_reset(account: &Account, address: &EmailAddress) -> Result<(), &'static str> {
-    let user = &account.user;
+fn may_reset(user: &User, address: &str) -> Result<(), &'static str> {
     if user.state != UserState::Live {
         return Err("disabled");
     }
-    if account.password.is_none() {
-        return Err("no_password");
-    }
-    let own = own_method(user, address.as_str()).ok_or("no_password")?;
-    match own.verified || user.methods.len() == 1 {
-        true => Ok(()),
-        false => Err("unverified"),
+    match user.methods.iter().find(|method| is_own(method, address)) {
+        None => Err("no_password"),
+        Some(own) if own.verified || user.methods.len() == 1 => Ok(()),
+        Some(_) => Err("unverified"),
     }
 }
 
-/// The method by which `address` signs in with a password.
-fn own_method<'u>(user: &'u User, address: &str) -> Option<&'u Method> {
-    let mut methods = user.methods.iter();
-    methods.find(|method| method.factor == password::ID && method.email.as_deref() == Some(address))
+/// Whether `address` signs in with a password by `method`.
+fn is_own(method: &Method, address: &str) -> bool {
+    method.factor == password::ID && method.email.as_deref() == Some(address)
 }
 
 /// Sets a new password. In this order: the token is looked up, the password judged and hashed, the token spent, the account
@@ -207,8 +206,8 @@ async fn set(
     let Some(user) = found.filter(|user| link.is_of(LinkKind::Reset, user)) else {
         return invalid("old_token", None);
     };
-    if user.state != UserState::Live || own_method(&user, &address).is_none() {
-        return invalid("not_allowed", Some(Box::new(user)));
+    if let Err(reason) = may_reset(&user, &address) {
+        return invalid(reason, Some(Box::new(user)));
     }
     // Whoever reads the mailbox has proved it.
     let methods: Vec<Method> = user
@@ -304,9 +303,67 @@ async fn forgive(parts: &Parts, caller: &Caller, user: &User) -> Result<(), Faul
 }
 
 fn proved(method: &Method, address: &str) -> Method {
-    let is_it = method.factor == password::ID && method.email.as_deref() == Some(address);
     Method {
-        verified: method.verified || is_it,
+        verified: method.verified || is_own(method, address),
         ..method.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TenantId;
+    use crate::time::Timestamp;
+
+    const ADDRESS: &str = "ann@example.test";
+
+    fn method(factor: FactorId, email: &str, verified: bool) -> Method {
+        Method {
+            id: factor.as_str().into(),
+            factor,
+            email: Some(email.to_owned()),
+            phone: None,
+            third_party: None,
+            verified,
+            joined_at: Timestamp::from_ms(0),
+        }
+    }
+
+    fn judged(methods: Vec<Method>) -> Result<(), &'static str> {
+        let user = User {
+            methods,
+            ..User::bare(&TenantId::public(), &"ann".into(), Timestamp::from_ms(0))
+        };
+        may_reset(&user, ADDRESS)
+    }
+
+    #[test]
+    fn an_unverified_address_is_good_only_where_it_is_the_only_way_in() {
+        let own = |verified| method(password::ID, ADDRESS, verified);
+        let other = || method(FactorId::OTP_EMAIL, "other@example.test", true);
+        assert_eq!(judged(vec![own(true)]), Ok(()));
+        assert_eq!(judged(vec![own(false)]), Ok(()));
+        assert_eq!(judged(vec![own(true), other()]), Ok(()));
+        assert_eq!(judged(vec![other(), own(false)]), Err("unverified"));
+    }
+
+    #[test]
+    fn the_address_has_to_be_that_of_the_password() {
+        let coded = method(FactorId::OTP_EMAIL, ADDRESS, true);
+        let elsewhere = method(password::ID, "other@example.test", true);
+        assert_eq!(judged(vec![coded, elsewhere]), Err("no_password"));
+        assert_eq!(judged(Vec::new()), Err("no_password"));
+    }
+
+    #[test]
+    fn who_is_disabled_or_deleted_gets_none() {
+        for state in [UserState::Disabled, UserState::Deleted] {
+            let user = User {
+                state,
+                methods: vec![method(password::ID, ADDRESS, true)],
+                ..User::bare(&TenantId::public(), &"ann".into(), Timestamp::from_ms(0))
+            };
+            assert_eq!(may_reset(&user, ADDRESS), Err("disabled"));
+        }
     }
 }
