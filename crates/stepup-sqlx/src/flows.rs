@@ -500,6 +500,7 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
 /// Takes a session along into the new epoch of its user.
 async fn keep_on(tx: &mut SqliteConnection, update: &UserUpdate, keep: &Keep, risen: i64) -> Stored<Session> {
     let Keep { handle, rise, now } = keep;
+    let rise = rise.as_ref();
     let nothing = json(&serde_json::json!({}))?;
     let rows = of(COMPLETE, &update.tenant, &update.user)
         .bind(handle.as_str())
@@ -507,10 +508,10 @@ async fn keep_on(tx: &mut SqliteConnection, update: &UserUpdate, keep: &Keep, ri
         .bind(nothing.clone())
         .bind(nothing)
         .bind(now.as_ms())
-        .bind(rise.secret.as_bytes().as_slice())
-        .bind(Class::as_str(rise.class))
-        .bind(rise.idle_expires_at.as_ms())
-        .bind(rise.ends_at.as_ms())
+        .bind(rise.map(|rise| rise.secret.as_bytes().to_vec()))
+        .bind(rise.map(|rise| Class::as_str(rise.class)))
+        .bind(rise.map(|rise| rise.idle_expires_at.as_ms()))
+        .bind(rise.map(|rise| rise.ends_at.as_ms()))
         .fetch_all(tx)
         .await
         .map_err(fault)?;

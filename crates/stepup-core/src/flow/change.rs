@@ -90,12 +90,12 @@ pub(crate) async fn change(
     let secret: Secret<[u8; 32]> = Secret::new(parts.random()?);
     let keep = Keep {
         handle: old.handle.clone(),
-        rise: RiseTo {
+        rise: Some(RiseTo {
             secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
             class: old.class,
             idle_expires_at: now.plus(parts.config.sessions.idle).min(old.ends_at),
             ends_at: old.ends_at,
-        },
+        }),
         now,
     };
     let kind = NoticeKind::PasswordChanged { at: now };

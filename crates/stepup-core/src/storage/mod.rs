@@ -345,8 +345,8 @@ pub struct UserUpdate {
 pub struct Keep {
     /// The session.
     pub handle: SessionHandle,
-    /// Its new generation, so that no token from before leads on.
-    pub rise: RiseTo,
+    /// Its new generation, so that no token from before leads on; none where nothing that opens sessions was replaced.
+    pub rise: Option<RiseTo>,
     /// Now.
     pub now: Timestamp,
 }
@@ -397,7 +397,7 @@ pub trait Flows: Send + Sync + 'static {
 
     /// Replaces how a user signs in: methods, identifiers and, if one is given, the password credential; raises epoch and
     /// revision as [`Flows::change_user`] does, deletes all sessions and challenges of the user and those of strangers to the named contacts, writes the
-    /// notices. The session to keep, if there is one, is left: it takes the new epoch and a rise, as in
+    /// notices. The session to keep, if there is one, is left: it takes the new epoch and, if there is one, a rise, as in
     /// [`Flows::complete_factor`]. Whether an identifier is free is decided by its primary key. Second factors stay as they are, and so does
     /// the state of the user.
     async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome>;

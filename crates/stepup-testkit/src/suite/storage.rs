@@ -115,6 +115,7 @@ sentences! { $
     an_update_changes_methods_identifiers_and_password_together
     an_update_ends_sessions_and_the_challenges_of_its_contacts_and_no_others
     an_update_keeps_the_session_it_was_done_in_by_a_new_token
+    an_update_keeps_its_session_without_a_rise
     an_update_by_a_session_that_is_none_writes_nothing
     an_update_of_the_password_alone_keeps_every_identifier
     an_update_to_anothers_identifier_writes_nothing

@@ -233,7 +233,9 @@ impl Flows for MemoryStore {
         });
         tables.add_notices(&update.notices);
         if let (Some(mut session), Some(keep)) = (kept, &update.keep) {
-            rise_to(&mut session, &keep.rise, keep.now);
+            if let Some(rise) = &keep.rise {
+                rise_to(&mut session, rise, keep.now);
+            }
             session.epoch = user.epoch;
             tables.sessions.insert(session.handle.clone(), session.clone());
             return Ok(UpdateOutcome::Kept(Box::new((session, user))));

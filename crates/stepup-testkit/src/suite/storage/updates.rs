@@ -88,7 +88,7 @@ async fn has_challenge(store: &Store, id: &str) -> bool {
 fn keep(handle: &str) -> Option<Keep> {
     Some(Keep {
         handle: handle.into(),
-        rise: rise(),
+        rise: Some(rise()),
         now: NOW,
     })
 }
@@ -193,6 +193,32 @@ pub async fn an_update_changes_methods_identifiers_and_password_together(store: 
         .reseal(&public(), &ann.id, kind, &"ann".into(), 1, b"old")
         .await;
     assert!(!late.unwrap());
+}
+
+/// What opens no session is changed without a new token.
+pub async fn an_update_keeps_its_session_without_a_rise(store: Store) {
+    let (ann, own) = with_session(&store, "ann").await;
+    assert!(store.open_session(&session(&ann, "elsewhere")).await.unwrap());
+    let update = UserUpdate {
+        keep: Some(Keep {
+            handle: own.handle.clone(),
+            rise: None,
+            now: NOW,
+        }),
+        ..moved(&ann, "new@example.test")
+    };
+    let UpdateOutcome::Kept(kept) = store.update_user(&update).await.unwrap() else {
+        panic!("it was not kept");
+    };
+    let (session, user) = *kept;
+    let expected = Session {
+        epoch: user.epoch,
+        ..own.clone()
+    };
+    assert_eq!((&session, user.epoch), (&expected, ann.epoch + 1));
+    let look = store.look(&own.handle, None).await.unwrap().unwrap();
+    assert_eq!((look.session, look.user), (session, user));
+    assert!(store.look(&"elsewhere".into(), None).await.unwrap().is_none());
 }
 
 /// Threat A-SES-09: sessions, half-logins, and what was sent to the old contact and to the new one.
