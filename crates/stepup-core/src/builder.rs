@@ -20,6 +20,7 @@ use crate::evidence::Kind;
 use crate::factor::Part;
 use crate::factor::password::{Password, PasswordFactor};
 use crate::factor::passwordless::{Countries, Passwordless, PasswordlessFactor, factor_of};
+use crate::factor::third_party::{ThirdParty, ThirdPartyFactor};
 use crate::flow::upkeep::Upkeep;
 use crate::hook::{Hook, Hooks};
 use crate::keyring::{Keyring, Secrets, admit_secrets};
@@ -62,6 +63,7 @@ pub struct Builder {
     tenant_source: Option<Arc<dyn Tenants>>,
     passwords: Vec<Password>,
     codes: Vec<Passwordless>,
+    third_parties: Vec<ThirdParty>,
     notices: Option<Arc<dyn Deliver>>,
     directory: Option<Arc<dyn UserDirectory>>,
     languages: Vec<Language>,
@@ -146,6 +148,7 @@ impl Builder {
             tenant_source: None,
             passwords: Vec::new(),
             codes: Vec::new(),
+            third_parties: Vec::new(),
             notices: None,
             directory: None,
             languages: Language::ALL.to_vec(),
@@ -171,6 +174,7 @@ impl Builder {
         match factor.into() {
             Part::Password(factor) => self.passwords.push(factor),
             Part::Passwordless(factor) => self.codes.push(factor),
+            Part::ThirdParty(factor) => self.third_parties.push(factor),
         }
         self
     }
@@ -461,6 +465,7 @@ impl Builder {
             hooks: Hooks::new(self.hooks),
             password,
             passwordless,
+            third_party: self.third_parties.into_iter().next().map(ThirdPartyFactor::from),
             notices: self.notices,
             directory: self.directory,
             languages: self.languages,

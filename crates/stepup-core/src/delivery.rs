@@ -222,6 +222,13 @@ pub enum NoticeKind {
         /// When.
         at: Timestamp,
     },
+    /// An account at a provider of identities was added, and signs in to this one from now on.
+    IdentityLinked {
+        /// The provider's name for people.
+        provider: String,
+        /// When.
+        at: Timestamp,
+    },
     /// All second factors were removed by the site.
     FactorsReset {
         /// When.

@@ -61,6 +61,12 @@ pub enum EventKind {
     ResetDone,
     /// `signin`
     SignIn,
+    /// `identity.linked`: a provider's account was added to an account
+    IdentityLinked,
+    /// `provider.refused`: a provider, or we, did not accept what came back from it
+    ProviderRefused,
+    /// `provider.failed`: a provider does not answer
+    ProviderFailed,
     /// `session.opened`
     SessionOpened,
     /// `session.refreshed`
@@ -151,6 +157,9 @@ impl EventKind {
             Self::ResetAsked => "reset.asked",
             Self::ResetDone => "reset.done",
             Self::SignIn => "signin",
+            Self::IdentityLinked => "identity.linked",
+            Self::ProviderRefused => "provider.refused",
+            Self::ProviderFailed => "provider.failed",
             Self::SessionOpened => "session.opened",
             Self::SessionRefreshed => "session.refreshed",
             Self::SessionGrace => "session.grace",

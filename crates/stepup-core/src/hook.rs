@@ -166,6 +166,16 @@ pub enum Step {
         /// The user.
         user: UserId,
     },
+    /// Sends a browser to a provider of identities.
+    AskProvider {
+        /// The provider. To change it changes nothing.
+        provider: String,
+    },
+    /// Signs in, or up, whom a provider of identities vouches for; in a live session, adds them to its user.
+    SignInByProvider {
+        /// The provider. To change it changes nothing.
+        provider: String,
+    },
     /// Signs in, or up, by a contact that the application proved.
     SignInUp {
         /// The contact, in normal form. To change it changes nothing.
@@ -307,6 +317,8 @@ impl Step {
             Self::SignUp { .. } => "sign_up",
             Self::SignIn { .. } => "sign_in",
             Self::SignInExternal { .. } => "sign_in_external",
+            Self::AskProvider { .. } => "ask_provider",
+            Self::SignInByProvider { .. } => "sign_in_by_provider",
             Self::SignInUp { .. } => "sign_in_up",
             Self::CreateCode { .. } => "create_code",
             Self::ResendCode { .. } => "resend_code",

@@ -115,6 +115,8 @@ pub struct FactorId(Cow<'static, str>);
 impl FactorId {
     /// E-mail and password.
     pub const EMAIL_PASSWORD: Self = Self::from_static("emailpassword");
+    /// A provider of identities.
+    pub const THIRD_PARTY: Self = Self::from_static("thirdparty");
     /// A one-time code to a phone.
     pub const OTP_PHONE: Self = Self::from_static("otp-phone");
     /// A one-time code to a mailbox.
@@ -138,6 +140,7 @@ impl FactorId {
     pub(crate) fn of_token(id: &str) -> Self {
         let ours = [
             Self::EMAIL_PASSWORD,
+            Self::THIRD_PARTY,
             Self::OTP_PHONE,
             Self::OTP_EMAIL,
             Self::LINK_PHONE,

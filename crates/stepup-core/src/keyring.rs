@@ -179,10 +179,12 @@ pub enum Purpose {
     UndoLink,
     /// Digests of tokens that confirm an enrollment.
     ConfirmLink,
+    /// What is derived of a sign-in by a provider: PKCE's verifier, the nonce, and the digest that is kept.
+    Provider,
 }
 
 impl Purpose {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Code,
         Self::RefreshTag,
         Self::RefreshSuccessor,
@@ -191,6 +193,7 @@ impl Purpose {
         Self::VerifyLink,
         Self::UndoLink,
         Self::ConfirmLink,
+        Self::Provider,
     ];
 
     const fn label(self) -> &'static str {
@@ -203,6 +206,7 @@ impl Purpose {
             Self::VerifyLink => "mac verify link",
             Self::UndoLink => "mac undo link",
             Self::ConfirmLink => "mac confirm link",
+            Self::Provider => "mac provider",
         }
     }
 }
@@ -354,7 +358,17 @@ impl KeySet {
     }
 
     fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Mac {
-        let [code, tag, successor, throttle, reset, verify, undo, confirm] = &self.macs;
+        let [
+            code,
+            tag,
+            successor,
+            throttle,
+            reset,
+            verify,
+            undo,
+            confirm,
+            provider,
+        ] = &self.macs;
         let mut mac = match purpose {
             Purpose::Code => code,
             Purpose::RefreshTag => tag,
@@ -364,6 +378,7 @@ impl KeySet {
             Purpose::VerifyLink => verify,
             Purpose::UndoLink => undo,
             Purpose::ConfirmLink => confirm,
+            Purpose::Provider => provider,
         }
         .clone();
         for part in parts {

@@ -193,6 +193,18 @@ impl Limits<'_> {
         asks
     }
 
+    /// A sign-in by a provider, before anybody knows whose: calls per network, and a look at the failures per network.
+    pub(crate) fn sign_in_by_provider(&self, network: &str) -> Vec<Ask> {
+        let mut asks = vec![self.near("in", network, self.config.sign_in)];
+        asks.extend(self.sign_in_failed(network).into_iter().map(Ask::look));
+        asks
+    }
+
+    /// Sign-ins by a provider that are begun, each of which makes a row: per network.
+    pub(crate) fn provider_asked(&self, network: &str) -> Ask {
+        self.near("out", network, self.config.sign_in)
+    }
+
     /// The counter of an account once it has seen too many wrong passwords: one try per network.
     pub(crate) fn sign_in_slow(&self, network: &str, account: &[&str]) -> Ask {
         let mut near = account.to_vec();

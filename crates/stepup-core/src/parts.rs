@@ -14,6 +14,7 @@ use crate::event::{Event, EventKind, EventSink, Outcome};
 use crate::evidence::Kind;
 use crate::factor::password::PasswordFactor;
 use crate::factor::passwordless::PasswordlessFactor;
+use crate::factor::third_party::{Held, ThirdPartyFactor};
 use crate::hook::Hooks;
 use crate::id::{FactorId, TenantId};
 use crate::keyring::Keyring;
@@ -48,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) hooks: Hooks,
     pub(crate) password: Option<PasswordFactor>,
     pub(crate) passwordless: Option<PasswordlessFactor>,
+    pub(crate) third_party: Option<ThirdPartyFactor>,
     pub(crate) notices: Option<Arc<dyn Deliver>>,
     pub(crate) directory: Option<Arc<dyn UserDirectory>>,
     /// What messages are written in; the first where none of them is asked for.
@@ -184,6 +186,7 @@ impl Parts {
     /// The first factors of ours that are on offer, in their order.
     fn own_first_factors(&self) -> Vec<FactorId> {
         let mut factors: Vec<FactorId> = self.password.iter().map(|_| FactorId::EMAIL_PASSWORD).collect();
+        factors.extend(self.third_party.iter().map(|_| FactorId::THIRD_PARTY));
         factors.extend(
             self.passwordless
                 .iter()
@@ -218,6 +221,20 @@ impl Parts {
         self.password
             .as_ref()
             .filter(|_| self.opens(tenant, &FactorId::EMAIL_PASSWORD))
+    }
+
+    /// The providers that sign in in `tenant`, in their order.
+    pub(crate) fn providers_in(&self, tenant: &TenantId) -> impl Iterator<Item = &Held> {
+        let all = self.third_party.iter().flat_map(|factor| &factor.providers);
+        let known = self
+            .tenant(tenant)
+            .filter(|_| self.opens(tenant, &FactorId::THIRD_PARTY));
+        all.filter(move |held| {
+            let takes = |ids: &[String]| ids.iter().any(|id| id == held.provider.id());
+            known
+                .as_ref()
+                .is_some_and(|tenant| tenant.own_providers().is_none_or(takes))
+        })
     }
 
     /// The kind of a factor on offer.

@@ -6,6 +6,7 @@ mod ended;
 mod first;
 mod leave;
 mod reset;
+mod third_party;
 mod turn;
 mod undo;
 mod users;

@@ -27,6 +27,7 @@ pub struct Tenant {
     id: TenantId,
     first_factors: Option<Vec<FactorId>>,
     policy: Option<Arc<Policy>>,
+    providers: Option<Vec<String>>,
 }
 
 impl Tenant {
@@ -37,6 +38,7 @@ impl Tenant {
             id: id.into(),
             first_factors: None,
             policy: None,
+            providers: None,
         }
     }
 
@@ -55,6 +57,14 @@ impl Tenant {
         self
     }
 
+    /// The providers of identities that sign in here, by their ids, and no others. The factor itself is one of
+    /// [`Tenant::first_factors`].
+    #[must_use]
+    pub fn providers<P: Into<String>>(mut self, ids: impl IntoIterator<Item = P>) -> Self {
+        self.providers = Some(ids.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Its id.
     pub fn id(&self) -> &TenantId {
         &self.id
@@ -63,6 +73,11 @@ impl Tenant {
     /// Its own list of first factors; none if it has what the site has.
     pub fn own_first_factors(&self) -> Option<&[FactorId]> {
         self.first_factors.as_deref()
+    }
+
+    /// Its own list of providers; none if it has all that the site has.
+    pub fn own_providers(&self) -> Option<&[String]> {
+        self.providers.as_deref()
     }
 
     /// Its own policy; none if the site's is in force.

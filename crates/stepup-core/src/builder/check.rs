@@ -1,11 +1,14 @@
 //! What is wrong with a configuration, a sentence for each problem.
 
+use url::Url;
+
 use super::{Builder, Configured};
 use crate::app::{AppInfo, is_loopback};
 use crate::config::{Disclosure, EmailVerification};
 use crate::delivery::Channel;
 use crate::evidence::Kind;
 use crate::factor::passwordless::{Countries, Means, Passwordless, factor_of};
+use crate::factor::third_party::ThirdParty;
 use crate::id::FactorId;
 use crate::policy::{self, EnrollmentMode, Offered, Policy, SecondFactor};
 use crate::profile::Profile;
@@ -25,7 +28,11 @@ impl Builder {
             say("no background: call .background(..), for example with the thread of stepup-delivery");
         }
         let twice = |channel| self.codes.iter().filter(|c| c.channel == channel).count() > 1;
-        if self.passwords.len() > 1 || twice(Channel::Sms) || twice(Channel::Email) {
+        if self.passwords.len() > 1
+            || self.third_parties.len() > 1
+            || twice(Channel::Sms)
+            || twice(Channel::Email)
+        {
             say("a factor was added twice");
         }
         let shows = self
@@ -47,6 +54,9 @@ impl Builder {
             .any(|origin| origin.starts_with("http:") && !is_loopback(origin));
         if in_the_clear && !self.plain_http {
             say("an origin is plain http and not loopback: use https, or call danger_plain_http()");
+        }
+        for text in self.third_parties.iter().flat_map(problems_of_providers) {
+            say(&text);
         }
         for factor in &self.codes {
             let carries = factor.way.deliver.carries(factor.channel);
@@ -195,10 +205,19 @@ impl Builder {
             for factor in tenant.own_first_factors().unwrap_or_default() {
                 let by_code = |codes: &Passwordless| codes.first_factors().contains(factor);
                 let offered = (*factor == FactorId::EMAIL_PASSWORD && !self.passwords.is_empty())
+                    || (*factor == FactorId::THIRD_PARTY && !self.third_parties.is_empty())
                     || self.codes.iter().any(by_code);
                 if factor.is_reserved() && !offered {
                     problems.push(format!(
                         "the tenant {id} takes {factor} as a first factor, which no factor provides"
+                    ));
+                }
+            }
+            for provider in tenant.own_providers().unwrap_or_default() {
+                let mut all = self.third_parties.iter().flat_map(|factor| &factor.providers);
+                if !all.any(|known| known.id() == provider) {
+                    problems.push(format!(
+                        "the tenant {id} has the provider {provider:?}, which nobody added"
                     ));
                 }
             }
@@ -212,6 +231,40 @@ impl Builder {
             }
         }
     }
+}
+
+/// What is wrong with a list of providers.
+fn problems_of_providers(factor: &ThirdParty) -> Vec<String> {
+    let mut problems = Vec::new();
+    if factor.providers.is_empty() {
+        problems.push("ThirdParty has no provider: call .provider(..)".to_owned());
+    }
+    // It stands in addresses that are compared as they are written.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    for (at, provider) in factor.providers.iter().enumerate() {
+        let id = provider.id();
+        if !(1..=64).contains(&id.len()) || !id.chars().all(plain) {
+            problems.push(format!(
+                "{id:?} cannot be a provider's id: 1 to 64 letters, digits, dots, hyphens and underscores"
+            ));
+        }
+        if factor.providers.iter().take(at).any(|other| other.id() == id) {
+            problems.push(format!("the provider {id} is there twice"));
+        }
+    }
+    for uri in &factor.redirects {
+        let read = Url::parse(uri).ok();
+        let scripted = |url: &Url| matches!(url.scheme(), "javascript" | "data" | "blob" | "file");
+        if read
+            .as_ref()
+            .is_none_or(|url| scripted(url) || url.fragment().is_some())
+        {
+            problems.push(format!(
+                "{uri:?} is no address that a provider could send browsers back to"
+            ));
+        }
+    }
+    problems
 }
 
 /// Whether a demand can be met by what is on offer.

@@ -2,6 +2,7 @@
 
 pub mod password;
 pub mod passwordless;
+pub mod third_party;
 
 /// A factor that the builder takes.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub enum Part {
     Password(password::Password),
     /// One-time codes.
     Passwordless(passwordless::Passwordless),
+    /// Providers of identities.
+    ThirdParty(third_party::ThirdParty),
 }
 
 impl From<password::Password> for Part {
@@ -22,5 +25,11 @@ impl From<password::Password> for Part {
 impl From<passwordless::Passwordless> for Part {
     fn from(factor: passwordless::Passwordless) -> Self {
         Self::Passwordless(factor)
+    }
+}
+
+impl From<third_party::ThirdParty> for Part {
+    fn from(factor: third_party::ThirdParty) -> Self {
+        Self::ThirdParty(factor)
     }
 }

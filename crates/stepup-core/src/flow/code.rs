@@ -219,7 +219,7 @@ pub(crate) fn enrollable(
 }
 
 /// What a session lacks that may do nothing here.
-fn gate(parts: &Parts, checked: &Checked) -> Vec<ClaimFailure> {
+pub(super) fn gate(parts: &Parts, checked: &Checked) -> Vec<ClaimFailure> {
     let facts = session::facts_of(parts, checked);
     match judge(&Rule::Site, &facts) {
         // Where only routes ask for the second factor, it is what is missing here.

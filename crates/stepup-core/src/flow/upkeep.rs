@@ -20,7 +20,7 @@ use crate::limit::{self, Leave, Limits};
 use crate::parts::Parts;
 use crate::record::challenge::Challenge;
 use crate::record::notice::Notice;
-use crate::record::user::User;
+use crate::record::user::{Method, User};
 use crate::time::Timestamp;
 
 /// How many notices are taken at once, and rows swept in one step.
@@ -195,7 +195,9 @@ pub(crate) async fn notices(
     };
     // What signs in is told even if it is what the notice is about: there may be no other way to the user.
     let mut to: Vec<(Channel, String)> = Vec::new();
-    for method in &user.methods {
+    // What a provider says of an address, and does not vouch for, may be a stranger's.
+    let reached = |method: &&Method| method.third_party.is_none() || method.verified;
+    for method in user.methods.iter().filter(reached) {
         to.extend(method.email.clone().map(|email| (Channel::Email, email)));
         to.extend(method.phone.clone().map(|phone| (Channel::Sms, phone)));
     }

@@ -214,7 +214,7 @@ impl Told for Exists {
 }
 
 impl CodeRefusal {
-    const fn word(&self) -> &'static str {
+    pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Ended => "ended",
             Self::TryRefresh => "try_refresh",

@@ -138,6 +138,7 @@ fn phrase<'w>(words: &'w Words, content: &Content) -> (&'static str, &'w Phrase)
             NoticeKind::EnrollmentDecided { allowed: false, .. } => {
                 ("enrollment_decided", &words.enrollment_refused)
             }
+            NoticeKind::IdentityLinked { .. } => ("identity_linked", &words.changed),
             NoticeKind::FactorsReset { .. } => ("factors_reset", &words.factors_reset),
             // The port may learn to say more than this version can put into words.
             _ => ("notice", &words.changed),

@@ -1,0 +1,453 @@
+//! Sign-in by a provider of identities: a first factor.
+//!
+//! Nothing that is secret of a sign-in is stored. The browser that begins one is handed 256 random bits, its [`Ticket`]; of
+//! these the store holds a keyed digest, and from them PKCE's verifier and the nonce are derived by a key that no browser
+//! has. So the address of the provider, the row and the ticket are worth nothing without one another (R-OAU-1).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::app::AppInfo;
+use crate::entropy::{self, Entropy};
+use crate::error::Fault;
+use crate::evidence::Kind;
+use crate::id::{ChallengeId, FactorId, TenantId};
+use crate::keyring::{Keyring, Purpose};
+use crate::provider::Provider;
+use crate::record::challenge::{Binding, MACS};
+use crate::secret::{Mac, Secret};
+
+/// The factor's id.
+pub const ID: FactorId = FactorId::THIRD_PARTY;
+
+/// What a provider's word is worth: that somebody knew the password of an account elsewhere. More than that no provider
+/// says in a form that all of them share, so that a second factor has to be something that the user has, or is.
+pub(crate) const KIND: Kind = Kind::Knowledge;
+
+/// Sign-in and sign-up by providers of identities.
+#[derive(Debug, Default)]
+#[must_use = "a factor does nothing until the builder has it"]
+pub struct ThirdParty {
+    pub(crate) providers: Vec<Arc<dyn Provider>>,
+    pub(crate) redirects: Vec<String>,
+    pub(crate) linking: Linking,
+    pub(crate) address: Address,
+}
+
+/// When a provider's account is added to one that exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Linking {
+    /// At the first sign-in, if both sides have proved the same e-mail address, the account here before that (R-OAU-2); and
+    /// by whoever is signed in.
+    #[default]
+    VerifiedAddress,
+    /// Only by whoever is signed in.
+    SignedIn,
+}
+
+/// Whether a provider has to tell an e-mail address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Address {
+    #[default]
+    Required,
+    Optional,
+}
+
+impl ThirdParty {
+    /// Without a provider yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a provider. Which of them a tenant has is said by
+    /// [`Tenant::providers`](crate::tenant::Tenant::providers); all, if it is not said.
+    pub fn provider(self, provider: impl Provider) -> Self {
+        self.shared(Arc::new(provider))
+    }
+
+    /// The same for a provider that is held elsewhere too.
+    pub fn shared(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.providers.push(provider);
+        self
+    }
+
+    /// Lets providers send browsers back to `uri` too, exactly as it is written here. Without it they come back to
+    /// `{origin}{path of the sign-in pages}/callback/{id}` at the configured origins, and nowhere else.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirects.push(uri.into());
+        self
+    }
+
+    /// Changes when a provider's account is added to one that exists.
+    pub fn linking(mut self, linking: Linking) -> Self {
+        self.linking = linking;
+        self
+    }
+
+    /// Takes people of whom the provider tells no e-mail address.
+    pub fn without_email(mut self) -> Self {
+        self.address = Address::Optional;
+        self
+    }
+}
+
+/// The factor at work.
+#[derive(Debug)]
+pub(crate) struct ThirdPartyFactor {
+    pub(crate) providers: Vec<Held>,
+    pub(crate) redirects: Vec<String>,
+    pub(crate) linking: Linking,
+    pub(crate) address: Address,
+}
+
+impl From<ThirdParty> for ThirdPartyFactor {
+    fn from(part: ThirdParty) -> Self {
+        let held = |provider| Held {
+            provider,
+            running: AtomicUsize::new(0),
+        };
+        Self {
+            providers: part.providers.into_iter().map(held).collect(),
+            redirects: part.redirects,
+            linking: part.linking,
+            address: part.address,
+        }
+    }
+}
+
+impl ThirdPartyFactor {
+    /// Whether a provider may send a browser to `uri`. It is compared, never taken apart: what two readers of an address
+    /// could understand differently is not in the list (RFC 9700 §4.1; threats A-OAU-09, A-OAU-14).
+    pub(crate) fn admits(&self, app: &AppInfo, provider: &str, uri: &str) -> bool {
+        let path = app.website_base_path();
+        let usual = |origin: &str| uri == format!("{origin}{path}/callback/{provider}");
+        // Providers that answer by a form post come back to the API first.
+        let posted = || uri == format!("{}/callback/{provider}", app.issuer());
+        app.origins().any(usual)
+            || (posts_back(provider) && posted())
+            || self.redirects.iter().any(|own| own == uri)
+    }
+}
+
+/// Whether a provider answers by a form post, which the protocol knows of Apple alone.
+pub(crate) fn posts_back(provider: &str) -> bool {
+    provider == "apple"
+}
+
+/// A provider, and the calls to it that are under way.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) provider: Arc<dyn Provider>,
+    running: AtomicUsize,
+}
+
+/// The place of a call among those that are under way.
+#[derive(Debug)]
+pub(crate) struct Running<'a>(&'a AtomicUsize);
+
+impl Held {
+    /// Takes a place. None if `most` calls are under way: a provider that hangs must not hold more of us than that.
+    pub(crate) fn begin(&self, most: usize) -> Option<Running<'_>> {
+        let running = Running(&self.running);
+        (self.running.fetch_add(1, Ordering::Relaxed) < most).then_some(running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the browser that began a sign-in keeps until it comes back: 256 random bits.
+#[derive(Clone, Debug)]
+pub struct Ticket(Secret<[u8; 32]>);
+
+impl Ticket {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Result<Self, Fault> {
+        Ok(Self(Secret::new(entropy::bytes(entropy)?)))
+    }
+
+    /// Reads [`Ticket::encode`].
+    pub fn parse(text: &str) -> Option<Self> {
+        // 43 characters; nothing longer is decoded.
+        let text = Some(text).filter(|text| text.len() == 43)?;
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let bytes = bytes.as_slice().try_into().ok()?;
+        Some(Self(Secret::new(bytes)))
+    }
+
+    /// Its text: 43 unreserved characters, so that clients take it for a verifier of PKCE, which they keep and send back.
+    pub fn encode(&self) -> Secret<String> {
+        Secret::new(URL_SAFE_NO_PAD.encode(self.0.expose()))
+    }
+
+    /// The id of its challenge, which tells nothing of it.
+    pub fn challenge(&self) -> ChallengeId {
+        ChallengeId::new(URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose())))
+    }
+}
+
+/// What a sign-in is begun with and has to come back with. All of it is in the digest that is stored, so that a code of one
+/// provider, tenant, client or address is none of another (threat A-OAU-03).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) provider: &'a str,
+    pub(crate) client_type: Option<&'a str>,
+    pub(crate) redirect_uri: &'a str,
+}
+
+/// What is derived from a ticket under one root of the keyring.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    /// What is stored.
+    pub(crate) mac: Mac,
+    /// PKCE's verifier (RFC 7636 §4.1): 43 unreserved characters.
+    pub(crate) verifier: Secret<String>,
+    /// What an id token has to repeat.
+    pub(crate) nonce: String,
+}
+
+impl Derived {
+    /// PKCE's challenge, of the method S256 (RFC 7636 §4.2).
+    pub(crate) fn challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.expose()))
+    }
+}
+
+impl Begun<'_> {
+    /// Bound to itself: nobody is signed in yet.
+    pub(crate) fn binding(&self, ticket: &Ticket) -> Binding {
+        Binding {
+            purpose: format!("oauth:{}", self.provider),
+            user: "".into(),
+            session: format!("none:{}", ticket.challenge()).into(),
+        }
+    }
+
+    /// Under the newest root.
+    pub(crate) fn derive(&self, keyring: &Keyring, ticket: &Ticket) -> Derived {
+        let of = |use_: &str| keyring.mac(Purpose::Provider, &self.message(use_, ticket));
+        derived(of(STORED), &of(VERIFIER), &of(NONCE))
+    }
+
+    /// Under each root that the sign-in may have begun under, newest first.
+    pub(crate) fn derive_all(&self, keyring: &Keyring, ticket: &Ticket) -> Vec<Derived> {
+        let of = |use_: &str| keyring.macs(Purpose::Provider, &self.message(use_, ticket));
+        let (macs, verifiers, nonces) = (of(STORED), of(VERIFIER), of(NONCE));
+        let all = macs.into_iter().zip(verifiers).zip(nonces);
+        all.take(MACS)
+            .map(|((mac, verifier), nonce)| derived(mac, &verifier, &nonce))
+            .collect()
+    }
+
+    fn message<'m>(&'m self, use_: &'m str, ticket: &'m Ticket) -> [&'m [u8]; 7] {
+        // No client and a client without a name are two.
+        let (named, client) = match self.client_type {
+            Some(client) => ("named", client),
+            None => ("default", ""),
+        };
+        [
+            use_.as_bytes(),
+            self.tenant.as_str().as_bytes(),
+            self.provider.as_bytes(),
+            named.as_bytes(),
+            client.as_bytes(),
+            self.redirect_uri.as_bytes(),
+            ticket.0.expose(),
+        ]
+    }
+}
+
+fn derived(mac: Mac, verifier: &Mac, nonce: &Mac) -> Derived {
+    Derived {
+        mac,
+        verifier: Secret::new(URL_SAFE_NO_PAD.encode(verifier.as_bytes())),
+        nonce: URL_SAFE_NO_PAD.encode(nonce.as_bytes()),
+    }
+}
+
+const STORED: &str = "stored";
+const VERIFIER: &str = "verifier";
+const NONCE: &str = "nonce";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::OsEntropy;
+    use crate::id::KeyId;
+    use crate::keyring::{Root, SecretList};
+
+    fn root(name: &str) -> Root {
+        Root::random(KeyId::from(name), &OsEntropy).unwrap()
+    }
+
+    fn begun(tenant: &TenantId) -> Begun<'_> {
+        Begun {
+            tenant,
+            provider: "example",
+            client_type: None,
+            redirect_uri: "https://acme.test/auth/callback/example",
+        }
+    }
+
+    #[test]
+    fn a_ticket_reads_back_and_nothing_else_does() {
+        let ticket = Ticket::random(&OsEntropy).unwrap();
+        let text = ticket.encode().expose().clone();
+        assert_eq!(text.len(), 43);
+        assert_eq!(Ticket::parse(&text).unwrap().challenge(), ticket.challenge());
+        let longer = format!("{text}A");
+        for wrong in ["", &text[1..], &longer, &"?".repeat(43), &"é".repeat(22)] {
+            assert!(Ticket::parse(wrong).is_none(), "{wrong}");
+        }
+        assert!(!format!("{ticket:?}").contains(&text));
+    }
+
+    #[test]
+    fn verifier_nonce_and_what_is_stored_have_nothing_in_common() {
+        let keyring = Keyring::new(&SecretList::new(vec![root("a")])).unwrap();
+        let ticket = Ticket::random(&OsEntropy).unwrap();
+        let tenant = TenantId::public();
+        let derived = begun(&tenant).derive(&keyring, &ticket);
+        let stored = URL_SAFE_NO_PAD.encode(derived.mac.as_bytes());
+        let all = [
+            derived.verifier.expose().clone(),
+            derived.nonce.clone(),
+            stored,
+            ticket.encode().expose().clone(),
+            derived.challenge(),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert_eq!(one.len(), 43);
+            assert!(!all[..at].contains(one));
+        }
+    }
+
+    #[test]
+    fn each_part_of_what_was_begun_changes_all_that_is_derived() {
+        let keyring = Keyring::new(&SecretList::new(vec![root("a")])).unwrap();
+        let ticket = Ticket::random(&OsEntropy).unwrap();
+        let (tenant, other) = (TenantId::public(), TenantId::from("acme"));
+        let own = begun(&tenant);
+        let others = [
+            Begun {
+                tenant: &other,
+                ..own
+            },
+            Begun {
+                provider: "other",
+                ..own
+            },
+            Begun {
+                client_type: Some(""),
+                ..own
+            },
+            Begun {
+                client_type: Some("web"),
+                ..own
+            },
+            Begun {
+                redirect_uri: "https://acme.test/auth/callback/other",
+                ..own
+            },
+        ];
+        let derived = own.derive(&keyring, &ticket);
+        for begun in others {
+            let other = begun.derive(&keyring, &ticket);
+            assert!(derived.mac != other.mac && derived.nonce != other.nonce);
+            assert_ne!(derived.verifier.expose(), other.verifier.expose());
+        }
+    }
+
+    #[test]
+    fn what_began_under_an_older_root_is_found() {
+        let (old, new) = (root("old"), root("new"));
+        let before = Keyring::new(&SecretList::new(vec![old.clone()])).unwrap();
+        let after = Keyring::new(&SecretList::new(vec![new, old])).unwrap();
+        let ticket = Ticket::random(&OsEntropy).unwrap();
+        let tenant = TenantId::public();
+        let first = begun(&tenant).derive(&before, &ticket);
+        let all = begun(&tenant).derive_all(&after, &ticket);
+        let found = all.iter().find(|derived| derived.mac == first.mac).unwrap();
+        assert_eq!(found.verifier.expose(), first.verifier.expose());
+        assert_eq!(found.nonce, first.nonce);
+    }
+
+    #[test]
+    fn only_the_listed_addresses_are_come_back_to() {
+        let app = AppInfo::new("Acme", "https://api.acme.test", "https://acme.test")
+            .checked()
+            .unwrap();
+        let factor = ThirdPartyFactor::from(ThirdParty::new().redirect_uri("acme://callback"));
+        let admits = |provider: &str, uri: &str| factor.admits(&app, provider, uri);
+        assert!(admits("google", "https://acme.test/auth/callback/google"));
+        assert!(admits("google", "acme://callback"));
+        assert!(admits("apple", "https://api.acme.test/auth/callback/apple"));
+        for uri in [
+            "",
+            "https://acme.test/auth/callback/github",
+            "https://acme.test/auth/callback/google/",
+            "https://acme.test/auth/callback/google?x=1",
+            "https://acme.test/auth/callback/google#x",
+            "https://acme.test/auth%2fcallback/google",
+            "https://acme.test@evil.test/auth/callback/google",
+            "https://evil.test/auth/callback/google",
+            "https://acme.test.evil.test/auth/callback/google",
+            "http://acme.test/auth/callback/google",
+            "HTTPS://acme.test/auth/callback/google",
+            "//acme.test/auth/callback/google",
+            "javascript:alert(1)//https://acme.test/auth/callback/google",
+        ] {
+            assert!(!admits("google", uri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_hangs_holds_so_many_calls_and_no_more() {
+        let held = Held {
+            provider: Arc::new(Never),
+            running: AtomicUsize::new(0),
+        };
+        let first = held.begin(2).unwrap();
+        let second = held.begin(2).unwrap();
+        assert!(held.begin(2).is_none() && held.begin(2).is_none());
+        drop(first);
+        let third = held.begin(2);
+        assert!(third.is_some() && held.begin(2).is_none());
+        drop((second, third));
+        assert_eq!(held.running.load(Ordering::Relaxed), 0);
+    }
+
+    #[derive(Debug)]
+    struct Never;
+
+    #[async_trait::async_trait]
+    impl Provider for Never {
+        fn id(&self) -> &str {
+            "never"
+        }
+        fn name(&self) -> &str {
+            "Never"
+        }
+        async fn authorize(
+            &self,
+            _: &crate::provider::Authorize,
+        ) -> Result<String, crate::provider::ProviderError> {
+            Err(crate::provider::ProviderError::Unsupported)
+        }
+        async fn identify(
+            &self,
+            _: &crate::provider::Proof,
+        ) -> Result<crate::provider::Identity, crate::provider::ProviderError> {
+            Err(crate::provider::ProviderError::Unsupported)
+        }
+    }
+}

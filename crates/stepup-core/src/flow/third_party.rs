@@ -1,0 +1,420 @@
+//! Sign-in and sign-up by a provider of identities.
+//!
+//! Out: a challenge is stored, and the browser is sent away with a ticket. Back: the challenge is spent by one conditional
+//! write, then the provider is asked who it is, and only then is anything of an account read. No transaction waits for a
+//! provider (R-OAU-1).
+
+use crate::contact::EmailAddress;
+use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
+use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Ticket};
+use crate::flow::code::{self, CodeRefusal, General};
+use crate::flow::identity::{self, Somebody};
+use crate::flow::session::Checked;
+use crate::flow::{Caller, account, session};
+use crate::id::TenantId;
+use crate::limit::{self, Leave};
+use crate::parts::Parts;
+use crate::policy;
+use crate::provider::{Authorize, Identity, Proof, ProviderError};
+use crate::record::challenge::{Answer, Challenge, SLOTS, Slot};
+use crate::record::user::ThirdParty;
+use crate::rule::{Rule, judge};
+use crate::secret::Secret;
+use crate::session::access::AccessClaims;
+
+pub use crate::flow::identity::{Bar, ProviderOutcome, ProviderRefusal};
+
+/// Where the browser is sent, and what it keeps meanwhile.
+#[derive(Debug)]
+pub struct Departure {
+    /// The address, without a `state`.
+    pub url: String,
+    /// What it has to come back with.
+    pub ticket: Ticket,
+}
+
+/// What a client asks a provider for.
+#[derive(Clone, Copy, Debug)]
+pub struct AskProvider<'a> {
+    /// The provider's id.
+    pub provider: &'a str,
+    /// Which of its clients; none for the default.
+    pub client_type: Option<&'a str>,
+    /// Where the browser is to come back to.
+    pub redirect_uri: &'a str,
+}
+
+/// What a client brings from a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct FromProvider<'a> {
+    /// The provider's id.
+    pub provider: &'a str,
+    /// Which of its clients; none for the default.
+    pub client_type: Option<&'a str>,
+    /// What it brings.
+    pub brought: Brought<'a>,
+}
+
+/// See [`FromProvider`].
+#[derive(Clone, Copy, Debug)]
+pub enum Brought<'a> {
+    /// The browser came back.
+    Return {
+        /// What it kept; none if that is not all there.
+        ticket: Option<&'a Ticket>,
+        /// Where it came back to.
+        redirect_uri: &'a str,
+        /// The code; none if the provider, or the user there, refused.
+        code: Option<&'a Secret<String>>,
+    },
+    /// Tokens that an application on a device has.
+    Tokens {
+        /// The id token.
+        id_token: Option<&'a Secret<String>>,
+        /// The access token.
+        access_token: Option<&'a Secret<String>>,
+    },
+}
+
+/// Sends the browser to a provider.
+pub(crate) async fn begin(
+    parts: &Parts,
+    caller: &Caller,
+    ask: AskProvider<'_>,
+) -> Result<Result<Departure, ProviderRefusal>, Fault> {
+    let (factor, held) = match offered(parts, &caller.tenant, ask.provider, ask.client_type) {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if !factor.admits(&parts.app, ask.provider, ask.redirect_uri) {
+        note(parts, caller, EventKind::ProviderRefused, "foreign_redirect");
+        return Ok(Err(ProviderRefusal::ForeignRedirect));
+    }
+    let now = parts.now();
+    let asked = account::limits(parts).provider_asked(&caller.origin.network);
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &[asked], now).await? {
+        account::note_throttled(parts, caller, "provider");
+        return Ok(Err(ProviderRefusal::Throttled(retry_after)));
+    }
+    let ticket = Ticket::random(&*parts.entropy)?;
+    let begun = Begun {
+        tenant: &caller.tenant,
+        provider: ask.provider,
+        client_type: ask.client_type,
+        redirect_uri: ask.redirect_uri,
+    };
+    let derived = begun.derive(&parts.keyring, &ticket);
+    let mut authorize = Authorize::new(
+        ask.redirect_uri.to_owned(),
+        derived.challenge(),
+        derived.nonce.clone(),
+    );
+    authorize.client_type = ask.client_type.map(str::to_owned);
+    let url = {
+        let Some(_running) = held.begin(parts.config.providers.calls) else {
+            return Ok(Err(unavailable(parts, caller, "too_many_calls")));
+        };
+        match held.provider.authorize(&authorize).await {
+            Ok(url) => url,
+            Err(error) => return Ok(Err(told(parts, caller, &error))),
+        }
+    };
+    let until = now.plus(parts.config.providers.lifetime);
+    let challenge = Challenge {
+        tenant: caller.tenant.clone(),
+        id: ticket.challenge(),
+        binding: begun.binding(&ticket),
+        destination: String::new(),
+        failed: 0,
+        // Whoever comes back with something else than was begun has spent it.
+        max_failures: 1,
+        slots: slots(Slot {
+            mac: derived.mac,
+            expires_at: until,
+        }),
+        sends: 1,
+        next_send_at: until,
+        closed: false,
+        created_at: now,
+        ends_at: until,
+    };
+    parts.store.put_challenge(&challenge).await?;
+    Ok(Ok(Departure { url, ticket }))
+}
+
+fn slots(first: Slot) -> [Option<Slot>; SLOTS] {
+    let mut slots = [None; SLOTS];
+    if let Some(slot) = slots.first_mut() {
+        *slot = Some(first);
+    }
+    slots
+}
+
+/// Signs in, or up, whom a provider vouches for.
+pub(crate) async fn sign_in(
+    parts: &Parts,
+    caller: &Caller,
+    from: FromProvider<'_>,
+) -> Result<ProviderOutcome, Fault> {
+    let (factor, somebody) = match identify(parts, caller, from).await? {
+        Ok(found) => found,
+        Err(refusal) => return Ok(ProviderOutcome::Refused(refusal)),
+    };
+    let outcome = identity::enter(parts, caller, factor, &somebody).await?;
+    if let ProviderOutcome::NotAllowed(bar) = &outcome {
+        note(parts, caller, EventKind::SignIn, bar.word());
+    }
+    Ok(outcome)
+}
+
+/// Adds whom a provider vouches for to the user of a live session, which has to be complete, and its strongest factor new:
+/// it is one more key to the account (threats A-MFA-32, A-STU-11).
+pub(crate) async fn link(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+    from: FromProvider<'_>,
+) -> Result<Result<ProviderOutcome, CodeRefusal>, Fault> {
+    // Before the provider is asked, so that nothing is spent in vain.
+    if let Err(refusal) = admitted(parts, access).await? {
+        return Ok(Err(refusal));
+    }
+    // A session acts in its own tenant, whatever the path says.
+    let caller = &Caller {
+        tenant: access.tenant_id().clone(),
+        ..caller.clone()
+    };
+    let (factor, somebody) = match identify(parts, caller, from).await? {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Ok(ProviderOutcome::Refused(refusal))),
+    };
+    if somebody.email.is_none() && factor.address == Address::Required {
+        return Ok(Ok(ProviderOutcome::NoEmail));
+    }
+    // And after it: it took its time.
+    let checked = match admitted(parts, access).await? {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let outcome = identity::add(parts, caller, access, checked, &somebody).await?;
+    if let ProviderOutcome::NotAllowed(bar) = &outcome {
+        note(parts, caller, EventKind::IdentityLinked, bar.word());
+    }
+    Ok(Ok(outcome))
+}
+
+/// The session behind `access`, if it may add a way to sign in.
+async fn admitted(parts: &Parts, access: &AccessClaims) -> Result<Result<Checked, CodeRefusal>, Fault> {
+    let checked = match code::session_for(parts, access, None).await? {
+        Ok(checked) => checked,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let summary = &checked.look.user.summary;
+    let (now, step_up) = (parts.now(), parts.config.sessions.step_up);
+    let at = checked.standing.at;
+    let refusal = if !policy::is_complete(&checked.standing, summary) {
+        CodeRefusal::Claims(code::gate(parts, &checked))
+    } else if at <= now && now.since(at) <= step_up {
+        return Ok(Ok(checked));
+    } else if summary.enrolled.is_empty() {
+        CodeRefusal::General(General::SignInAgain)
+    } else {
+        let facts = session::facts_of(parts, &checked);
+        CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts))
+    };
+    Ok(Err(refusal))
+}
+
+fn offered<'p>(
+    parts: &'p Parts,
+    tenant: &TenantId,
+    provider: &str,
+    client_type: Option<&str>,
+) -> Result<(&'p ThirdPartyFactor, &'p Held), ProviderRefusal> {
+    let factor = parts.third_party.as_ref().ok_or(ProviderRefusal::NotOffered)?;
+    if !parts.opens(tenant, &ID) {
+        return Err(ProviderRefusal::NotOffered);
+    }
+    let held = parts
+        .providers_in(tenant)
+        .find(|held| held.provider.id() == provider);
+    let held = held.ok_or(ProviderRefusal::UnknownProvider)?;
+    let clients = held.provider.client_types();
+    if client_type.is_some_and(|named| !clients.iter().any(|client| client == named)) {
+        return Err(ProviderRefusal::UnknownClient);
+    }
+    Ok((factor, held))
+}
+
+/// Asks the provider. In this order: the throttle, the challenge, and then the call.
+async fn identify<'p>(
+    parts: &'p Parts,
+    caller: &Caller,
+    from: FromProvider<'_>,
+) -> Result<Result<(&'p ThirdPartyFactor, Somebody), ProviderRefusal>, Fault> {
+    let (factor, held) = match offered(parts, &caller.tenant, from.provider, from.client_type) {
+        Ok(found) => found,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let asks = account::limits(parts).sign_in_by_provider(&caller.origin.network);
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        account::note_throttled(parts, caller, "sign_in");
+        return Ok(Err(ProviderRefusal::Throttled(retry_after)));
+    }
+    let proof = match spend(parts, caller, factor, from).await? {
+        Ok(proof) => proof,
+        Err(refusal) => return failed(parts, caller, refusal).await.map(Err),
+    };
+    let identity = {
+        let Some(_running) = held.begin(parts.config.providers.calls) else {
+            return Ok(Err(unavailable(parts, caller, "too_many_calls")));
+        };
+        held.provider.identify(&proof).await
+    };
+    let read = identity.and_then(|identity| read(held, identity));
+    match read {
+        Ok(somebody) => Ok(Ok((factor, somebody))),
+        Err(error) => match told(parts, caller, &error) {
+            refusal @ ProviderRefusal::Refused => failed(parts, caller, refusal).await.map(Err),
+            refusal => Ok(Err(refusal)),
+        },
+    }
+}
+
+/// Spends what was begun, and makes of it what the provider is asked with.
+async fn spend(
+    parts: &Parts,
+    caller: &Caller,
+    factor: &ThirdPartyFactor,
+    from: FromProvider<'_>,
+) -> Result<Result<Proof, ProviderRefusal>, Fault> {
+    let client_type = from.client_type.map(str::to_owned);
+    let (ticket, redirect_uri, code) = match from.brought {
+        Brought::Tokens {
+            id_token,
+            access_token,
+        } => {
+            return Ok(Ok(Proof::Tokens {
+                client_type,
+                id_token: id_token.cloned(),
+                access_token: access_token.cloned(),
+            }));
+        }
+        Brought::Return {
+            ticket,
+            redirect_uri,
+            code,
+        } => (ticket, redirect_uri, code),
+    };
+    if !factor.admits(&parts.app, from.provider, redirect_uri) {
+        note(parts, caller, EventKind::ProviderRefused, "foreign_redirect");
+        return Ok(Err(ProviderRefusal::ForeignRedirect));
+    }
+    let Some(ticket) = ticket else {
+        note(parts, caller, EventKind::ProviderRefused, "no_ticket");
+        return Ok(Err(ProviderRefusal::NotBegun));
+    };
+    let begun = Begun {
+        tenant: &caller.tenant,
+        provider: from.provider,
+        client_type: from.client_type,
+        redirect_uri,
+    };
+    let id = ticket.challenge();
+    let not_begun = |reason| {
+        note(parts, caller, EventKind::ProviderRefused, reason);
+        Ok(Err(ProviderRefusal::NotBegun))
+    };
+    let Some(challenge) = parts.store.challenge(&caller.tenant, &id).await? else {
+        return not_begun("not_begun");
+    };
+    let all = begun.derive_all(&parts.keyring, ticket);
+    let macs: Vec<_> = all.iter().map(|derived| derived.mac).collect();
+    let answer = parts
+        .store
+        .answer(&caller.tenant, &id, &begun.binding(ticket), &macs, parts.now())
+        .await?;
+    match answer {
+        Answer::Right => {}
+        Answer::Gone => return not_begun("spent"),
+        Answer::Wrong { .. } => return not_begun("begun_otherwise"),
+        Answer::Expired { .. } => return not_begun("expired"),
+    }
+    // Keys rotate: the verifier is of the root that the sign-in began under.
+    let stored = challenge.slots.iter().flatten().next().map(|slot| slot.mac);
+    let derived = all.into_iter().find(|derived| Some(derived.mac) == stored);
+    let derived = derived.ok_or(Fault::Key("a challenge that no root made"))?;
+    let Some(code) = code else {
+        note(parts, caller, EventKind::ProviderRefused, "refused_there");
+        return Ok(Err(ProviderRefusal::Refused));
+    };
+    Ok(Ok(Proof::Code {
+        client_type,
+        code: code.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        verifier: derived.verifier,
+        nonce: derived.nonce,
+    }))
+}
+
+/// The longest issuer and subject that are taken (OpenID Connect Core §2 has 255 characters for a subject).
+const MAX_NAME: usize = 255;
+
+/// Reads what a provider says. A provider whose subjects are empty, or have no end, tells nobody apart.
+fn read(held: &Held, identity: Identity) -> Result<Somebody, ProviderError> {
+    let fits = |name: &str| (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    if !fits(&identity.issuer) || !fits(&identity.subject) {
+        return Err(ProviderError::Untrusted("no_subject"));
+    }
+    // What is no address is none.
+    let email = identity.email.and_then(|email| {
+        let address = EmailAddress::parse(&email.address).ok()?;
+        Some((address.as_str().to_owned(), email.verified))
+    });
+    Ok(Somebody {
+        who: ThirdParty {
+            provider: held.provider.id().to_owned(),
+            issuer: identity.issuer,
+            subject: identity.subject,
+        },
+        provider: held.provider.name().to_owned(),
+        email,
+    })
+}
+
+/// What a caller is told of a provider's error, and the log besides.
+fn told(parts: &Parts, caller: &Caller, error: &ProviderError) -> ProviderRefusal {
+    match error {
+        ProviderError::UnknownClient => ProviderRefusal::UnknownClient,
+        ProviderError::Unsupported => {
+            note(parts, caller, EventKind::ProviderRefused, "code_only");
+            ProviderRefusal::CodeOnly
+        }
+        ProviderError::Refused(reason) | ProviderError::Untrusted(reason) => {
+            note(parts, caller, EventKind::ProviderRefused, reason);
+            ProviderRefusal::Refused
+        }
+        ProviderError::Unavailable(source) => {
+            tracing::warn!(target: "stepup", error = %source, "a provider of identities does not answer");
+            unavailable(parts, caller, "no_answer")
+        }
+    }
+}
+
+fn unavailable(parts: &Parts, caller: &Caller, reason: &'static str) -> ProviderRefusal {
+    note(parts, caller, EventKind::ProviderFailed, reason);
+    ProviderRefusal::Unavailable
+}
+
+/// Counts a failure to the network, as one of a password is.
+async fn failed(parts: &Parts, caller: &Caller, refusal: ProviderRefusal) -> Result<ProviderRefusal, Fault> {
+    let asks = account::limits(parts).sign_in_failed(&caller.origin.network);
+    limit::ask(&*parts.store, &asks, parts.now()).await?;
+    Ok(refusal)
+}
+
+fn note(parts: &Parts, caller: &Caller, kind: EventKind, reason: &'static str) {
+    let event = parts.event(kind, Outcome::Refused).with_factor(&ID);
+    parts.record(&event.because(reason).from_network(&caller.origin.network));
+}
