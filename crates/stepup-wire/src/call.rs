@@ -49,14 +49,33 @@ impl<'a> Call<'a> {
         !self.body.is_empty()
     }
 
+    /// The body as it came.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The fields of the body.
     pub(crate) fn fields(&self) -> Result<Fields, Refusal> {
-        Ok(Fields::read(&self.body, &Limits::default())?)
+        self.fields_within(&Limits::default())
+    }
+
+    /// The same within other limits.
+    pub(crate) fn fields_within(&self, limits: &Limits) -> Result<Fields, Refusal> {
+        Ok(Fields::read(&self.body, limits)?)
     }
 
     /// A parameter of the query that must be there once.
     pub(crate) fn query(&self, name: &'static str) -> Result<Cow<'a, str>, Refusal> {
         once(self.parts.uri.query().unwrap_or_default().as_bytes(), name)
+    }
+
+    /// A parameter of the query that may be there once.
+    pub(crate) fn query_if_any(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        match url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key == name) {
+            true => once(query.as_bytes(), name).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The one field of a body that is a form, or JSON with nothing beside it.

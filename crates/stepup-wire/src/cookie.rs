@@ -242,6 +242,25 @@ impl CookieRules {
         }
     }
 
+    /// Hands out a ticket: see [`ticket`](crate::ticket). It is host-only, since only the API reads it.
+    pub(crate) fn set_ticket(&self, headers: &mut HeaderMap, name: &str, value: &str, until: Timestamp) {
+        self.set(headers, self.ticket_slot(name), value, until);
+    }
+
+    /// Takes a ticket back.
+    pub(crate) fn clear_ticket(&self, headers: &mut HeaderMap, name: &str) {
+        self.set(headers, self.ticket_slot(name), "", EPOCH);
+    }
+
+    fn ticket_slot<'s>(&'s self, name: &'s str) -> Slot<'s> {
+        let base = self.refresh_path.strip_suffix("/session/refresh");
+        Slot {
+            name,
+            path: base.filter(|base| !base.is_empty()).unwrap_or(Self::ACCESS_PATH),
+            domain: None,
+        }
+    }
+
     fn access_slot(&self) -> Slot<'_> {
         Slot {
             name: self.names.access(),

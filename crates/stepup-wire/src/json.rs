@@ -90,6 +90,22 @@ impl Fields {
         }
     }
 
+    /// Refuses fields that pass `limits`, but for those named in `but`: where one field holds what is long by its nature, the
+    /// others are as short as ever.
+    ///
+    /// # Errors
+    /// [`InputError::Malformed`].
+    pub fn within(self, limits: &Limits, but: &[&str]) -> Result<Self, InputError> {
+        let fits = |(key, value): (&String, &Value)| {
+            but.contains(&key.as_str()) || (key.len() <= limits.string && limits.admit(value))
+        };
+        if self.0.iter().all(fits) {
+            Ok(self)
+        } else {
+            Err(InputError::Malformed)
+        }
+    }
+
     /// Refuses a body with other fields than these: our own endpoints take what they know and nothing else (threat
     /// A-CLM-02).
     ///
@@ -121,6 +137,18 @@ impl Fields {
     /// [`InputError::Missing`], [`InputError::WrongType`].
     pub fn required(&self, name: &'static str) -> Result<&str, InputError> {
         self.string(name)?.ok_or(InputError::Missing(name))
+    }
+
+    /// An object that may be missing.
+    ///
+    /// # Errors
+    /// [`InputError::WrongType`].
+    pub fn object(&self, name: &'static str) -> Result<Option<Self>, InputError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self(map.clone()))),
+            Some(_) => Err(InputError::WrongType(name)),
+        }
     }
 
     /// A boolean that may be missing.

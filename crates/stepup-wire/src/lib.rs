@@ -37,6 +37,7 @@ mod session;
 mod sign_in;
 pub mod site;
 pub mod table;
+mod ticket;
 mod tokens;
 pub mod transfer;
 mod transport;

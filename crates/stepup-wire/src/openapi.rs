@@ -66,9 +66,10 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
     if suffix.is_some() {
         parameters.push(component("parameters", "tenantId"));
     }
-    if let Some(name) = about.query {
-        parameters
-            .push(json!({ "name": name, "in": "query", "required": true, "schema": { "type": "string" } }));
+    for (name, required) in about.query {
+        parameters.push(
+            json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } }),
+        );
     }
     let mut fine =
         json!({ "description": "The outcome.", "content": content(json!({ "anyOf": about.answers })) });
@@ -84,6 +85,12 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
     }
     let mut responses = Map::new();
     responses.insert("200".to_owned(), fine);
+    if about.redirects {
+        responses.insert(
+            "303".to_owned(),
+            json!({ "description": "The browser goes on to a page of the website." }),
+        );
+    }
     let mut refused = |status: &str, name: &str| {
         responses.insert(status.to_owned(), component("responses", name));
     };
@@ -93,7 +100,7 @@ fn operation(row: &Row<Endpoint>, suffix: Option<&str>) -> Value {
     }
     refused(
         "403",
-        if row.access > Access::Open {
+        if row.access > Access::Open || about.claims {
             "Forbidden"
         } else {
             "ForeignOrigin"

@@ -88,6 +88,11 @@ impl Reply {
         self
     }
 
+    /// Its headers, to which cookies are added that are no tokens.
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
     /// Says when to try again, in whole seconds, rounded up.
     #[must_use]
     pub(crate) fn retry_after(self, after: Duration) -> Self {

@@ -155,7 +155,9 @@ impl Wire {
             return Err(Refusal::NotFound);
         }
         let has_body = body.as_ref().map_or(true, |body| !body.is_empty());
-        self.gate().believe(parts, Act::Open, Some(has_body))?;
+        if row.body != Body::ForeignForm {
+            self.gate().believe(parts, Act::Open, Some(has_body))?;
+        }
         let body = match body {
             Ok(body) if body.len() > MAX_PARSED => return Err(Refusal::TooLarge),
             Ok(body) => body,
@@ -167,6 +169,7 @@ impl Wire {
             (Body::Ignored, _) | (Body::Json | Body::Form, Content::Json) | (Body::Form, Content::Form) => {
                 true
             }
+            (Body::ForeignForm, content) => content == Content::Form,
             (Body::Json, _) | (Body::Form, Content::None | Content::Other) => false,
         };
         if !taken {

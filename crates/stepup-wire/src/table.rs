@@ -45,6 +45,8 @@ pub enum Body {
     /// The same, or the same fields as a form without script sends them. For what needs no session: of a form nobody knows
     /// whose page it is on but by its origin.
     Form,
+    /// A form that a page of another site sends by the user's browser. What takes one decides nothing by it.
+    ForeignForm,
 }
 
 /// What a path is.

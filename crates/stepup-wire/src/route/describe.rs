@@ -10,8 +10,8 @@ use super::{Codes, Endpoint, Guarded, Open};
 pub(crate) struct Description {
     /// One line.
     pub(crate) summary: &'static str,
-    /// A parameter of the query that must be there.
-    pub(crate) query: Option<&'static str>,
+    /// The parameters of the query, and whether they must be there.
+    pub(crate) query: &'static [(&'static str, bool)],
     /// The schema of its body, where it reads one.
     pub(crate) body: Option<Value>,
     /// The schemas of what it answers with 200.
@@ -22,6 +22,10 @@ pub(crate) struct Description {
     pub(crate) unauthorised: bool,
     /// Whether it may answer with a page.
     pub(crate) page: bool,
+    /// Whether it may be a 403 for want of a claim although its row asks for no session.
+    pub(crate) claims: bool,
+    /// Whether it sends the browser on, and answers nothing else.
+    pub(crate) redirects: bool,
     /// Whether it may be a 429, which the clients' own endpoints never are.
     pub(crate) throttled: bool,
 }
@@ -30,7 +34,8 @@ pub(crate) struct Description {
 pub(crate) fn describe(endpoint: Endpoint) -> Description {
     let mut description = described(endpoint);
     let in_words = general_error();
-    if endpoint != Endpoint::Open(Open::Refresh) && !description.answers.contains(&in_words) {
+    let speaks = endpoint != Endpoint::Open(Open::Refresh);
+    if speaks && !description.answers.contains(&in_words) {
         description.answers.push(in_words);
     }
     description
@@ -86,20 +91,69 @@ fn described(endpoint: Endpoint) -> Description {
         .takes(closed(json!({ "currentPassword": text(), "newPassword": text() })))
         .with_tokens()
         .may_be_throttled(),
-        Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", "email"),
-        Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", "phoneNumber"),
+        Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", &[("email", true)]),
+        Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", &[("phoneNumber", true)]),
         Endpoint::Open(Open::LoginMethods) => answers(
             "What opens a session in the tenant.",
             [ok(json!({
                 "emailPassword": enabled(json!({})),
                 "passwordless": enabled(json!({})),
                 "webauthn": enabled(json!({})),
-                "thirdParty": enabled(json!({ "providers": list(json!({ "type": "object" })) })),
+                "thirdParty": enabled(json!({ "providers": list(closed(json!({ "id": text(), "name": text() }))) })),
                 "firstFactors": list(text()),
             }))],
         ),
+        Endpoint::Open(Open::AuthorisationUrl) => Description {
+            query: &[
+                ("thirdPartyId", true),
+                ("redirectURIOnProviderDashboard", true),
+                ("clientType", false),
+            ],
+            ..answers(
+                "Where the browser is to go, to sign in by a provider.",
+                [
+                    ok(json!({ "urlWithQueryParams": text(), "pkceCodeVerifier": text() })),
+                    general_error(),
+                ],
+            )
+        }
+        .may_be_unauthorised(),
+        Endpoint::Open(Open::SignInUp) => answers(
+            "Signs in, or up, whom a provider vouches for; or adds them to the user of the session.",
+            [
+                ok(json!({ "createdNewRecipeUser": flag(), "user": schema("User") })),
+                ok(json!({ "createdNewUser": flag(), "user": schema("User") })),
+                status("NO_EMAIL_GIVEN_BY_PROVIDER"),
+                general_error(),
+                not_allowed("SIGN_IN_UP_NOT_ALLOWED"),
+            ],
+        )
+        .takes(tolerant(
+            json!({
+                "thirdPartyId": text(),
+                "clientType": text(),
+                "shouldTryLinkingWithSessionUser": flag(),
+                "redirectURIInfo": tolerant(
+                    json!({
+                        "redirectURIOnProviderDashboard": text(),
+                        "redirectURIQueryParams": { "type": "object" },
+                        "pkceCodeVerifier": text(),
+                    }),
+                    &["redirectURIOnProviderDashboard", "redirectURIQueryParams"],
+                ),
+                "oAuthTokens": tolerant(json!({ "id_token": text(), "access_token": text() }), &[]),
+            }),
+            &["thirdPartyId"],
+        ))
+        .with_tokens()
+        .may_be_unauthorised()
+        .may_lack_claims(),
+        Endpoint::Open(Open::FormPost) => Description {
+            redirects: true,
+            ..answers("Hands the form of a provider's page on to a page of the website.", [])
+        },
         Endpoint::Open(Open::ContactExists) => {
-            exists("Whether an e-mail address signs in by codes.", "email")
+            exists("Whether an e-mail address signs in by codes.", &[("email", true)])
         }
         Endpoint::Open(Open::VerifyEmail) => answers(
             "Verifies an address by the token that was sent to it.",
@@ -119,7 +173,7 @@ fn described(endpoint: Endpoint) -> Description {
         )
         .with_tokens(),
         Endpoint::Open(Open::UndoPage) => Description {
-            query: Some("token"),
+            query: &[("token", true)],
             ..answers("A page that asks whether the first second factor is to be undone.", []).with_page()
         },
         Endpoint::Open(Open::Undo) => answers(
@@ -129,7 +183,7 @@ fn described(endpoint: Endpoint) -> Description {
         .takes(closed(json!({ "token": text() })))
         .with_page(),
         Endpoint::Open(Open::ConfirmPage) => Description {
-            query: Some("token"),
+            query: &[("token", true)],
             ..answers("A page that asks whether a session may add the first second factor.", []).with_page()
         },
         Endpoint::Open(Open::Confirm) => answers(
@@ -255,7 +309,7 @@ pub(crate) fn schemas() -> Value {
             "tenantIds": list(text()),
             "emails": list(text()),
             "phoneNumbers": list(text()),
-            "thirdParty": list(closed(json!({ "id": text(), "userId": text() }))),
+            "thirdParty": list(identity()),
             "webauthn": closed(json!({ "credentialIds": list(text()) })),
             "timeJoined": time(),
             "loginMethods": list(optional(
@@ -266,12 +320,12 @@ pub(crate) fn schemas() -> Value {
                     "timeJoined": time(),
                     "verified": flag(),
                 }),
-                json!({ "email": text(), "phoneNumber": text() }),
+                json!({ "email": text(), "phoneNumber": text(), "thirdParty": identity() }),
             )),
         })),
         "FlatUser": optional(
             json!({ "id": text(), "timeJoined": time() }),
-            json!({ "email": text(), "phoneNumber": text() }),
+            json!({ "email": text(), "phoneNumber": text(), "thirdParty": identity() }),
         ),
         "OwnFactor": optional(
             json!({ "id": text(), "role": { "enum": ["first", "second"] } }),
@@ -305,12 +359,14 @@ pub(crate) fn schemas() -> Value {
 fn answers<const N: usize>(summary: &'static str, answers: [Value; N]) -> Description {
     Description {
         summary,
-        query: None,
+        query: &[],
         body: None,
         answers: answers.into(),
         tokens: false,
         unauthorised: false,
         page: false,
+        claims: false,
+        redirects: false,
         throttled: false,
     }
 }
@@ -331,6 +387,10 @@ impl Description {
         Self { page: true, ..self }
     }
 
+    fn may_lack_claims(self) -> Self {
+        Self { claims: true, ..self }
+    }
+
     fn may_be_throttled(self) -> Self {
         Self {
             throttled: true,
@@ -346,9 +406,9 @@ impl Description {
     }
 }
 
-fn exists(summary: &'static str, query: &'static str) -> Description {
+fn exists(summary: &'static str, query: &'static [(&'static str, bool)]) -> Description {
     Description {
-        query: Some(query),
+        query,
         ..answers(summary, [ok(json!({ "exists": flag() })), general_error()])
     }
 }
@@ -452,6 +512,11 @@ fn optional(required: Value, optional: Value) -> Value {
         all.extend(more);
     }
     json!({ "type": "object", "properties": properties, "required": names, "additionalProperties": false })
+}
+
+/// Who somebody is at a provider.
+fn identity() -> Value {
+    closed(json!({ "id": text(), "userId": text() }))
 }
 
 fn schema(name: &str) -> Value {

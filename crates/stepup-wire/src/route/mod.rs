@@ -12,6 +12,7 @@ mod multitenancy;
 mod password;
 mod passwordless;
 mod session;
+mod thirdparty;
 mod undo;
 mod user;
 
@@ -158,6 +159,30 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Access::Open,
         Body::Ignored,
         PHONE_EXISTS,
+    ),
+    row(
+        Method::GET,
+        "/authorisationurl",
+        true,
+        Access::Open,
+        Body::Ignored,
+        Endpoint::Open(Open::AuthorisationUrl),
+    ),
+    row(
+        Method::POST,
+        "/signinup",
+        true,
+        Access::Open,
+        Body::Json,
+        Endpoint::Open(Open::SignInUp),
+    ),
+    row(
+        Method::POST,
+        "/callback/apple",
+        true,
+        Access::Open,
+        Body::ForeignForm,
+        Endpoint::Open(Open::FormPost),
     ),
     row(
         Method::GET,
@@ -325,6 +350,9 @@ pub enum Open {
     EmailExists,
     PhoneExists,
     LoginMethods,
+    AuthorisationUrl,
+    SignInUp,
+    FormPost,
     ContactExists,
     VerifyEmail,
     UndoPage,
@@ -455,6 +483,9 @@ async fn answer(
             Open::EmailExists => emailpassword::exists(call).await,
             Open::PhoneExists => passwordless::exists(call).await,
             Open::LoginMethods => Ok(multitenancy::login_methods(call)),
+            Open::AuthorisationUrl => thirdparty::authorisation_url(call).await,
+            Open::SignInUp => thirdparty::sign_in_up(call).await,
+            Open::FormPost => thirdparty::form_post(call),
             Open::ContactExists => passwordless::first::email_exists(call).await,
             Open::VerifyEmail => emailverification::verify(call).await,
             Open::UndoPage => undo::page(call).await,

@@ -10,13 +10,19 @@ use crate::reply::Reply;
 pub(super) fn login_methods(call: &Call<'_>) -> Reply {
     let factors = call.stepup().first_factors(&call.caller.tenant);
     let names: Vec<&str> = factors.iter().map(FactorId::as_str).collect();
+    let signs_in = names.contains(&"thirdparty");
+    let providers = call.stepup().providers(&call.caller.tenant);
+    let providers = providers.into_iter().filter(|_| signs_in);
+    let providers: Vec<_> = providers
+        .map(|(id, name)| json!({ "id": id, "name": name }))
+        .collect();
     let any = |ours: &[&str]| names.iter().any(|name| ours.contains(name));
     Reply::ok(&json!({
         "status": "OK",
         "emailPassword": { "enabled": any(&["emailpassword"]) },
         "passwordless": { "enabled": any(&["otp-phone", "otp-email", "link-phone", "link-email"]) },
         "webauthn": { "enabled": any(&["webauthn"]) },
-        "thirdParty": { "enabled": any(&["thirdparty"]), "providers": [] },
+        "thirdParty": { "enabled": signs_in, "providers": providers },
         "firstFactors": names,
     }))
 }

@@ -173,7 +173,7 @@ fn counted(status: &'static str, failed: u32, max: u32) -> serde_json::Value {
     json!({ "status": status, "failedCodeInputAttemptCount": failed, "maximumCodeInputAttempts": max })
 }
 
-fn refused(refusal: CodeRefusal) -> Result<Reply, Refusal> {
+pub(super) fn refused(refusal: CodeRefusal) -> Result<Reply, Refusal> {
     match refusal {
         CodeRefusal::Ended => Err(Refusal::SessionOver),
         CodeRefusal::TryRefresh => Err(Refusal::TryRefresh),

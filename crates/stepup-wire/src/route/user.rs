@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use stepup_core::id::{FactorId, MethodId};
-use stepup_core::record::user::{Enrolled, Method, User};
+use stepup_core::record::user::{Enrolled, Method, ThirdParty, User};
 use stepup_core::session::claim::mask_contact;
 
 use crate::call::Call;
@@ -92,6 +92,11 @@ fn linked(user: &User, contacts: &[Second<'_>], shown: Shown) -> Value {
     let numbers = of(FactorId::OTP_PHONE).map(|second| second.shown.as_str());
     let signing = user.methods.iter().filter_map(|method| method.email.as_deref());
     let emails = distinct(signing.chain(addresses));
+    let identities = user
+        .methods
+        .iter()
+        .filter_map(|method| method.third_party.as_ref());
+    let identities: Vec<Value> = identities.map(identity).collect();
     let own = user.methods.iter().filter_map(|method| method.phone.as_deref());
     let own: Vec<String> = own.map(|number| shown.of(number)).collect();
     let phones = distinct(numbers.chain(own.iter().map(String::as_str)));
@@ -101,7 +106,7 @@ fn linked(user: &User, contacts: &[Second<'_>], shown: Shown) -> Value {
         "tenantIds": [user.tenant.as_str()],
         "emails": emails,
         "phoneNumbers": phones,
-        "thirdParty": [],
+        "thirdParty": identities,
         "webauthn": { "credentialIds": [] },
         "timeJoined": user.created_at.as_ms(),
         "loginMethods": methods,
@@ -118,7 +123,15 @@ fn login_method(user: &User, method: &Method, shown: Shown) -> Value {
     put(&mut entry, "email", method.email.as_deref());
     let number = method.phone.as_deref().map(|number| shown.of(number));
     put(&mut entry, "phoneNumber", number.as_deref());
+    if let Some(there) = &method.third_party {
+        entry.insert("thirdParty".to_owned(), identity(there));
+    }
     entry.into()
+}
+
+/// Who somebody is at a provider. The protocol has no place for the issuer.
+fn identity(there: &ThirdParty) -> Value {
+    json!({ "id": there.provider, "userId": there.subject })
 }
 
 /// The protocol's name of what a login method is.
@@ -149,6 +162,9 @@ fn flat(user: &User, method: &MethodId, contacts: &[Second<'_>], shown: Shown) -
     let number = second(FactorId::OTP_PHONE).map(str::to_owned);
     let number = number.or_else(|| Some(shown.of(own?.phone.as_deref()?)));
     put(&mut entry, "phoneNumber", number.as_deref());
+    if let Some(there) = own.and_then(|own| own.third_party.as_ref()) {
+        entry.insert("thirdParty".to_owned(), identity(there));
+    }
     entry.into()
 }
 
