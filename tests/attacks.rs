@@ -33,6 +33,8 @@ mod legacy;
 mod mailbox;
 #[path = "attacks/messages.rs"]
 mod messages;
+#[path = "attacks/oauth.rs"]
+mod oauth;
 #[path = "attacks/own.rs"]
 mod own;
 #[path = "attacks/passwordless.rs"]

@@ -88,6 +88,16 @@ fn takers() -> Vec<Taker> {
                     json!({ "method": "token", "token": "x" }),
                     vec!["method", "token"],
                 ),
+                "/signinup" => (
+                    json!({
+                        "thirdPartyId": "example",
+                        "redirectURIInfo": {
+                            "redirectURIOnProviderDashboard": "https://acme.test/auth/callback/example",
+                            "redirectURIQueryParams": { "code": "x", "state": "y" },
+                        },
+                    }),
+                    vec!["thirdPartyId", "redirectURIInfo"],
+                ),
                 other => panic!("{other} reads JSON: say here what it takes"),
             };
             Taker {
@@ -552,6 +562,8 @@ async fn another_method_is_told_which_ones_there_are_and_changes_nothing() {
                 // Addresses are not verified here.
                 (true, _) if row.path == "/user/email/verify" => 404,
                 (true, Access::Complete) => 403,
+                // There is no provider here.
+                (true, _) if row.path == "/authorisationurl" => 404,
                 (true, _) => 200,
                 (false, _) => 405,
             },
@@ -1017,5 +1029,5 @@ fn every_endpoint_was_looked_at() {
         })
         .map(|row| row.path)
         .collect();
-    assert_eq!(ignored.len(), 14, "{ignored:?}");
+    assert_eq!(ignored.len(), 15, "{ignored:?}");
 }

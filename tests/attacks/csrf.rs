@@ -29,9 +29,12 @@ fn endpoints() -> Vec<(&'static str, String, Access)> {
     all
 }
 
-/// The endpoints that may change something.
+/// The endpoints that may change something. A provider's form post comes from another site and changes nothing: see
+/// `a_oau_14_..`.
 fn unsafe_endpoints() -> impl Iterator<Item = (&'static str, String, Access)> {
-    endpoints().into_iter().filter(|(method, ..)| *method != "GET")
+    let mut all = endpoints();
+    all.retain(|(method, path, _)| *method != "GET" && !path.ends_with("/callback/apple"));
+    all.into_iter()
 }
 
 /// A deployment whose cookies travel across sites: the only one where a browser attaches them to a foreign post.
@@ -204,6 +207,8 @@ async fn a_csr_03_no_endpoint_changes_anything_by_another_method() {
                     );
                     let answer = ann.peek(method, &path, Some(&body), &[(over, allowed)]).await;
                     let expected: &[u16] = match method {
+                        // There is no provider here.
+                        _ if is_own && path.contains("/authorisationurl") => &[404],
                         _ if is_own => &[200],
                         "OPTIONS" => &[204, 405],
                         _ => &[405],

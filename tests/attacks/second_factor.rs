@@ -141,6 +141,9 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
                                 | Open::Undo
                                 | Open::ConfirmPage
                                 | Open::Confirm
+                                | Open::AuthorisationUrl
+                                | Open::SignInUp
+                                | Open::FormPost
                                 | Open::Keys
                                 | Open::Discovery
                                 | Open::ApiDocument

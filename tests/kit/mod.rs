@@ -6,6 +6,7 @@
 pub mod document;
 pub mod framework;
 pub mod own;
+pub mod provider;
 pub mod serving;
 pub mod thread;
 

@@ -133,11 +133,12 @@ impl Reply {
     /// The answer without what it says about tokens, and that.
     pub(crate) fn split(self) -> (Response<Bytes>, TokenWrites) {
         let public = self.is_public();
+        let has_body = !self.body.is_empty();
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         *headers = self.headers;
-        if self.status != StatusCode::NO_CONTENT {
+        if has_body {
             headers.insert(CONTENT_TYPE, self.kind);
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
