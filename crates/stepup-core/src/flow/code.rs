@@ -351,6 +351,12 @@ pub(crate) async fn create(
                 if !served {
                     return general(General::NotServed, "not_served");
                 }
+                // What is likely to open the account at a provider as well is nothing beside it (R-MFA-6).
+                let traveled = parts.channel(channel, &read);
+                let mut firsts = checked.done.values().filter(|done| done.first);
+                if firsts.any(|first| first.channel.as_ref() == Some(&traveled)) {
+                    return general(General::OwnMailbox, "own_mailbox");
+                }
                 let refuses_own = parts.config.codes.own_mailbox == OwnMailbox::Refused;
                 if channel == Channel::Email
                     && refuses_own

@@ -158,7 +158,16 @@ fn contacts(parts: &Parts, checked: &Checked, choices: &FactorChoices) -> (ByFac
         let may_be_own = parts.config.codes.own_mailbox == OwnMailbox::Admitted;
         let due = choices.allowed_to_set_up.contains(&FactorId::OTP_EMAIL) && !settled(&FactorId::OTP_EMAIL);
         if user.summary.enrolled(&FactorId::OTP_EMAIL).is_none() && may_be_own && due {
-            list.extend(user.methods.iter().filter_map(|m| m.email.clone()));
+            // Not the mailbox behind the provider that signed in: it does not second itself (R-MFA-6).
+            let opened = |email: &String| {
+                let traveled = Some(parts.channel(Channel::Email, email));
+                checked
+                    .done
+                    .values()
+                    .any(|done| done.first && done.channel == traveled)
+            };
+            let own = user.methods.iter().filter_map(|m| m.email.clone());
+            list.extend(own.filter(|email| !opened(email)));
         }
         emails.insert(FactorId::OTP_EMAIL, list);
     }
