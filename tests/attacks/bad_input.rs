@@ -107,7 +107,7 @@ fn takers() -> Vec<Taker> {
             }
         })
         .collect();
-    assert_eq!(takers.len(), 8);
+    assert_eq!(takers.len(), 9);
     takers
 }
 

@@ -51,6 +51,7 @@ pub use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message, UserDi
 pub use stepup_core::digest::HashParams;
 pub use stepup_core::factor::password::Password;
 pub use stepup_core::factor::passwordless::{Countries, Means, Passwordless};
+pub use stepup_core::factor::third_party::{Linking, ThirdParty};
 pub use stepup_core::flow::{Changed, External};
 pub use stepup_core::id::{FactorId, SessionHandle, TenantId, UserId};
 pub use stepup_core::keyring::{SecretList, Secrets};

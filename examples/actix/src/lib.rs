@@ -66,6 +66,7 @@ pub fn app(
         .service(get("/auth/verify", by_contact))
         .service(get("/auth/verify-email", verify_email))
         .service(get("/auth/reset-password", new_password))
+        .service(get("/auth/callback/example", callback))
         .service(get("/assets/{file}", asset))
         .service(get("/api/me", me))
         .service(get("/api/optional", optional))
@@ -94,6 +95,10 @@ async fn index(site: Data<Site>) -> HttpResponse {
 
 async fn new_password(site: Data<Site>) -> HttpResponse {
     written(answers::new_password(&site, FRAMEWORK))
+}
+
+async fn callback(site: Data<Site>) -> HttpResponse {
+    written(answers::callback(&site, FRAMEWORK))
 }
 
 async fn by_contact(site: Data<Site>) -> HttpResponse {

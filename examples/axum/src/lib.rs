@@ -52,6 +52,7 @@ pub fn app_within(site: Site, patience: Duration) -> Router {
         .route("/auth/verify", get(by_contact))
         .route("/auth/verify-email", get(verify_email))
         .route("/auth/reset-password", get(new_password))
+        .route("/auth/callback/example", get(callback))
         .route("/assets/{file}", get(asset))
         .route("/api/me", get(me))
         .route("/api/optional", get(optional))
@@ -82,6 +83,10 @@ async fn index(State(site): State<Site>) -> Response {
 
 async fn new_password(State(site): State<Site>) -> Response {
     written(answers::new_password(&site, "Axum"))
+}
+
+async fn callback(State(site): State<Site>) -> Response {
+    written(answers::callback(&site, "Axum"))
 }
 
 async fn by_contact(State(site): State<Site>) -> Response {

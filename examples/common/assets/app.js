@@ -17,6 +17,8 @@ const ways = {
 let offered = [];
 let chosen = "otp-phone";
 let stored = {};
+/** Where the provider sends this browser back to. */
+const callback = `${api}/callback/example`;
 /** The call that was refused until the second factor is confirmed again. */
 let pending = null;
 
@@ -207,6 +209,7 @@ function forget() {
 
 async function start() {
   show("loading", { focus: false });
+  if (location.pathname === callback && sessionStorage.getItem("stepup-demo-provider")) return comeBack();
   const { status, body } = await call("GET", "/api/optional");
   if (status !== 200) return show("offline", { problem: explain({ status, body }), focus: false });
   if (!body.userId) return show("door", { focus: false });
@@ -430,6 +433,44 @@ async function enter(path, ids) {
   }
 }
 
+/** Goes to the provider. What has to be there when this browser is back is kept in this tab. */
+async function leave() {
+  const redirect = location.origin + callback;
+  const query = new URLSearchParams({ thirdPartyId: "example", redirectURIOnProviderDashboard: redirect });
+  const answer = await send("GET", `${api}/authorisationurl?${query}`, undefined, "thirdparty");
+  if (answer.body.status !== "OK") return say("problem", explain(answer));
+  const away = { redirect, state: crypto.randomUUID(), kept: answer.body.pkceCodeVerifier };
+  sessionStorage.setItem("stepup-demo-provider", JSON.stringify(away));
+  const url = new URL(answer.body.urlWithQueryParams);
+  url.searchParams.set("state", away.state);
+  location.assign(url);
+}
+
+/** Back from the provider: the code is taken out of the address at once, and spent. */
+async function comeBack() {
+  const params = Object.fromEntries(new URLSearchParams(location.search));
+  history.replaceState(null, "", "/");
+  const away = JSON.parse(sessionStorage.getItem("stepup-demo-provider"));
+  sessionStorage.removeItem("stepup-demo-provider");
+  // Somebody else's way back, opened here, would sign this browser in to their account.
+  if (params.state !== away.state) return show("door", { problem: "This sign-in was not begun in this tab. Please try again." });
+  const answer = await send("POST", `${api}/signinup`, {
+    thirdPartyId: "example",
+    redirectURIInfo: { redirectURIOnProviderDashboard: away.redirect, redirectURIQueryParams: params, pkceCodeVerifier: away.kept },
+    shouldTryLinkingWithSessionUser: false,
+  }, "thirdparty");
+  switch (answer.body.status) {
+    case "OK":
+      keep(null);
+      pending = null;
+      return proceed({ arrived: true });
+    case "NO_EMAIL_GIVEN_BY_PROVIDER":
+      return show("door", { problem: "The provider tells no e-mail address, and one is needed here." });
+    default:
+      return show("door", { problem: answer.body.reason ?? explain(answer) });
+  }
+}
+
 async function signOut() {
   try {
     const answer = await call("POST", `${api}/signout`, undefined, "session");
@@ -596,6 +637,7 @@ onSubmit("phone-form", () => $("phone").value.trim() ? askForCode($("phone").val
 onSubmit("mailbox-form", () => $("mailbox").value.trim() ? askForCode($("mailbox").value.trim()) : fieldErrors([["mailbox", "Enter an e-mail address."]]));
 onSubmit("code-form", confirmCode);
 onSubmit("comment-form", () => tryRoute("POST", "/api/comment", { text: $("comment").value }));
+onClick("by-provider", leave);
 onClick("retry", start);
 onClick("send-code", () => askForCode(stored[chosen]));
 onClick("send-other", () => {

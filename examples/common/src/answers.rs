@@ -43,6 +43,14 @@ pub fn index(site: &Site, framework: &str) -> Answer {
     )
 }
 
+/// `GET /auth/callback/example`: where the provider sends browsers back to. The page's script goes on from there.
+pub fn callback(site: &Site, framework: &str) -> Answer {
+    if !site.stepup.offers_providers() {
+        return not_found();
+    }
+    index(site, framework)
+}
+
 /// `GET /auth/verify`: where links lead.
 pub fn by_contact(site: &Site, framework: &str) -> Answer {
     if !signs_in_by_contact(site) {
@@ -231,6 +239,7 @@ fn view<'a>(site: &'a Site, framework: &'a str) -> PageView<'a> {
         api_origin: app.api_origin(),
         api_base_path: app.base_path(),
         by_contact: signs_in_by_contact(site),
+        by_provider: site.stepup.offers_providers(),
         has_outbox: site.dev,
         has_clock: site.dev_clock,
     }

@@ -1,5 +1,6 @@
 //! What the example servers share, whatever framework they run on: no type of a framework is named here.
 //!
+//! * [`provider`] is who else signs people in.
 //! * [`page`] is the page that the demo shows to a person.
 //! * [`settings`] reads the environment.
 //! * [`site`] puts stepup together from it.
@@ -12,6 +13,7 @@ pub mod answers;
 pub mod carriers;
 pub mod clock;
 pub mod page;
+pub mod provider;
 pub mod settings;
 pub mod site;
 pub mod start;

@@ -83,6 +83,8 @@ pub struct PageView<'a> {
     pub api_base_path: &'a str,
     /// Whether a code or a link to a contact signs in, so that the page leads there.
     pub by_contact: bool,
+    /// Whether "Example" signs people in as well.
+    pub by_provider: bool,
     /// Whether `GET /dev/outbox` answers, so that messages can be read in the browser.
     pub has_outbox: bool,
     /// Whether `POST /dev/clock` answers, so that time can be moved in the browser.
@@ -209,6 +211,12 @@ fn flow(view: &PageView<'_>) -> String {
         true => r#"<p class="hint"><a href="/auth/verify">Sign in by a code or a link instead</a></p>"#,
         false => "",
     };
+    let by_provider = match view.by_provider {
+        true => {
+            r#"<p><button type="button" id="by-provider" class="quiet">Continue with Example</button></p>"#
+        }
+        false => "",
+    };
     format!(
         r#"<section class="card flow" aria-label="Sign-in and second factor">
 <ol class="stairs" aria-label="Progress">
@@ -251,6 +259,7 @@ fn flow(view: &PageView<'_>) -> String {
 </form>
 <p class="hint"><a href="/auth/reset-password">Forgot your password?</a></p>
 </div>
+{by_provider}
 {by_contact}
 </div>
 

@@ -2,14 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use stepup::config::{Config, EmailVerification};
 use stepup::delivery::{Smtp, Twilio};
+use stepup::oauth::OpenIdProvider;
 use stepup::session::keys::SigningAlgorithm;
 use stepup::wire::core::secret::Secret;
 use stepup::{FactorId, Profile};
 
-use crate::carriers;
+use crate::{carriers, provider};
 
 /// What the environment says; the defaults run the demo on this machine.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub twilio: Option<Twilio>,
     /// Who sends e-mail; the same.
     pub smtp: Option<Smtp>,
+    /// Who else signs people in, "Example"; nobody if none.
+    pub provider: Option<Arc<OpenIdProvider>>,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<String>,
     /// Opens `POST /dev/clock`.
@@ -62,8 +66,9 @@ pub struct Settings {
 const NOT_BUILT: [&str; 1] = ["STEPUP_REDIS_URL"];
 
 /// What can sign in.
-const FIRST_FACTORS: [FactorId; 5] = [
+const FIRST_FACTORS: [FactorId; 6] = [
     FactorId::EMAIL_PASSWORD,
+    FactorId::THIRD_PARTY,
     FactorId::OTP_PHONE,
     FactorId::OTP_EMAIL,
     FactorId::LINK_PHONE,
@@ -117,8 +122,15 @@ impl Settings {
                 None => problems.push(format!("STEPUP_FIRST_FACTORS: {first} is not built yet")),
             }
         }
+        let provider = provider::read(&var).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         if first_factors.is_empty() {
             first_factors.push(FactorId::EMAIL_PASSWORD);
+            first_factors.extend(provider.iter().map(|_| FactorId::THIRD_PARTY));
+        } else if first_factors.contains(&FactorId::THIRD_PARTY) && provider.is_none() {
+            problems.push("STEPUP_FIRST_FACTORS: thirdparty needs STEPUP_OIDC_ISSUER".to_owned());
         }
         let mut second_factors = Vec::new();
         for second in list("STEPUP_SECOND_FACTORS") {
@@ -210,6 +222,7 @@ impl Settings {
             sms_countries: (!everywhere).then_some(countries),
             twilio,
             smtp,
+            provider,
             trusted_proxies: list("STEPUP_TRUSTED_PROXIES"),
             dev_clock: var("STEPUP_DEMO_CLOCK").is_some_and(|value| value == "1"),
             throttle_scale,

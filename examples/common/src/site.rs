@@ -17,7 +17,7 @@ use stepup::wire::core::keyring::{Root, Secrets};
 use stepup::wire::{Transport, Wire};
 use stepup::{
     AppInfo, Builder, Countries, FactorId, Means, Password, Passwordless, Policy, SecretFile, SecretList,
-    Stepup, Tenant, any_of,
+    Stepup, Tenant, ThirdParty, any_of,
 };
 
 use crate::carriers::Carriers;
@@ -91,6 +91,11 @@ impl Site {
         let mut builder = Stepup::builder(app, store, secrets);
         if settings.first_factors.contains(&FactorId::EMAIL_PASSWORD) {
             builder = builder.factor(Password::new());
+        }
+        if let Some(provider) = &settings.provider
+            && settings.first_factors.contains(&FactorId::THIRD_PARTY)
+        {
+            builder = builder.factor(ThirdParty::new().shared(provider.clone()));
         }
         let phones = Passwordless::sms(carriers.sms).countries(countries);
         if let Some(phones) = role(settings, phones, [FactorId::OTP_PHONE, FactorId::LINK_PHONE]) {

@@ -36,6 +36,8 @@ pub fn app(site: Site, config: Config) -> Rocket<Build> {
                 verify_email_head,
                 new_password,
                 new_password_head,
+                callback,
+                callback_head,
                 asset,
                 me,
                 optional,
@@ -62,6 +64,16 @@ pub fn app(site: Site, config: Config) -> Rocket<Build> {
 #[get("/")]
 fn index(site: &State<Site>) -> Written {
     Written(answers::index(site, FRAMEWORK))
+}
+
+#[get("/auth/callback/example")]
+fn callback(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::callback(site, FRAMEWORK))
+}
+
+#[head("/auth/callback/example")]
+fn callback_head(site: &State<Site>, _path: AsWritten) -> Written {
+    Written(answers::callback(site, FRAMEWORK))
 }
 
 #[get("/auth/verify")]

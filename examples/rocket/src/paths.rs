@@ -14,11 +14,12 @@ use rocket::{Data, Request};
 use crate::{Refused, Written, answers};
 
 /// Each path, and the methods that it takes.
-const PATHS: [(&str, &str); 16] = [
+const PATHS: [(&str, &str); 17] = [
     ("/", READ),
     ("/auth/verify", READ),
     ("/auth/verify-email", READ),
     ("/auth/reset-password", READ),
+    ("/auth/callback/example", READ),
     ("/assets/<file>", READ),
     ("/api/me", READ),
     ("/api/optional", READ),

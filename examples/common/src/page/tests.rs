@@ -268,6 +268,7 @@ fn view() -> PageView<'static> {
         api_origin: "http://localhost:3000",
         api_base_path: "/auth",
         by_contact: false,
+        by_provider: false,
         has_outbox: true,
         has_clock: true,
     }
