@@ -15,6 +15,8 @@ mod email;
 mod mailbox;
 #[path = "acceptance/page.rs"]
 mod page;
+#[path = "acceptance/provider.rs"]
+mod provider;
 #[path = "acceptance/second_factor.rs"]
 mod second_factor;
 #[path = "acceptance/session.rs"]
