@@ -7,8 +7,9 @@ import * as EmailVerification from "supertokens-web-js/recipe/emailverification"
 import * as MultiFactorAuth from "supertokens-web-js/recipe/multifactorauth";
 import * as Passwordless from "supertokens-web-js/recipe/passwordless";
 import * as Session from "supertokens-web-js/recipe/session";
+import * as ThirdParty from "supertokens-web-js/recipe/thirdparty";
 
-const recipes = { EmailPassword, EmailVerification, MultiFactorAuth, Passwordless, Session };
+const recipes = { EmailPassword, EmailVerification, MultiFactorAuth, Passwordless, Session, ThirdParty };
 
 // As in a site that has only the boolean claim: no refresh of its own, the server alone changes it.
 const secondFactorClaim = new Session.BooleanClaim({ id: "2fa-completed", refresh: async () => {} });
@@ -26,6 +27,7 @@ window.suite = {
         }),
         EmailPassword.init(),
         Passwordless.init(),
+        ThirdParty.init(),
         MultiFactorAuth.init(),
         // Its claim would be asked of every page; a site without it leaves it out.
         ...(verifiesEmail ? [EmailVerification.init({ mode: "REQUIRED" })] : []),
