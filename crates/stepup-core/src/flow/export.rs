@@ -36,14 +36,18 @@ fn of_user(user: &User) -> Value {
         .methods
         .iter()
         .map(|method| {
-            json!({
+            let mut told = json!({
                 "id": method.id.as_str(),
                 "factor": method.factor.as_str(),
                 "email": method.email,
                 "phone": method.phone,
                 "verified": method.verified,
                 "joinedAt": method.joined_at.as_ms(),
-            })
+            });
+            if let (Some(there), Some(told)) = (&method.third_party, told.as_object_mut()) {
+                told.insert("thirdParty".to_owned(), json!(there));
+            }
+            told
         })
         .collect();
     let enrolled: Vec<Value> = user
