@@ -163,7 +163,7 @@ async fn a_mfa_01_a_half_login_reaches_only_what_is_listed() {
 }
 
 /// The demo's routes that ask nothing of a session, or only that there is one.
-const DEMO_OPEN: [&str; 11] = [
+const DEMO_OPEN: [&str; 12] = [
     "/",
     "/assets/{file}",
     "/api/me",
@@ -171,6 +171,7 @@ const DEMO_OPEN: [&str; 11] = [
     "/auth/verify",
     "/auth/verify-email",
     "/auth/reset-password",
+    "/auth/callback/example",
     "/api/link-code",
     "/dev/outbox",
     "/dev/clock",
