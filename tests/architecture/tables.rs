@@ -109,11 +109,13 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("ids and time",       &["app.rs", "entropy.rs", "id.rs", "language.rs", "network.rs", "secret.rs", "time.rs"]),
     ("contacts",           &["contact/mod.rs", "contact/email.rs", "contact/phone.rs"]),
-    ("words",              &["background.rs", "config.rs", "error.rs", "event.rs", "evidence.rs", "password.rs"]),
+    ("words",              &["background.rs", "config.rs", "error.rs", "digest/fault.rs", "event.rs", "evidence.rs", "password.rs"]),
     ("records",            &["record/mod.rs", "record/counter.rs", "record/credential.rs", "record/key.rs", "record/notice.rs", "record/user.rs"]),
     ("records with parts", &["record/challenge.rs", "record/session.rs"]),
     ("ports",              &["delivery.rs", "offload.rs", "provider.rs", "storage/mod.rs"]),
     ("reference store",    &["storage/memory.rs", "storage/memory/flows.rs"]),
+    ("hashes",             &["digest/argon.rs", "digest/foreign.rs"]),
+    ("work of hashes",     &["digest/effort.rs"]),
     // Pure judgements of records; sessions and flows ask them.
     ("policy",             &["policy.rs", "rule.rs"]),
     ("policy as types",    &["require.rs", "tenant.rs"]),
@@ -129,6 +131,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("parts",              &["parts.rs"]),
     ("deliveries",         &["flow/dispatch.rs"]),
     ("flow",               &["flow/mod.rs", "flow/link.rs", "flow/session.rs", "flow/upkeep.rs"]),
+    ("flow of passwords",  &["flow/password.rs"]),
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs", "flow/mailbox.rs"]),
     ("flow of leave",      &["flow/leave.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/own.rs", "flow/undo.rs", "flow/user.rs"]),

@@ -415,7 +415,9 @@ impl Builder {
                         Arc::new(pool)
                     }
                 };
-                let hasher = PasswordHasher::new(factor.params, self.entropy.clone(), offload)?;
+                let hasher = PasswordHasher::new(factor.params, self.entropy.clone(), offload)?
+                    .with_firebase(factor.firebase)
+                    .expecting(&factor.imported);
                 Some(PasswordFactor {
                     rule: factor.rule,
                     hasher,

@@ -1,32 +1,56 @@
-//! Password hashing: Argon2id in PHC strings, off the async thread.
+//! Password hashing: Argon2id in PHC strings, off the async thread; and the hashes of other systems, verified once.
 //!
 //! Hashing and verification cost the same whoever asks: a user that does not exist, and a stored hash that cannot be
-//! read, take a hash of the present parameters too (requirement R-ENU-1). What is stored is judged before it is obeyed,
-//! since a row may have been altered or imported: its costs are capped. Whether a password is acceptable is decided in
+//! read, take a hash of the present parameters too (requirement R-ENU-1), and where users have hashes of other systems a
+//! check that fails takes what the costliest of these takes. What is stored is judged before it is obeyed, since a row may
+//! have been altered or imported: its costs are capped. Whether a password is acceptable is decided in
 //! [`crate::password`].
 //!
+//! | text | made by |
+//! | --- | --- |
+//! | `$argon2id$v=19$m=19456,t=2,p=1$salt$hash` | us, and others |
+//! | `$2a$…`, `$2b$…`, `$2y$…` | bcrypt. It takes 72 bytes of a password, and so does the check, once |
+//! | `$pbkdf2-sha256$i=27500,l=64$salt$hash`, `$pbkdf2-sha512$…` | PBKDF2 as PHC strings; passlib writes the bare number for `i=` |
+//! | `pbkdf2_sha256$600000$salt$hash` | Django, whose names in front of others (`argon2$argon2id$…`, `bcrypt$$2b$…`) are read over |
+//! | `$f_scrypt$hash$salt$m=14$r=8$s=separator`, with `$k=signer key` or a key that is configured | Firebase |
+//!
+//! Hashes of others are compared with the bytes as they were typed first, and with their normalization form NFKC then.
+//!
 //! # Source
-//! RFC 9106; OWASP Password Storage Cheat Sheet; ASVS v5.0.0-11.4.2; NIST SP 800-63B-4 §3.1.1.2.
+//! RFC 9106; RFC 8018 §5.2; RFC 7914; OWASP Password Storage Cheat Sheet; ASVS v5.0.0-11.4.2; NIST SP 800-63B-4 §3.1.1.2.
 
-use std::sync::Arc;
+mod argon;
+mod effort;
+mod fault;
+mod foreign;
 
-use argon2::password_hash::phc::{Output, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Params, Version};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
+use crate::digest::argon::{ArgonHash, OUTPUT_LEN, SALT_LEN, derive, phc_string};
+use crate::digest::effort::Effort;
+use crate::digest::foreign::{BCRYPT_TAKES, ForeignHash};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
 use crate::offload::{Offload, compute};
 use crate::password::Password;
 use crate::secret::Secret;
 
+pub use crate::digest::argon::{HashParams, HashParamsError};
+pub use crate::digest::effort::ForeignCost;
+pub use crate::digest::fault::HashFault;
+pub use crate::digest::foreign::FirebaseKey;
+
 /// Hashes passwords and verifies them.
 #[derive(Debug)]
 pub struct PasswordHasher {
     params: HashParams,
-    /// A hash that no password is known for, verified in place of one that is not there.
-    decoy: Stored,
+    /// Of hashes that are computed for nobody.
+    decoy_salt: [u8; SALT_LEN],
+    /// The work of a check that fails.
+    expected: Mutex<Effort>,
+    firebase: Option<FirebaseKey>,
     entropy: Arc<dyn Entropy>,
     offload: Arc<dyn Offload>,
 }
@@ -36,7 +60,8 @@ pub struct PasswordHasher {
 pub enum Verdict {
     /// The password is right.
     Right {
-        /// The hash is weaker than one made today: store a new one, by compare-and-set on the old (threat A-PWD-06).
+        /// The hash is another one than would be made today: store a new one, by compare-and-set on the old (threat
+        /// A-PWD-06).
         rehash: bool,
     },
     /// The password is wrong.
@@ -44,6 +69,15 @@ pub enum Verdict {
     /// The stored text is no hash that we would verify: unknown, malformed, or too costly. It counts as wrong, and is
     /// worth an event: somebody may have written to the database (threat A-PWD-05).
     Hostile,
+}
+
+/// When what is missing to the expected work is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pad {
+    /// If the password is wrong. Whoever knows the right one learns nothing from the time.
+    UnlessRight,
+    /// Whatever comes of it.
+    Always,
 }
 
 impl PasswordHasher {
@@ -56,17 +90,28 @@ impl PasswordHasher {
         entropy: Arc<dyn Entropy>,
         offload: Arc<dyn Offload>,
     ) -> Result<Self, Fault> {
-        let decoy = Stored {
-            params,
-            salt: entropy::bytes::<SALT_LEN>(&*entropy)?.to_vec(),
-            output: entropy::bytes::<OUTPUT_LEN>(&*entropy)?.to_vec(),
-        };
         Ok(Self {
             params,
-            decoy,
+            decoy_salt: entropy::bytes(&*entropy)?,
+            expected: Mutex::new(Effort::of_argon(params)),
+            firebase: None,
             entropy,
             offload,
         })
+    }
+
+    /// With the key of a Firebase project, for hashes that do not name theirs.
+    #[must_use]
+    pub fn with_firebase(mut self, key: Option<FirebaseKey>) -> Self {
+        self.firebase = key;
+        self
+    }
+
+    /// Expects that users have hashes of these costs, so that none of them is told from others from the first check on.
+    #[must_use]
+    pub fn expecting(self, costs: &[ForeignCost]) -> Self {
+        costs.iter().for_each(|cost| self.expect(Effort::of(*cost)));
+        self
     }
 
     /// A PHC string for `password`, with a fresh salt.
@@ -84,204 +129,187 @@ impl PasswordHasher {
         Ok(Secret::new(phc_string(params, &salt, &output)?))
     }
 
-    /// Whether `password` is the one that `phc` was made from.
+    /// Whether `password` is the one that the stored `text` was made from.
     ///
     /// # Errors
     /// [`Fault::Busy`] when too many are hashing.
-    pub async fn verify(&self, phc: &str, password: &Password) -> Result<Verdict, Fault> {
-        let Some(stored) = Stored::read(phc) else {
-            self.burn(password).await?;
-            return Ok(Verdict::Hostile);
-        };
-        let rehash = stored.is_weaker_than(self.params);
-        match self.matches(stored, password).await? {
-            true => Ok(Verdict::Right { rehash }),
-            false => Ok(Verdict::Wrong),
-        }
+    pub async fn verify(&self, text: &str, password: &Password) -> Result<Verdict, Fault> {
+        self.judge(Some(text), password, Pad::UnlessRight).await
     }
 
-    /// Spends what [`PasswordHasher::verify`] would have spent, where there is no hash to verify.
+    /// The same where the answer will be no, whatever the password is: a right one takes as long as a wrong one.
+    ///
+    /// # Errors
+    /// As [`PasswordHasher::verify`].
+    pub async fn verify_in_vain(&self, text: &str, password: &Password) -> Result<Verdict, Fault> {
+        self.judge(Some(text), password, Pad::Always).await
+    }
+
+    /// Spends what [`PasswordHasher::verify`] would have spent on a wrong password, where there is no hash to verify.
     ///
     /// # Errors
     /// As [`PasswordHasher::verify`].
     pub async fn burn(&self, password: &Password) -> Result<(), Fault> {
-        self.matches(self.decoy.clone(), password).await.map(drop)
+        self.judge(None, password, Pad::Always).await.map(drop)
     }
 
-    async fn matches(&self, stored: Stored, password: &Password) -> Result<bool, Fault> {
-        let password = password.normal();
-        compute(&*self.offload, stored.params.memory_kib, move || {
-            let output = derive(stored.params, &password, &stored.salt, stored.output.len())?;
-            Ok(bool::from(output.ct_eq(&stored.output)))
+    /// Reads the `text` of a hash that is to be stored, and expects more like it. The text to store: it brings along what
+    /// it takes to verify it.
+    ///
+    /// # Errors
+    /// [`HashFault`]: it would not be verified.
+    pub fn admit(&self, text: &str) -> Result<Secret<String>, HashFault> {
+        let (stored, text) = admit(text, self.firebase.as_ref())?;
+        self.expect(stored.effort());
+        Ok(text)
+    }
+
+    /// Whether `text` holds for other passwords that begin like `password` as well. What is stored in its place has to be
+    /// looked at again if somebody else was quicker to replace it (threat A-PWD-01).
+    pub fn cuts(&self, text: &str, password: &Password) -> bool {
+        let bcrypt = matches!(
+            self.read(text),
+            Ok(StoredHash::Foreign(ForeignHash::Bcrypt { .. }))
+        );
+        bcrypt && (password.typed().len() >= BCRYPT_TAKES || password.normal().len() >= BCRYPT_TAKES)
+    }
+
+    fn read(&self, text: &str) -> Result<StoredHash, HashFault> {
+        StoredHash::read(text, self.firebase.as_ref())
+    }
+
+    /// Raises the work of a check that fails.
+    fn expect(&self, effort: Effort) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        *expected = expected.max(effort);
+    }
+
+    fn expected(&self) -> Effort {
+        *self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn judge(&self, text: Option<&str>, password: &Password, pad: Pad) -> Result<Verdict, Fault> {
+        let stored = text.and_then(|text| self.read(text).ok());
+        if let Some(stored) = &stored {
+            self.expect(stored.effort());
+        }
+        let (params, salt, expected) = (self.params, self.decoy_salt, self.expected());
+        let own = stored.as_ref().map_or(0, StoredHash::memory_kib);
+        let memory_kib = expected.memory_kib(params).max(own);
+        let password = password.clone();
+        compute(&*self.offload, memory_kib, move || {
+            let (typed, normal) = (password.typed(), password.normal());
+            let forms = if typed == normal.as_str() { 1 } else { 2 };
+            let mut verdict = match stored {
+                Some(_) => Verdict::Wrong,
+                None => Verdict::Hostile,
+            };
+            let mut spent = Effort::default();
+            for form in stored.iter().flat_map(|stored| stored.order(typed, &normal)) {
+                let Some(stored) = &stored else { break };
+                spent = spent + stored.effort();
+                if stored.matches(form)? {
+                    let rehash = stored.is_old(params) || form != normal.as_str();
+                    verdict = Verdict::Right { rehash };
+                    break;
+                }
+            }
+            if pad == Pad::Always || !matches!(verdict, Verdict::Right { .. }) {
+                expected.times(forms).minus(spent).burn(params, &salt, &normal)?;
+            }
+            Ok(verdict)
         })
         .await?
     }
 }
 
-/// The cost of a hash. A value in hand is above the floor and below the caps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HashParams {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
+/// Reads the `text` of a hash that is to be stored, without a hasher: for tools.
+///
+/// # Errors
+/// [`HashFault`]: it would not be verified.
+pub fn admit_hash(text: &str, firebase: Option<&FirebaseKey>) -> Result<Secret<String>, HashFault> {
+    admit(text, firebase).map(|(_, text)| text)
 }
 
-/// A cost that is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HashParamsError {
-    /// Cheaper to guess than the standards allow.
-    #[error("argon2id needs at least 46 MiB and 1 pass, 19 MiB and 2, or 12 MiB and 3")]
-    TooWeak,
-    /// So costly that a few sign-ins would stop the service.
-    #[error("argon2id may take at most 256 MiB, 10 passes and 8 lanes")]
-    TooCostly,
-}
-
-impl HashParams {
-    /// `memory_kib` KiB of memory, gone over `passes` times, in `lanes` lanes.
-    ///
-    /// # Errors
-    /// Below the floor of OWASP and ASVS, or above what we would verify.
-    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, HashParamsError> {
-        let params = Self {
-            memory_kib,
-            passes,
-            lanes,
-        };
-        if !params.is_bearable() {
-            return Err(HashParamsError::TooCostly);
-        }
-        let is_strong = FLOOR
-            .iter()
-            .any(|(least_kib, least_passes)| memory_kib >= *least_kib && passes >= *least_passes);
-        if is_strong && params.is_possible() {
-            Ok(params)
-        } else {
-            Err(HashParamsError::TooWeak)
-        }
-    }
-
-    /// Memory, in KiB.
-    pub fn memory_kib(self) -> u32 {
-        self.memory_kib
-    }
-
-    /// Passes over the memory.
-    pub fn passes(self) -> u32 {
-        self.passes
-    }
-
-    /// Lanes.
-    pub fn lanes(self) -> u32 {
-        self.lanes
-    }
-
-    /// Whether a verification at this cost does not hurt.
-    fn is_bearable(self) -> bool {
-        self.memory_kib <= 256 * 1024 && self.passes <= 10 && self.lanes <= 8
-    }
-
-    /// Whether there is such a hash at all (RFC 9106 §3.1).
-    fn is_possible(self) -> bool {
-        self.passes >= 1 && self.lanes >= 1 && self.memory_kib / 8 >= self.lanes
-    }
-}
-
-/// 19 MiB, two passes, one lane.
-impl Default for HashParams {
-    fn default() -> Self {
-        Self {
-            memory_kib: 19_456,
-            passes: 2,
-            lanes: 1,
-        }
-    }
+fn admit(text: &str, firebase: Option<&FirebaseKey>) -> Result<(StoredHash, Secret<String>), HashFault> {
+    let stored = StoredHash::read(text, firebase)?;
+    let brings_key = text.contains("$k=");
+    let key = match (&stored, firebase) {
+        (StoredHash::Foreign(ForeignHash::Firebase { .. }), Some(key)) if !brings_key => key.to_text(),
+        _ => String::new(),
+    };
+    Ok((stored, Secret::new(format!("{text}{key}"))))
 }
 
 /// A stored hash that may be verified.
 #[derive(Clone, Debug)]
-struct Stored {
-    params: HashParams,
-    salt: Vec<u8>,
-    output: Vec<u8>,
+enum StoredHash {
+    Argon(ArgonHash),
+    Foreign(ForeignHash),
 }
 
-impl Stored {
-    /// Reads a PHC string; none if it is not Argon2id, version 19, within the caps.
-    fn read(phc: &str) -> Option<Self> {
-        if phc.len() > MAX_PHC_BYTES || !phc.is_ascii() {
-            return None;
+impl StoredHash {
+    fn read(text: &str, firebase: Option<&FirebaseKey>) -> Result<Self, HashFault> {
+        if text.len() > MAX_TEXT || !text.is_ascii() {
+            return Err(HashFault::Malformed);
         }
-        let hash = PasswordHash::new(phc).ok()?;
-        if hash.algorithm.as_str() != "argon2id" || hash.version != Some(Version::V0x13.into()) {
-            return None;
-        }
-        // Exactly these: a key id or associated data would be ignored, and then the password be judged by less.
-        let names: Vec<String> = hash.params.iter().map(|(name, _)| name.to_string()).collect();
-        if names != ["m", "t", "p"] {
-            return None;
-        }
-        let params = HashParams {
-            memory_kib: hash.params.get_decimal("m")?,
-            passes: hash.params.get_decimal("t")?,
-            lanes: hash.params.get_decimal("p")?,
+        // Django writes the name of its hasher in front of texts that have their own.
+        let bare = match text.split_once('$') {
+            Some(("bcrypt", rest)) => rest,
+            Some(("argon2", _)) => text.get("argon2".len()..).unwrap_or_default(),
+            _ => text,
         };
-        let salt = hash.salt?.to_vec();
-        let output = hash.hash?.as_bytes().to_vec();
-        // Fewer than 16 bytes of output begin to match by chance.
-        if !params.is_bearable() || !params.is_possible() || output.len() < 16 {
-            return None;
+        match bare.starts_with("$argon2") {
+            true => ArgonHash::read(bare).map(Self::Argon),
+            false => ForeignHash::read(bare, firebase).map(Self::Foreign),
         }
-        Some(Self { params, salt, output })
     }
 
-    fn is_weaker_than(&self, params: HashParams) -> bool {
-        self.params.memory_kib < params.memory_kib
-            || self.params.passes < params.passes
-            || self.salt.len() < SALT_LEN
-            || self.output.len() < OUTPUT_LEN
+    fn effort(&self) -> Effort {
+        match self {
+            Self::Argon(hash) => Effort::of_argon_hash(hash),
+            Self::Foreign(hash) => Effort::of_foreign(hash),
+        }
+    }
+
+    fn memory_kib(&self) -> u32 {
+        match self {
+            Self::Argon(hash) => hash.params.memory_kib,
+            Self::Foreign(hash) => hash.memory_kib(),
+        }
+    }
+
+    /// The forms of a password, in the order in which they are tried. Ours were made from the normal form, and nobody can
+    /// type what is only raw to a hash of that; those of others were made from what was typed.
+    fn order<'p>(&self, typed: &'p str, normal: &'p str) -> impl Iterator<Item = &'p str> + use<'p> {
+        let (first, second) = match self {
+            Self::Argon(_) => (normal, typed),
+            Self::Foreign(_) => (typed, normal),
+        };
+        std::iter::once(first).chain((first != second).then_some(second))
+    }
+
+    fn matches(&self, password: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Argon(ArgonHash { params, salt, output }) => {
+                let computed = derive(*params, password, salt, output.len())?;
+                Ok(computed.ct_eq(output).into())
+            }
+            Self::Foreign(hash) => hash.matches(password.as_bytes()),
+        }
+    }
+
+    /// Whether another one would be made today.
+    fn is_old(&self, params: HashParams) -> bool {
+        match self {
+            Self::Argon(hash) => hash.is_weaker_than(params),
+            Self::Foreign(_) => true,
+        }
     }
 }
 
-/// The hash itself.
-fn derive(params: HashParams, password: &str, salt: &[u8], len: usize) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let costs = Params::new(params.memory_kib, params.passes, params.lanes, Some(len))
-        .map_err(|error| Fault::Part(Box::new(error)))?;
-    let mut output = Zeroizing::new(vec![0; len]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, costs)
-        .hash_password_into(password.as_bytes(), salt, &mut output)
-        .map_err(|error| match error {
-            argon2::Error::OutOfMemory => Fault::Busy,
-            error => Fault::Part(Box::new(error)),
-        })?;
-    Ok(output)
-}
-
-/// `$argon2id$v=19$m=..,t=..,p=..$salt$output`, as the PHC string format writes it.
-fn phc_string(params: HashParams, salt: &[u8], output: &[u8]) -> Result<String, Fault> {
-    let HashParams {
-        memory_kib: m,
-        passes: t,
-        lanes: p,
-    } = params;
-    let malformed = |_| Fault::Key("hash is not to be written as PHC");
-    let salt = Salt::new(salt).map_err(malformed)?;
-    let output = Output::new(output).map_err(malformed)?;
-    Ok(format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${output}"))
-}
-
-/// The floor: memory in KiB, and passes.
-///
-/// # Source
-/// OWASP Password Storage Cheat Sheet; ASVS v5.0.0, appendix C.
-const FLOOR: [(u32, u32); 3] = [(46 * 1024, 1), (19 * 1024, 2), (12 * 1024, 3)];
-
-/// No PHC string of ours or of a peer comes near.
-const MAX_PHC_BYTES: usize = 512;
-
-const SALT_LEN: usize = 16;
-
-const OUTPUT_LEN: usize = 32;
+/// No text of ours or of a peer comes near.
+const MAX_TEXT: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,11 @@ impl Password {
         Ok(Self(text))
     }
 
+    /// The password as it was typed.
+    pub(crate) fn typed(&self) -> &str {
+        self.0.expose()
+    }
+
     /// The password in the form that is hashed and judged.
     pub(crate) fn normal(&self) -> Zeroizing<String> {
         let typed = self.0.expose();

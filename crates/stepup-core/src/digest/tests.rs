@@ -194,7 +194,7 @@ async fn a_pwd_05_a_hostile_hash_is_told_apart_and_never_obeyed() {
         format!("$argon2id$v=19$m=19456,t=2,p=1${}${output}", "A".repeat(300)),
         format!("$argon2id$v=19$m=19456,t=2,p=1${salt}${output}\u{e9}"),
         format!(" $argon2id$v=19$m=19456,t=2,p=1${salt}${output}"),
-        "$2b$11$K2CtDP7zSGOKgjXjxD9SYeK6mIWBTNC4uFu2MvXKl3gKlZMNZK3Eu".to_owned(),
+        "$2x$11$K2CtDP7zSGOKgjXjxD9SYeK6mIWBTNC4uFu2MvXKl3gKlZMNZK3Eu".to_owned(),
         "correct horse battery".to_owned(),
         "\u{e9}".repeat(20),
         "$".repeat(500),
@@ -368,12 +368,12 @@ proptest! {
     fn a_pwd_05_reading_any_text_never_panics_and_never_yields_more_than_the_caps(
         text in "\\PC{0,100}|\\$argon2id\\$v=19\\$m=[0-9]{1,11},t=[0-9]{1,11},p=[0-9]{1,9}\\$[A-Za-z0-9+/]{0,70}\\$[A-Za-z0-9+/]{0,100}",
     ) {
-        if let Some(stored) = Stored::read(&text) {
+        if let Ok(stored) = ArgonHash::read(&text) {
             prop_assert!(stored.params.is_bearable() && stored.params.is_possible());
             prop_assert!(stored.output.len() >= 16 && stored.output.len() <= 64);
             // Written anew it reads as the same, and is written the same ever after.
             let written = phc_string(stored.params, &stored.salt, &stored.output).unwrap();
-            let again = Stored::read(&written).unwrap();
+            let again = ArgonHash::read(&written).unwrap();
             prop_assert_eq!(phc_string(again.params, &again.salt, &again.output).unwrap(), written);
         }
     }
@@ -386,14 +386,16 @@ proptest! {
         other in "[A-Za-z0-9+/$=,. -]",
     ) {
         let text = phc_string(HashParams::default(), &salt, &output).unwrap();
-        let stored = Stored::read(&text).unwrap();
+        let stored = ArgonHash::read(&text).unwrap();
         prop_assert_eq!((&stored.salt[..], &stored.output[..]), (&salt[..], &output[..]));
         let mut changed = text.clone();
         let at = at.index(text.len());
         changed.replace_range(at..=at, &other);
-        if changed != text && let Some(other) = Stored::read(&changed) {
+        if changed != text && let Ok(other) = ArgonHash::read(&changed) {
             let same = other.params == stored.params && other.salt == stored.salt && other.output == stored.output;
             prop_assert!(!same, "{} reads as {}", changed, text);
         }
     }
 }
+
+mod foreign;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::contact::EmailAddress;
-use crate::digest::{HashParams, PasswordHasher};
+use crate::digest::{FirebaseKey, ForeignCost, HashParams, PasswordHasher};
 use crate::id::FactorId;
 use crate::password::{PasswordFault, PasswordRule};
 use crate::record::credential::Credential;
@@ -18,6 +18,8 @@ pub const ID: FactorId = FactorId::EMAIL_PASSWORD;
 pub struct Password {
     pub(crate) rule: Option<PasswordRule>,
     pub(crate) params: HashParams,
+    pub(crate) imported: Vec<ForeignCost>,
+    pub(crate) firebase: Option<FirebaseKey>,
 }
 
 impl Password {
@@ -37,6 +39,25 @@ impl Password {
     #[must_use]
     pub fn with_hash_params(mut self, params: HashParams) -> Self {
         self.params = params;
+        self
+    }
+
+    /// Names hashes that users brought along from another system, by their kinds and costs.
+    ///
+    /// A sign-in that fails then takes as long as one against the costliest of each kind, from the first one on, so that
+    /// users who still have such a hash are not told from others and from nobody (threat A-ENU-02). Hashes that are not
+    /// named are verified as well; that they are there is noticed, in each process, when the first of them is met. Take
+    /// this out when all have signed in: until then each wrong password costs that much.
+    #[must_use]
+    pub fn with_imported(mut self, costs: impl IntoIterator<Item = ForeignCost>) -> Self {
+        self.imported.extend(costs);
+        self
+    }
+
+    /// The signer key of the Firebase project that users come from, for hashes that do not name it.
+    #[must_use]
+    pub fn with_firebase_key(mut self, key: FirebaseKey) -> Self {
+        self.firebase = Some(key);
         self
     }
 }

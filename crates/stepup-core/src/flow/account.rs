@@ -9,7 +9,8 @@ use crate::digest::Verdict;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::{Completion, Kind};
-use crate::factor::password::{self, FieldFault, PasswordFactor};
+use crate::factor::password::{self, FieldFault};
+use crate::flow::password as stored;
 use crate::flow::{Caller, SignedIn, link, session, upkeep};
 use crate::id::{CredentialId, FactorId, MethodId, TenantId, UserId};
 use crate::limit::{self, Leave, Limits};
@@ -126,7 +127,7 @@ pub(crate) async fn sign_up(
             return taken();
         }
         // As much work as for a new account, and as little told (R-ENU-1).
-        factor.hasher.burn(&password).await?;
+        factor.hasher.hash(&password).await?;
         let kind = NoticeKind::SignUpTried { at: now };
         upkeep::tell(parts, caller, &existing.user, &address, &kind).await?;
         return Ok(SignUpOutcome::Accepted(Box::new(new_user(
@@ -206,28 +207,6 @@ fn new_user(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<Us
     })
 }
 
-/// The associated data of a password's hash: it opens only in the row that it was sealed for (A-SEC-03).
-fn hash_place<'a>(tenant: &'a TenantId, user: &'a UserId, id: &'a CredentialId) -> [&'a [u8]; 4] {
-    [
-        b"password",
-        tenant.as_str().as_bytes(),
-        user.as_str().as_bytes(),
-        id.as_str().as_bytes(),
-    ]
-}
-
-pub(super) fn seal_hash(
-    parts: &Parts,
-    tenant: &TenantId,
-    user: &UserId,
-    id: &CredentialId,
-    hash: &str,
-) -> Result<Vec<u8>, Fault> {
-    parts
-        .keyring
-        .seal(&hash_place(tenant, user, id), hash.as_bytes(), &*parts.entropy)
-}
-
 /// Signs in with e-mail and password.
 pub(crate) async fn sign_in(
     parts: &Parts,
@@ -260,12 +239,12 @@ pub(crate) async fn sign_in(
         Err(retry_after) => return Ok(SignInOutcome::Throttled(retry_after)),
     };
 
-    let stored = account.as_ref().and_then(|account| account.password.as_ref());
-    let verdict = compare(parts, factor, stored, &password).await?;
     let hidden = parts.config.disclosure == Disclosure::Hidden;
     let bar = account
         .as_ref()
         .and_then(|account| password::bar(account, hidden));
+    let outcome = stored::Outcome::of(bar.is_none());
+    let verdict = stored::judge(parts, factor, account.as_ref(), &password, outcome).await?;
     let (user, rehash) = match (verdict, account) {
         (Verdict::Right { rehash }, Some(account)) if bar.is_none() => (account, rehash),
         (verdict, account) => {
@@ -280,28 +259,9 @@ pub(crate) async fn sign_in(
             return Ok(SignInOutcome::WrongCredentials);
         }
     };
-    if let (true, Some(credential)) = (rehash, &user.password) {
-        // Compare-and-set: a change of the password in between is never overwritten (A-PWD-06).
-        let hash = factor.hasher.hash(&password).await?;
-        let sealed = seal_hash(
-            parts,
-            &user.user.tenant,
-            &user.user.id,
-            &credential.id,
-            hash.expose(),
-        )?;
-        let of = &user.user;
-        parts
-            .store
-            .reseal(
-                &of.tenant,
-                &of.id,
-                CredentialKind::Password,
-                &credential.id,
-                credential.version,
-                &sealed,
-            )
-            .await?;
+    if rehash && !stored::renew(parts, factor, &user, &identifier, &password).await? {
+        try_.failed(parts, Some(&user.user), "wrong_password").await?;
+        return Ok(SignInOutcome::WrongCredentials);
     }
     drop(password);
     let user = user.user;
@@ -321,32 +281,6 @@ pub(crate) async fn sign_in(
         }
         // Disabled or changed between reading and writing.
         None => Ok(SignInOutcome::WrongCredentials),
-    }
-}
-
-/// Compares `password` with the stored one. One hash is computed, whatever is stored (R-ENU-1).
-pub(super) async fn compare(
-    parts: &Parts,
-    factor: &PasswordFactor,
-    stored: Option<&Credential>,
-    password: &Password,
-) -> Result<Verdict, Fault> {
-    let Some(credential) = stored else {
-        factor.hasher.burn(password).await?;
-        return Ok(Verdict::Wrong);
-    };
-    let place = hash_place(&credential.tenant, &credential.user, &credential.id);
-    let sealed = credential
-        .sealed
-        .as_deref()
-        .ok_or(Fault::Key("a password without a hash"))?;
-    let opened = parts.keyring.open(&place, sealed)?;
-    match std::str::from_utf8(&opened) {
-        Ok(phc) => factor.hasher.verify(phc, password).await,
-        Err(_) => {
-            factor.hasher.burn(password).await?;
-            Ok(Verdict::Hostile)
-        }
     }
 }
 

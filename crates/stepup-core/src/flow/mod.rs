@@ -15,6 +15,7 @@ pub(crate) mod leave;
 pub(crate) mod link;
 pub(crate) mod mailbox;
 pub(crate) mod own;
+pub(crate) mod password;
 pub(crate) mod pending;
 pub(crate) mod reset;
 pub(crate) mod session;
