@@ -40,9 +40,12 @@ pub(crate) fn bytes<const N: usize>(entropy: &dyn Entropy) -> Result<[u8; N], En
 
 /// A random identifier: a version 4 UUID of 122 random bits (threat A-ENU-08).
 pub(crate) fn uuid(entropy: &dyn Entropy) -> Result<String, EntropyError> {
-    Ok(uuid::Builder::from_random_bytes(bytes(entropy)?)
-        .into_uuid()
-        .to_string())
+    Ok(uuid_of(bytes(entropy)?))
+}
+
+/// The same of bytes that look random to whoever lacks the key that made them.
+pub(crate) fn uuid_of(random: [u8; 16]) -> String {
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
 }
 
 /// `count` decimal digits, each equally likely, leading zeros kept.

@@ -279,6 +279,11 @@ pub enum Step {
     },
     /// Sets a new password by the present one.
     ChangePassword,
+    /// Brings in a user of another system.
+    ImportUser {
+        /// Its id, if it brings one along. To change it changes nothing.
+        user: Option<UserId>,
+    },
     /// Removes a user's second factors.
     ResetFactors {
         /// Whose.
@@ -342,6 +347,7 @@ impl Step {
             Self::ConfirmEnrollment => "confirm_enrollment",
             Self::DecideEnrollment { .. } => "decide_enrollment",
             Self::ChangePassword => "change_password",
+            Self::ImportUser { .. } => "import_user",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",
             Self::RequireFactors { .. } => "require_factors",

@@ -181,10 +181,12 @@ pub enum Purpose {
     ConfirmLink,
     /// What is derived of a sign-in by a provider: PKCE's verifier, the nonce, and the digest that is kept.
     Provider,
+    /// Ids of users that are imported without one.
+    ImportedUser,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Code,
         Self::RefreshTag,
         Self::RefreshSuccessor,
@@ -194,6 +196,7 @@ impl Purpose {
         Self::UndoLink,
         Self::ConfirmLink,
         Self::Provider,
+        Self::ImportedUser,
     ];
 
     const fn label(self) -> &'static str {
@@ -207,6 +210,7 @@ impl Purpose {
             Self::UndoLink => "mac undo link",
             Self::ConfirmLink => "mac confirm link",
             Self::Provider => "mac provider",
+            Self::ImportedUser => "mac imported user",
         }
     }
 }
@@ -267,12 +271,8 @@ impl Keyring {
     /// No randomness.
     pub fn seal(&self, aad: &[&[u8]], plain: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, Fault> {
         let nonce: [u8; NONCE_BYTES] = entropy::bytes(entropy)?;
-        let id = self.newest.id.as_str().as_bytes();
-        let length = u8::try_from(id.len()).map_err(|_| Fault::Key("the id of a secret is too long"))?;
-        let mut sealed = Vec::with_capacity(2 + id.len() + NONCE_BYTES + plain.len() + TAG_BYTES);
-        sealed.push(SEAL_VERSION);
-        sealed.push(length);
-        sealed.extend_from_slice(id);
+        let mut sealed = Self::head(&self.newest.id)?;
+        sealed.reserve(NONCE_BYTES + plain.len() + TAG_BYTES);
         let bound = framed(&sealed, aad);
         sealed.extend_from_slice(&nonce);
         let payload = Payload {
@@ -286,6 +286,16 @@ impl Keyring {
             .map_err(|_| Fault::Key("a value is too long to be sealed"))?;
         sealed.extend_from_slice(&ciphertext);
         Ok(sealed)
+    }
+
+    /// How everything begins that the root named `id` has sealed.
+    ///
+    /// # Errors
+    /// The name is too long for one.
+    pub fn head(id: &KeyId) -> Result<Vec<u8>, Fault> {
+        let id = id.as_str().as_bytes();
+        let length = u8::try_from(id.len()).map_err(|_| Fault::Key("the id of a secret is too long"))?;
+        Ok([&[SEAL_VERSION, length], id].concat())
     }
 
     /// Opens what [`Keyring::seal`] sealed with the same `aad`.
@@ -368,6 +378,7 @@ impl KeySet {
             undo,
             confirm,
             provider,
+            imported,
         ] = &self.macs;
         let mut mac = match purpose {
             Purpose::Code => code,
@@ -379,6 +390,7 @@ impl KeySet {
             Purpose::UndoLink => undo,
             Purpose::ConfirmLink => confirm,
             Purpose::Provider => provider,
+            Purpose::ImportedUser => imported,
         }
         .clone();
         for part in parts {

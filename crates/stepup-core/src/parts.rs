@@ -244,10 +244,15 @@ impl Parts {
 
     /// A digest of an address, as the channel of a completion: equal for equal addresses, and no address.
     pub(crate) fn channel(&self, channel: Channel, address: &str) -> String {
-        let name = match channel {
-            Channel::Sms => "phone",
-            Channel::Email => "mailbox",
-        };
-        format!("{name}:{}", crate::event::fingerprint(address))
+        channel_of(channel, address)
     }
+}
+
+/// See [`Parts::channel`].
+pub(crate) fn channel_of(channel: Channel, address: &str) -> String {
+    let name = match channel {
+        Channel::Sms => "phone",
+        Channel::Email => "mailbox",
+    };
+    format!("{name}:{}", crate::event::fingerprint(address))
 }

@@ -8,7 +8,7 @@ use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
 use stepup_core::record::user::{Identifier, Method, Summary, User, UserState};
 use stepup_core::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Keep, Look, NewAccount, Stored,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Keep, Look, NewAccount, SealedBy, Stored,
     UpdateOutcome, UserChange, UserUpdate,
 };
 use stepup_core::time::Timestamp;
@@ -124,6 +124,11 @@ const FORGET_IDENTIFIERS: &str = "DELETE FROM stepup_identifier WHERE tenant = ?
 
 const FORGET_NOTICES: &str = "DELETE FROM stepup_notice WHERE tenant = ?1 AND user_id = ?2";
 
+const SEALED_BY: &str = "SELECT
+        (SELECT count(*) FROM stepup_credential WHERE substr(sealed, 1, ?2) = ?1),
+        (SELECT count(*) FROM stepup_signing_key WHERE substr(sealed, 1, ?2) = ?1),
+        (SELECT count(*) FROM stepup_notice WHERE substr(sealed, 1, ?2) = ?1)";
+
 const SWEEP_SESSIONS: &str = "DELETE FROM stepup_session WHERE rowid IN (
         SELECT rowid FROM stepup_session WHERE min(idle_expires_at, ends_at) <= ?1 LIMIT ?2)";
 
@@ -213,6 +218,19 @@ impl Flows for SqliteStore {
         let (tenant, user) = (tenant.clone(), user.clone());
         self.transact(move |tx| Box::pin(async move { delete(tx, &tenant, &user).await }))
             .await
+    }
+
+    async fn sealed_by(&self, head: &[u8]) -> Stored<SealedBy> {
+        let length = i64::try_from(head.len()).unwrap_or(i64::MAX);
+        let rows = self.read(sqlx::query(SEALED_BY).bind(head).bind(length)).await?;
+        let row = rows.first().ok_or_else(crate::row::malformed)?;
+        let mut columns = Columns::of(row);
+        let mut next = || Ok(u64::try_from(columns.int()?).unwrap_or_default());
+        Ok(SealedBy {
+            credentials: next()?,
+            signing_keys: next()?,
+            notices: next()?,
+        })
     }
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {

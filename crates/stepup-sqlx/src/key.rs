@@ -21,6 +21,8 @@ const ADD: &str = "INSERT INTO stepup_signing_key
 
 const DROP: &str = "DELETE FROM stepup_signing_key WHERE verifies_until <= ?1";
 
+const RESEAL: &str = "UPDATE stepup_signing_key SET sealed = ?3 WHERE id = ?1 AND sealed = ?2 RETURNING 1";
+
 const CHECKS: &str = "SELECT id, value FROM stepup_secret_check ORDER BY id";
 
 const ADD_CHECK: &str = "INSERT INTO stepup_secret_check (id, value) VALUES (?1, ?2)";
@@ -46,6 +48,11 @@ impl KeyStore for SqliteStore {
     async fn drop_signing_keys(&self, now: Timestamp) -> Stored<()> {
         self.write(sqlx::query(DROP).bind(now.as_ms())).await?;
         Ok(())
+    }
+
+    async fn reseal_signing_key(&self, id: &KeyId, old: &[u8], sealed: &[u8]) -> Stored<bool> {
+        let statement = sqlx::query(RESEAL).bind(id.as_str()).bind(old).bind(sealed);
+        Ok(!self.write(statement).await?.is_empty())
     }
 
     async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>> {

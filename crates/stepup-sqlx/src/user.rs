@@ -68,6 +68,12 @@ const ENSURE: &str =
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
      ON CONFLICT (tenant, id) DO NOTHING";
 
+const SELECT_AFTER: &str = concat!(
+    "SELECT ",
+    user_columns!(""),
+    " FROM stepup_user WHERE (tenant, id) > (?1, ?2) ORDER BY tenant, id LIMIT ?3"
+);
+
 const NEWEST_EPOCH: &str = "SELECT coalesce(max(epoch), 1) FROM stepup_user";
 
 const SET_METADATA: &str =
@@ -144,6 +150,17 @@ impl UserStore for SqliteStore {
         let rows = self.read(sqlx::query(NEWEST_EPOCH)).await?;
         let row = rows.first().ok_or_else(crate::row::malformed)?;
         Columns::of(row).int()
+    }
+
+    async fn users_after(&self, after: Option<&(TenantId, UserId)>, limit: u32) -> Stored<Vec<User>> {
+        // No tenant's id is empty, so that every user comes after this one.
+        let (tenant, id) = after.map_or(("", ""), |(tenant, id)| (tenant.as_str(), id.as_str()));
+        let statement = sqlx::query(SELECT_AFTER)
+            .bind(tenant.to_owned())
+            .bind(id.to_owned())
+            .bind(i64::from(limit));
+        let rows = self.read(statement).await?;
+        rows.iter().map(|row| read(&mut Columns::of(row))).collect()
     }
 }
 

@@ -21,8 +21,8 @@ use stepup_core::record::user::{Identifier, Method, User};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
-    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UpdateOutcome, UserChange,
-    UserStore, UserUpdate,
+    Flows, KeyStore, Look, NewAccount, NoticeStore, SealedBy, SessionStore, Storage, Stored, UpdateOutcome,
+    UserChange, UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -150,6 +150,7 @@ macro_rules! delegate {
         fn clear_metadata(tenant: &TenantId, id: &UserId) -> bool;
         fn ensure_user(user: &User) -> User;
         fn newest_epoch() -> i64;
+        fn users_after(after: Option<&(TenantId, UserId)>, limit: u32) -> Vec<User>;
     } };
     (@CredentialStore $generics:tt $subject:tt) => { crate::faults::delegate! { @verbs CredentialStore $generics $subject;
         fn credentials(tenant: &TenantId, user: &UserId, kind: CredentialKind) -> Vec<Credential>;
@@ -185,6 +186,7 @@ macro_rules! delegate {
         fn signing_keys() -> Vec<SigningKeyRecord>;
         fn add_signing_key(key: &SigningKeyRecord) -> bool;
         fn drop_signing_keys(now: Timestamp) -> ();
+        fn reseal_signing_key(id: &KeyId, old: &[u8], sealed: &[u8]) -> bool;
         fn secret_checks() -> Vec<(KeyId, Mac)>;
         fn add_secret_check(id: &KeyId, check: &Mac) -> ();
     } };
@@ -197,6 +199,7 @@ macro_rules! delegate {
         fn require_factors(tenant: &TenantId, user: &UserId, revision: i64, required: &[FactorId]) -> bool;
         fn set_methods(tenant: &TenantId, user: &UserId, revision: i64, methods: &[Method]) -> bool;
         fn delete_user(tenant: &TenantId, user: &UserId) -> Option<Vec<SessionHandle>>;
+        fn sealed_by(head: &[u8]) -> SealedBy;
         fn sweep(now: Timestamp, limit: u32) -> u64;
         fn clock() -> Option<Timestamp>;
         fn ping() -> ();

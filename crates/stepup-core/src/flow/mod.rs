@@ -10,6 +10,7 @@ pub(crate) mod dispatch;
 pub(crate) mod export;
 pub(crate) mod first;
 pub(crate) mod identity;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod leave;
 pub(crate) mod link;

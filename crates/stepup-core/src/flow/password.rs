@@ -1,9 +1,11 @@
 //! Stored passwords: where their hashes open, how a typed one is judged by them, and how old ones are replaced.
 
 use crate::digest::Verdict;
+use crate::entropy::Entropy;
 use crate::error::Fault;
 use crate::factor::password::PasswordFactor;
 use crate::id::{CredentialId, TenantId, UserId};
+use crate::keyring::Keyring;
 use crate::parts::Parts;
 use crate::password::Password;
 use crate::record::credential::{Credential, CredentialKind};
@@ -27,9 +29,17 @@ pub(crate) fn seal_hash(
     id: &CredentialId,
     hash: &str,
 ) -> Result<Vec<u8>, Fault> {
-    parts
-        .keyring
-        .seal(&hash_place(tenant, user, id), hash.as_bytes(), &*parts.entropy)
+    seal(&parts.keyring, &*parts.entropy, (tenant, user, id), hash)
+}
+
+/// The same with these parts alone.
+pub(crate) fn seal(
+    keyring: &Keyring,
+    entropy: &dyn Entropy,
+    (tenant, user, id): (&TenantId, &UserId, &CredentialId),
+    hash: &str,
+) -> Result<Vec<u8>, Fault> {
+    keyring.seal(&hash_place(tenant, user, id), hash.as_bytes(), entropy)
 }
 
 /// Whether a right password signs in.

@@ -146,7 +146,7 @@ pub(crate) async fn require_factors(
 }
 
 /// Keys of metadata that are views of what stepup keeps elsewhere, where it has a second factor of its own.
-const VIEWS: [&str; 2] = ["passwordlessUserId", "_supertokens"];
+pub(super) const VIEWS: [&str; 2] = ["passwordlessUserId", "_supertokens"];
 
 /// The metadata key is a view, and cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -203,10 +203,10 @@ pub(crate) async fn merge_metadata(
 }
 
 /// The longest patch, as JSON, that is handed to a database: drivers have broken at far longer values (threat A-INJ-02).
-const MAX_PATCH: usize = 1 << 20;
+pub(super) const MAX_PATCH: usize = 1 << 20;
 
 /// Whether `patch` is at most `most` bytes long as JSON. What is longer is not written out to its end.
-fn fits(patch: &JsonMap, most: usize) -> bool {
+pub(super) fn fits(patch: &JsonMap, most: usize) -> bool {
     struct Room(usize);
 
     impl io::Write for Room {

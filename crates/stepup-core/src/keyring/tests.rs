@@ -363,6 +363,10 @@ impl KeyStore for Checks {
         Ok(())
     }
 
+    async fn reseal_signing_key(&self, _: &KeyId, _: &[u8], _: &[u8]) -> Stored<bool> {
+        Ok(false)
+    }
+
     async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>> {
         Ok(self.0.lock().unwrap().clone())
     }

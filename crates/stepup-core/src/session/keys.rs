@@ -530,6 +530,23 @@ struct Place<'a> {
     times: [[u8; 8]; 4],
 }
 
+/// Seals a stored key anew; none if the newest root has sealed it.
+///
+/// # Errors
+/// It does not open, or no randomness.
+pub(crate) fn resealed(
+    keyring: &Keyring,
+    entropy: &dyn Entropy,
+    record: &SigningKeyRecord,
+) -> Result<Option<Vec<u8>>, Fault> {
+    if !keyring.is_outdated(&record.sealed) {
+        return Ok(None);
+    }
+    let place = place(record);
+    let private = keyring.open(&place.parts(), &record.sealed)?;
+    keyring.seal(&place.parts(), &private, entropy).map(Some)
+}
+
 fn place(record: &SigningKeyRecord) -> Place<'_> {
     Place {
         record,

@@ -21,6 +21,7 @@ use crate::flow::user::DerivedKey;
 use crate::flow::{IssuedTokens, SignedIn};
 use crate::hook::{Api, Done, Step};
 use crate::id::SessionHandle;
+use crate::import::{ImportRefusal, Imported};
 use crate::record::JsonMap;
 use crate::record::user::User;
 use crate::session::access::AccessClaims;
@@ -314,6 +315,15 @@ impl Told for Result<Option<JsonMap>, DerivedKey> {
             Ok(Some(_)) => Done::Granted,
             Ok(None) => Done::Refused("unknown"),
             Err(_) => Done::Refused("derived_key"),
+        }
+    }
+}
+
+impl Told for Result<Imported, ImportRefusal> {
+    fn done(&self) -> Done<'_> {
+        match self {
+            Ok(_) => Done::Granted,
+            Err(_) => Done::Refused("not_importable"),
         }
     }
 }

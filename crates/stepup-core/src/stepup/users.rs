@@ -1,12 +1,16 @@
 //! What an application asks of its users.
 
 use crate::caller::Caller;
+use crate::digest::admit_hash;
 use crate::error::Fault;
+use crate::event::{EventKind, Outcome};
 use crate::flow::export;
+use crate::flow::import::Importer;
 use crate::flow::update::{self, Update, UpdateRefusal};
 use crate::flow::user::{self, DerivedKey};
 use crate::hook::Step;
 use crate::id::{FactorId, TenantId, UserId};
+use crate::import::{ImportRefusal, Imported, ImportedUser};
 use crate::record::JsonMap;
 use crate::record::user::{Changed, Identifier, IdentifierKind, User};
 use crate::stepup::{Stepup, other_step};
@@ -142,6 +146,44 @@ impl Stepup {
             ..update
         };
         turn.end(update::update(&self.parts, tenant, user, &update)).await
+    }
+
+    /// Brings in a user of another system: its ways to sign in, the hash of its password, its second factors, all in one
+    /// step. Nobody is told, and no session is opened. Who is there already is told as such, so that an import that was
+    /// broken off is simply run again.
+    ///
+    /// It is the application's own act: what it says is proved counts as proved, second factors above all.
+    ///
+    /// # Errors
+    /// [`ImportRefusal`], as the inner error: all that is wrong with the user, of whom nothing was written; [`Fault`].
+    pub async fn import_user(&self, user: &ImportedUser) -> Result<Result<Imported, ImportRefusal>, Fault> {
+        let tenant = user.tenant.clone().unwrap_or_else(TenantId::public);
+        let step = Step::ImportUser {
+            user: user.id.clone(),
+        };
+        let turn = self.turn(Caller::within(&tenant), step).await?;
+        turn.end(async {
+            let parts = &self.parts;
+            let hasher = parts.password.as_ref().map(|factor| &factor.hasher);
+            let importer = Importer {
+                store: &*parts.store,
+                keyring: &parts.keyring,
+                entropy: &*parts.entropy,
+                now: parts.now(),
+                knows: &|tenant| parts.knows(tenant),
+                admit: &|text| match hasher {
+                    Some(hasher) => hasher.admit(text),
+                    None => admit_hash(text, None),
+                },
+            };
+            let done = importer.import(user).await?;
+            if let Ok(Imported::Created(id)) = &done {
+                let event = parts.event(EventKind::AccountCreated, Outcome::Noted);
+                parts.record(&event.of(&tenant, id).because("imported"));
+            }
+            Ok(done)
+        })
+        .await
     }
 
     /// Removes all second factors of a user who lost them; sessions end, the user is told, and the next sign-in enrolls

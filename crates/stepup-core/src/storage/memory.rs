@@ -215,6 +215,18 @@ impl UserStore for MemoryStore {
     async fn newest_epoch(&self) -> Stored<i64> {
         Ok(self.tables().newest_epoch())
     }
+
+    async fn users_after(&self, after: Option<&(TenantId, UserId)>, limit: u32) -> Stored<Vec<User>> {
+        let tables = self.tables();
+        let mut users: Vec<_> = tables
+            .users
+            .iter()
+            .filter(|(key, _)| Some(*key) > after)
+            .collect();
+        users.sort_by_key(|(key, _)| *key);
+        let users = users.into_iter().take(limit as usize);
+        Ok(users.map(|(_, user)| user.clone()).collect())
+    }
 }
 
 #[async_trait]
@@ -496,6 +508,15 @@ impl KeyStore for MemoryStore {
     async fn drop_signing_keys(&self, now: Timestamp) -> Stored<()> {
         self.tables().keys.retain(|key| now < key.verifies_until);
         Ok(())
+    }
+
+    async fn reseal_signing_key(&self, id: &KeyId, old: &[u8], sealed: &[u8]) -> Stored<bool> {
+        let mut tables = self.tables();
+        let key = tables
+            .keys
+            .iter_mut()
+            .find(|key| key.id == *id && key.sealed == old);
+        Ok(key.map(|key| key.sealed = sealed.to_vec()).is_some())
     }
 
     async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>> {

@@ -54,6 +54,10 @@ pub trait UserStore: Send + Sync + 'static {
     /// The highest epoch of all users of all tenants; 1 if there is none. What [`Flows::change_user`] raises from now on
     /// it raises above this, so that a change is noticed by whoever did not know yet whose it would be.
     async fn newest_epoch(&self) -> Stored<i64>;
+
+    /// Up to `limit` users that come after `after`, of all tenants, tombstones included, in the order of (tenant, id) as bytes.
+    /// To walk through all of them: no more than that, and no page of a list that people look at.
+    async fn users_after(&self, after: Option<&(TenantId, UserId)>, limit: u32) -> Stored<Vec<User>>;
 }
 
 /// A user and its password credential.
@@ -193,6 +197,9 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// Deletes the keys that verify no more at `now`.
     async fn drop_signing_keys(&self, now: Timestamp) -> Stored<()>;
+
+    /// Replaces the sealed part of a key if it is still `old`. Whether it did.
+    async fn reseal_signing_key(&self, id: &KeyId, old: &[u8], sealed: &[u8]) -> Stored<bool>;
 
     /// All check values of secrets that this store has seen.
     async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>>;
@@ -351,6 +358,17 @@ pub struct Keep {
     pub now: Timestamp,
 }
 
+/// What one secret has sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SealedBy {
+    /// Hashes of passwords, and what else credentials keep.
+    pub credentials: u64,
+    /// Signing keys.
+    pub signing_keys: u64,
+    /// Messages that are not delivered yet.
+    pub notices: u64,
+}
+
 /// What became of an update.
 #[derive(Clone, Debug, PartialEq)]
 pub enum UpdateOutcome {
@@ -426,6 +444,10 @@ pub trait Flows: Send + Sync + 'static {
     /// Deletes everything of a user but a tombstone: identifiers, credentials, challenges, sessions, notices,
     /// metadata, methods. The handles of the ended sessions; none if there was no such user, or only a tombstone.
     async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>>;
+
+    /// How many credentials, signing keys and notices keep a sealed value that begins with `head`: what would be lost with
+    /// the secret that sealed them.
+    async fn sealed_by(&self, head: &[u8]) -> Stored<SealedBy>;
 
     /// Deletes up to `limit` rows each of sessions that are over, challenges past their end, and counters whose
     /// window and delay are over. How many rows went.

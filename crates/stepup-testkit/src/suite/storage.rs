@@ -101,6 +101,7 @@ sentences! { $
     of_many_reseals_of_one_version_one_wins
     credentials_are_listed_by_kind_oldest_first
     a_change_raises_the_epoch_above_that_of_every_user
+    a_walk_through_the_users_sees_each_of_them_once
 
     // Accounts.
     an_account_is_made_whole
@@ -187,6 +188,8 @@ sentences! { $
 
     // Keys and notices.
     a_slot_for_a_signing_key_is_taken_once
+    a_signing_key_is_sealed_anew_only_as_it_was_read
+    what_begins_like_the_seal_of_a_secret_is_counted
     of_many_signing_keys_for_one_slot_one_is_kept
     signing_keys_are_listed_newest_first_and_dropped_when_they_verify_no_more
     a_secret_check_is_written_once

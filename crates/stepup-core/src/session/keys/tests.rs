@@ -456,6 +456,10 @@ impl KeyStore for Flaky {
         self.inner.drop_signing_keys(now).await
     }
 
+    async fn reseal_signing_key(&self, id: &KeyId, old: &[u8], sealed: &[u8]) -> Stored<bool> {
+        self.inner.reseal_signing_key(id, old, sealed).await
+    }
+
     async fn secret_checks(&self) -> Stored<Vec<(KeyId, Mac)>> {
         self.inner.secret_checks().await
     }

@@ -9,8 +9,8 @@ use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Rise, Session};
 use crate::record::user::{Identifier, Method, Summary, User, UserState};
 use crate::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, RiseTo, Stored,
-    UpdateOutcome, UserChange, UserUpdate,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, RiseTo, SealedBy,
+    Stored, UpdateOutcome, UserChange, UserUpdate,
 };
 use crate::time::Timestamp;
 
@@ -302,6 +302,18 @@ impl Flows for MemoryStore {
             .notices
             .retain(|_, n| n.tenant != *tenant || n.user != *user);
         Ok(Some(tables.end_sessions(tenant, user, None)))
+    }
+
+    async fn sealed_by(&self, head: &[u8]) -> Stored<SealedBy> {
+        let tables = self.tables();
+        let count = |sealed: &mut dyn Iterator<Item = &[u8]>| {
+            sealed.filter(|sealed| sealed.starts_with(head)).count() as u64
+        };
+        Ok(SealedBy {
+            credentials: count(&mut tables.credentials.values().filter_map(|c| c.sealed.as_deref())),
+            signing_keys: count(&mut tables.keys.iter().map(|key| &*key.sealed)),
+            notices: count(&mut tables.notices.values().map(|notice| &*notice.sealed)),
+        })
     }
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {

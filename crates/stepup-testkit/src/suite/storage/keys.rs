@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use stepup_core::error::StoreError;
+use stepup_core::record::credential::{Credential, CredentialKind};
 use stepup_core::record::key::SigningKeyRecord;
-use stepup_core::storage::{FactorCompletion, FactorOutcome, UserChange};
+use stepup_core::record::notice::Notice;
+use stepup_core::storage::{FactorCompletion, FactorOutcome, NewAccount, SealedBy, UserChange};
 
 use super::fixture::*;
 
@@ -155,4 +157,61 @@ pub async fn a_notice_comes_due_again_until_it_is_finished(store: Store) {
     store.finish_notice(&"soon".into()).await.unwrap();
     store.finish_notice(&"soon".into()).await.unwrap();
     assert_eq!(store.take_notices(end, end, 9).await.unwrap(), []);
+}
+
+/// Two that seal a key anew do not undo each other.
+pub async fn a_signing_key_is_sealed_anew_only_as_it_was_read(store: Store) {
+    assert!(store.add_signing_key(&key("d-1", 1)).await.unwrap());
+    let id = "d-1".into();
+    assert!(!store.reseal_signing_key(&id, &[1, 2], &[9]).await.unwrap());
+    assert!(store.reseal_signing_key(&id, &[1, 2, 3], &[4, 5]).await.unwrap());
+    assert!(!store.reseal_signing_key(&id, &[1, 2, 3], &[9]).await.unwrap());
+    assert!(
+        !store
+            .reseal_signing_key(&"d-2".into(), &[4, 5], &[9])
+            .await
+            .unwrap()
+    );
+    let kept = store.signing_keys().await.unwrap().remove(0);
+    assert_eq!((kept.sealed, kept.slot), (vec![4, 5], 1));
+}
+
+/// What a secret has sealed is counted, wherever it lies (threat A-SEC-05).
+pub async fn what_begins_like_the_seal_of_a_secret_is_counted(store: Store) {
+    assert!(store.add_signing_key(&key("d-1", 1)).await.unwrap());
+    assert!(
+        store
+            .add_signing_key(&SigningKeyRecord {
+                sealed: vec![1, 3],
+                ..key("d-2", 2)
+            })
+            .await
+            .unwrap()
+    );
+    let ann = with_user(&store, "ann").await;
+    let sealed = |bytes: &[u8]| Notice {
+        sealed: bytes.to_vec(),
+        ..notice(&ann, &format!("n{bytes:?}"), NOW)
+    };
+    let notices = [sealed(&[1, 2]), sealed(&[1, 2, 7]), sealed(&[2, 1])];
+    store.add_notices(&notices).await.unwrap();
+    let counted = store.sealed_by(&[1, 2]).await.unwrap();
+    assert_eq!((counted.signing_keys, counted.notices), (1, 2));
+    let all = store.sealed_by(&[]).await.unwrap();
+    assert_eq!((all.signing_keys, all.notices), (2, 3));
+    assert_eq!(store.sealed_by(&[9]).await.unwrap(), SealedBy::default());
+    let password = credential(&ann, CredentialKind::Password, "sealed");
+    let before = store.sealed_by(b"sea").await.unwrap().credentials;
+    let account = NewAccount {
+        user: user("bob"),
+        identifiers: Vec::new(),
+        credentials: vec![Credential {
+            user: "bob".into(),
+            sealed: Some(b"sealed".to_vec()),
+            ..password
+        }],
+        session: None,
+    };
+    store.create_account(&account).await.unwrap();
+    assert_eq!(store.sealed_by(b"sea").await.unwrap().credentials, before + 1);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stepup_core::error::StoreError;
 use stepup_core::record::credential::CredentialKind;
-use stepup_core::record::user::UserState;
+use stepup_core::record::user::{User, UserState};
 use stepup_core::storage::UserChange;
 
 use super::fixture::*;
@@ -363,4 +363,38 @@ pub async fn credentials_are_listed_by_kind_oldest_first(store: Store) {
         matches!(told, Err(StoreError::Conflict(_))),
         "an id is unique among the users of a tenant"
     );
+}
+
+/// A walk sees every user of every tenant once, tombstones too, whatever its step.
+pub async fn a_walk_through_the_users_sees_each_of_them_once(store: Store) {
+    for name in ["bob", "ann", "eve", "B", "a b"] {
+        store.ensure_user(&user(name)).await.unwrap();
+    }
+    let elsewhere = User {
+        tenant: other(),
+        ..user("ann")
+    };
+    store.ensure_user(&elsewhere).await.unwrap();
+    store.delete_user(&public(), &"eve".into()).await.unwrap();
+    let mut expected: Vec<(String, String)> = ["B", "a b", "ann", "bob", "eve"]
+        .iter()
+        .map(|id| (public().to_string(), (*id).to_owned()))
+        .chain([(other().to_string(), "ann".to_owned())])
+        .collect();
+    expected.sort();
+    for step in [1, 2, 100] {
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let users = store.users_after(after.as_ref(), step).await.unwrap();
+            assert!(users.len() <= step as usize);
+            let Some(last) = users.last() else { break };
+            after = Some((last.tenant.clone(), last.id.clone()));
+            seen.extend(
+                users
+                    .iter()
+                    .map(|user| (user.tenant.to_string(), user.id.to_string())),
+            );
+        }
+        assert_eq!(seen, expected, "{step} at a time");
+    }
 }

@@ -371,6 +371,10 @@ impl UserStore for Careless {
         self.inner.merge_metadata(tenant, id, patch).await
     }
 
+    async fn users_after(&self, after: Option<&(TenantId, UserId)>, limit: u32) -> Stored<Vec<User>> {
+        self.inner.users_after(after, limit).await
+    }
+
     async fn clear_metadata(&self, tenant: &TenantId, id: &UserId) -> Stored<bool> {
         self.inner.clear_metadata(tenant, id).await
     }
