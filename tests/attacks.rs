@@ -39,6 +39,8 @@ mod oauth;
 mod own;
 #[path = "attacks/passwordless.rs"]
 mod passwordless;
+#[path = "attacks/passwords.rs"]
+mod passwords;
 #[path = "attacks/privacy.rs"]
 mod privacy;
 #[path = "attacks/reset.rs"]

@@ -14,6 +14,7 @@ use stepup::axum::{Rejection, SignIn};
 use stepup::delivery::Outbox;
 use stepup::flow::{Caller, Contact, Exists, FirstOutcome, OpenedBy, Update};
 use stepup::hook::{Api, Cx, Done, Hook, Outgoing, OutgoingContent, SessionDraft, Step, Stop};
+use stepup::import::ImportedUser;
 use stepup::{BooleanClaim, External, Passwordless, TenantId, UserId};
 use stepup_core::error::Source;
 
@@ -217,6 +218,8 @@ async fn every_endpoint_and_every_step_has_its_hooks() {
     let update = Update::new().email("ann@new.example.com");
     stepup.update_user(&public, &user, update).await.unwrap().unwrap();
     stepup.disable(&public, &user).await.unwrap();
+    let imported = ImportedUser::read(br#"{ "email": "bob@example.com" }"#).unwrap();
+    stepup.import_user(&imported).await.unwrap().unwrap();
     let seen = probe.seen();
     for step in [
         "sign_up",
@@ -237,6 +240,7 @@ async fn every_endpoint_and_every_step_has_its_hooks() {
         "end_all",
         "change_user",
         "update_user",
+        "import_user",
     ] {
         let both = [format!("before {step}"), format!("after {step}")];
         let times = both.map(|place| seen.iter().filter(|seen| **seen == place).count());

@@ -12,11 +12,13 @@ use stepup::delivery::{BackgroundThread, Outbox};
 use stepup::storage::Storage;
 use stepup::wire::Wire;
 use stepup::{
-    AppInfo, Builder, Deliver, FactorId, Password, Passwordless, Policy, SecretList, Stepup, TenantId, any_of,
+    AppInfo, Builder, Deliver, FactorId, Password, Passwordless, Policy, SecretList, Stepup, TenantId,
+    UserId, any_of,
 };
 use stepup_core::background::{Background, Job, QueueFull, Repeat};
 use stepup_core::entropy::OsEntropy;
-use stepup_core::keyring::Root;
+use stepup_core::keyring::{Keyring, Root};
+use stepup_core::record::credential::CredentialKind;
 use stepup_testkit::clock::ManualClock;
 use stepup_testkit::suite::adapter::{Application, Login};
 
@@ -33,6 +35,7 @@ pub struct Own<S> {
     pub stepup: Stepup,
     pub store: Arc<S>,
     pub clock: ManualClock,
+    keyring: Keyring,
     outbox: Outbox,
     background: BackgroundThread,
     _serving: Box<dyn Any + Send>,
@@ -44,17 +47,27 @@ impl<S: Storage> Own<S> {
     }
 
     pub async fn start_with(store: S, change: impl FnOnce(Builder) -> Builder) -> Self {
-        Self::build(store, None, change).await
+        Self::build(store, None, Password::new(), change).await
+    }
+
+    /// With another first factor than the default.
+    pub async fn start_hashing(
+        store: S,
+        password: Password,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        Self::build(store, None, password, change).await
     }
 
     /// With another carrier of codes than the outbox.
     pub async fn start_carried(store: S, codes: impl Deliver) -> Self {
-        Self::build(store, Some(Arc::new(codes)), |builder| builder).await
+        Self::build(store, Some(Arc::new(codes)), Password::new(), |builder| builder).await
     }
 
     async fn build(
         store: S,
         codes: Option<Arc<dyn Deliver>>,
+        password: Password,
         change: impl FnOnce(Builder) -> Builder,
     ) -> Self {
         let listener = listen(anywhere());
@@ -65,8 +78,9 @@ impl<S: Storage> Own<S> {
         let background = BackgroundThread::start().unwrap();
         let here = format!("http://localhost:{}", address.port());
         let secrets = SecretList::new(vec![Root::random("k1".into(), &OsEntropy).unwrap()]);
+        let keyring = Keyring::new(&secrets).unwrap();
         let builder = Stepup::builder(AppInfo::new("Acme", &here, &here), store.clone(), secrets)
-            .factor(Password::new())
+            .factor(password)
             .factor(Passwordless::sms_by(
                 codes.unwrap_or_else(|| Arc::new(outbox.clone())),
             ))
@@ -85,6 +99,7 @@ impl<S: Storage> Own<S> {
             stepup,
             store,
             clock,
+            keyring,
             outbox,
             background,
             _serving: serving,
@@ -97,6 +112,24 @@ impl<S: Storage> Own<S> {
 
     pub fn moved(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Writes `text` where the hash of a user's password lies: what somebody can who has the database and the secret.
+    pub async fn plant_hash(&self, user: &UserId, text: &str) {
+        let (public, kind) = (TenantId::public(), CredentialKind::Password);
+        let kept = self.store.credentials(&public, user, kind).await.unwrap();
+        let kept = kept.first().expect("a password");
+        let place = [
+            &b"password"[..],
+            b"public",
+            user.as_str().as_bytes(),
+            kept.id.as_str().as_bytes(),
+        ];
+        let sealed = self.keyring.seal(&place, text.as_bytes(), &OsEntropy).unwrap();
+        let planted = self
+            .store
+            .reseal(&public, user, kind, &kept.id, kept.version, &sealed);
+        assert!(planted.await.unwrap());
     }
 
     /// Does what is due beside requests.

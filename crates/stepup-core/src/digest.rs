@@ -231,6 +231,19 @@ pub fn admit_hash(text: &str, firebase: Option<&FirebaseKey>) -> Result<Secret<S
     admit(text, firebase).map(|(_, text)| text)
 }
 
+/// What it costs to verify the `text` of a hash, if another system made it: for
+/// `Password::with_imported`.
+pub fn foreign_cost(text: &str, firebase: Option<&FirebaseKey>) -> Option<ForeignCost> {
+    match StoredHash::read(text, firebase).ok()? {
+        StoredHash::Argon(ArgonHash { params, .. }) if params == HashParams::default() => None,
+        StoredHash::Argon(ArgonHash { params, .. }) => Some(ForeignCost::Argon2id {
+            memory_kib: params.memory_kib,
+            passes: params.passes,
+        }),
+        StoredHash::Foreign(hash) => Some(effort::cost_of(&hash)),
+    }
+}
+
 fn admit(text: &str, firebase: Option<&FirebaseKey>) -> Result<(StoredHash, Secret<String>), HashFault> {
     let stored = StoredHash::read(text, firebase)?;
     let brings_key = text.contains("$k=");

@@ -48,7 +48,7 @@ pub use stepup_sqlx as sqlite;
 pub use stepup_verify as verify;
 
 pub use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message, UserDirectory};
-pub use stepup_core::digest::HashParams;
+pub use stepup_core::digest::{FirebaseKey, ForeignCost, HashParams};
 pub use stepup_core::factor::password::Password;
 pub use stepup_core::factor::passwordless::{Countries, Means, Passwordless};
 pub use stepup_core::factor::third_party::{Linking, ThirdParty};
@@ -69,6 +69,6 @@ pub use stepup_core::secret_file::SecretFile;
 pub use stepup_core::session::claim::{ArrayClaim, BooleanClaim, Claim, PrimitiveClaim};
 pub use stepup_core::tenant::{Tenant, Tenants};
 pub use stepup_core::{AppInfo, BuildError, Builder, Ending, Stepup};
-pub use stepup_core::{config, event, flow, hook, password, rule, session, storage, time};
+pub use stepup_core::{config, desk, event, flow, hook, import, password, rule, session, storage, time};
 pub use stepup_delivery as delivery;
 pub use stepup_wire as wire;

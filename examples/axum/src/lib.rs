@@ -204,6 +204,11 @@ pub struct Hooks;
 #[doc = include_str!("../../../docs/users.md")]
 pub struct Users;
 
+/// The code of the chapter on users of another system, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/import.md")]
+pub struct Import;
+
 /// The code of the chapter on delivery, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/delivery.md")]

@@ -15,7 +15,7 @@ use crate::digest::foreign::{
 use crate::error::Fault;
 
 /// Hashes of another system that users of the application have: the costliest of each kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ForeignCost {
     /// Argon2id of other parameters.
@@ -32,7 +32,7 @@ pub enum ForeignCost {
     },
     /// PBKDF2 with HMAC-SHA-256.
     Pbkdf2Sha256 {
-        /// Iterations, for each 32 bytes of the hash.
+        /// Iterations, times the blocks of 32 bytes that the hash has.
         iterations: u32,
     },
     /// PBKDF2 with HMAC-SHA-512.
@@ -78,22 +78,14 @@ impl Effort {
 
     pub(super) fn of_foreign(hash: &ForeignHash) -> Self {
         match hash {
-            ForeignHash::Bcrypt { cost, .. } => Self::of(ForeignCost::Bcrypt { cost: *cost }),
+            // A long output takes more iterations than any cost that is named.
             ForeignHash::Pbkdf2 {
                 digest,
                 iterations,
                 output,
                 ..
-            } => {
-                let blocks = output.len().div_ceil(digest.block()) as u64;
-                Self::of_pbkdf2(*digest, u64::from(iterations.get()) * blocks)
-            }
-            ForeignHash::Firebase {
-                memory_cost, rounds, ..
-            } => Self::of(ForeignCost::FirebaseScrypt {
-                memory_cost: *memory_cost,
-                rounds: *rounds,
-            }),
+            } => Self::of_pbkdf2(*digest, blocks(*digest, iterations.get(), output.len())),
+            hash => Self::of(cost_of(hash)),
         }
     }
 
@@ -110,7 +102,8 @@ impl Effort {
                 ..Self::default()
             },
             ForeignCost::Pbkdf2Sha256 { iterations } => {
-                Self::of_pbkdf2(Digest::Sha256, iterations.min(MAX_ITERATIONS).into())
+                // A hash of two blocks is verified as well.
+                Self::of_pbkdf2(Digest::Sha256, iterations.min(2 * MAX_ITERATIONS).into())
             }
             ForeignCost::Pbkdf2Sha512 { iterations } => {
                 Self::of_pbkdf2(Digest::Sha512, iterations.min(MAX_ITERATIONS).into())
@@ -202,6 +195,37 @@ impl Effort {
         }
         Ok(())
     }
+}
+
+/// The cost of `hash`, in the words of an application.
+pub(super) fn cost_of(hash: &ForeignHash) -> ForeignCost {
+    match hash {
+        ForeignHash::Bcrypt { cost, .. } => ForeignCost::Bcrypt { cost: *cost },
+        ForeignHash::Pbkdf2 {
+            digest,
+            iterations,
+            output,
+            ..
+        } => {
+            let iterations = blocks(*digest, iterations.get(), output.len());
+            let iterations = u32::try_from(iterations).unwrap_or(u32::MAX);
+            match digest {
+                Digest::Sha256 => ForeignCost::Pbkdf2Sha256 { iterations },
+                Digest::Sha512 => ForeignCost::Pbkdf2Sha512 { iterations },
+            }
+        }
+        ForeignHash::Firebase {
+            memory_cost, rounds, ..
+        } => ForeignCost::FirebaseScrypt {
+            memory_cost: *memory_cost,
+            rounds: *rounds,
+        },
+    }
+}
+
+/// Iterations for an output of `len` bytes.
+fn blocks(digest: Digest, iterations: u32, len: usize) -> u64 {
+    u64::from(iterations) * len.div_ceil(digest.block()) as u64
 }
 
 impl Add for Effort {

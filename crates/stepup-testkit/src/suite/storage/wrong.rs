@@ -22,8 +22,8 @@ use stepup_core::secret::Mac;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{
     Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
-    Flows, KeyStore, Look, NewAccount, NoticeStore, SessionStore, Storage, Stored, UpdateOutcome, UserChange,
-    UserStore, UserUpdate,
+    Flows, KeyStore, Look, NewAccount, NoticeStore, SealedBy, SessionStore, Storage, Stored, UpdateOutcome,
+    UserChange, UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -258,6 +258,10 @@ impl Flows for ReadsThenWrites {
 
     async fn delete_user(&self, tenant: &TenantId, user: &UserId) -> Stored<Option<Vec<SessionHandle>>> {
         self.inner.delete_user(tenant, user).await
+    }
+
+    async fn sealed_by(&self, head: &[u8]) -> Stored<SealedBy> {
+        self.inner.sealed_by(head).await
     }
 
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
