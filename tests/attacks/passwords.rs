@@ -294,10 +294,8 @@ struct Timed(Arc<Pool>, Arc<Mutex<Duration>>);
 
 impl Timed {
     fn new() -> Self {
-        let config = PoolConfig {
-            threads: 1,
-            ..PoolConfig::default()
-        };
+        let mut config = PoolConfig::default();
+        config.threads = 1;
         Self(Arc::new(Pool::start(config).unwrap()), Arc::default())
     }
 }
