@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
 
 /// A sentence with what is behind it.
 fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
+    let causes = std::iter::successors(error.source(), |error| (**error).source());
     causes.fold(error.to_string(), |text, cause| match cause.to_string() {
         cause if text.ends_with(&cause) => text,
         cause => format!("{text}: {cause}"),
