@@ -140,7 +140,7 @@ pub(crate) async fn sign_up(
     let user = new_user(parts, caller, &address)?;
     let method = MethodId::new(user.id.as_str());
     let credential = CredentialId::new(parts.uuid()?);
-    let sealed = seal_hash(parts, &user.tenant, &user.id, &credential, hash.expose())?;
+    let sealed = stored::seal_hash(parts, &user.tenant, &user.id, &credential, hash.expose())?;
     let opening = if hidden {
         None
     } else {

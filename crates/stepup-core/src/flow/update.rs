@@ -8,6 +8,7 @@ use crate::delivery::{Channel, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::factor::passwordless;
+use crate::flow::password as stored;
 use crate::flow::{account, session, upkeep};
 use crate::id::{CredentialId, FactorId, MethodId, SessionHandle, TenantId, UserId};
 use crate::parts::Parts;
@@ -443,7 +444,7 @@ pub(super) async fn password(
     let hash = factor.hasher.hash(typed).await?;
     // A new id, not a new version of the old row: a rehash of the old password that is under way finds nothing (A-PWD-06).
     let id = CredentialId::new(parts.uuid()?);
-    let sealed = account::seal_hash(parts, &user.tenant, &user.id, &id, hash.expose())?;
+    let sealed = stored::seal_hash(parts, &user.tenant, &user.id, &id, hash.expose())?;
     Ok(Ok(Credential {
         tenant: user.tenant.clone(),
         user: user.id.clone(),

@@ -483,6 +483,10 @@ impl Flows for Forgetful {
         self.inner.delete_user(tenant, user).await
     }
 
+    async fn sealed_by(&self, head: &[u8]) -> Stored<SealedBy> {
+        self.inner.sealed_by(head).await
+    }
+
     async fn sweep(&self, now: Timestamp, limit: u32) -> Stored<u64> {
         self.inner.sweep(now, limit).await
     }
