@@ -8,8 +8,8 @@ use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
 use stepup_core::record::user::{Identifier, Method, Summary, User, UserState};
 use stepup_core::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Keep, Look, NewAccount, SealedBy, Stored,
-    UpdateOutcome, UserChange, UserUpdate,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Keep, Look, NewAccount, SealedBy,
+    Stored, UpdateOutcome, UserChange, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 

@@ -243,8 +243,9 @@ pub(crate) async fn sign_in(
     let bar = account
         .as_ref()
         .and_then(|account| password::bar(account, hidden));
+    let kept = account.as_ref().and_then(|account| account.password.as_ref());
     let outcome = stored::Outcome::of(bar.is_none());
-    let verdict = stored::judge(parts, factor, account.as_ref(), &password, outcome).await?;
+    let verdict = stored::judge(parts, factor, kept, &password, outcome).await?;
     let (user, rehash) = match (verdict, account) {
         (Verdict::Right { rehash }, Some(account)) if bar.is_none() => (account, rehash),
         (verdict, account) => {

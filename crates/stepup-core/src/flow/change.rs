@@ -9,6 +9,7 @@ use crate::caller::Caller;
 use crate::delivery::NoticeKind;
 use crate::digest::Verdict;
 use crate::error::Fault;
+use crate::flow::password::{self, Outcome};
 use crate::flow::session::SessionEnded;
 use crate::flow::update::{self, UpdateRefusal};
 use crate::flow::{SignedIn, account, session, upkeep};
@@ -66,7 +67,7 @@ pub(crate) async fn change(
     };
     // What is too long never was accepted, and is not hashed to find out (threat A-RES-04).
     let verdict = match &current {
-        Some(current) => account::compare(parts, factor, Some(stored), current).await?,
+        Some(current) => password::judge(parts, factor, Some(stored), current, Outcome::Open).await?,
         None => Verdict::Wrong,
     };
     if !matches!(verdict, Verdict::Right { .. }) {

@@ -57,15 +57,15 @@ impl Outcome {
     }
 }
 
-/// Judges `password` by what is stored of `account`. It takes as long whoever that is, and whether there is one.
+/// Judges `password` by the stored one. It takes as long whatever that is, and whether there is one (R-ENU-1).
 pub(super) async fn judge(
     parts: &Parts,
     factor: &PasswordFactor,
-    account: Option<&Account>,
+    credential: Option<&Credential>,
     password: &Password,
     outcome: Outcome,
 ) -> Result<Verdict, Fault> {
-    let Some((_, credential)) = account.and_then(|a| Some((a, a.password.as_ref()?))) else {
+    let Some(credential) = credential else {
         factor.hasher.burn(password).await?;
         return Ok(Verdict::Wrong);
     };
@@ -127,6 +127,7 @@ pub(super) async fn renew(
         return Ok(true);
     }
     let now = parts.store.user_by_identifier(&of.tenant, identifier).await?;
-    let verdict = judge(parts, factor, now.as_ref(), password, Outcome::Open).await?;
+    let now = now.as_ref().and_then(|account| account.password.as_ref());
+    let verdict = judge(parts, factor, now, password, Outcome::Open).await?;
     Ok(matches!(verdict, Verdict::Right { .. }))
 }
