@@ -98,8 +98,9 @@ const UPDATE: &str = concat!(
 );
 
 /// The member is [`Credential::RETIRED`](stepup_core::record::credential::Credential::RETIRED).
-const RETIRE_PASSWORD: &str =
-    "UPDATE stepup_credential SET public = json_set(public, '$.retired', json('true')), version = version + 1
+const RETIRE_PASSWORD: &str = "UPDATE stepup_credential SET version = version + 1,
+        public = CASE json_type(public) WHEN 'object' THEN json_set(public, '$.retired', json('true'))
+                                        ELSE json_object('retired', json('true')) END
      WHERE tenant = ?1 AND user_id = ?2 AND kind = 'password'";
 
 const FORGET_PASSWORD: &str = "DELETE FROM stepup_credential

@@ -41,7 +41,13 @@ pub async fn what_begins_with_an_enrollment_outlives_the_end_of_all_else(store: 
         .unwrap();
     assert_eq!(outrun, FactorOutcome::Outrun);
     assert_eq!(store.challenge(&public(), &"u1".into()).await.unwrap(), None);
-    let clash = store.complete_factor(&with(ann.revision, "c1")).await;
+    // One that stays: the user's own ends by the same step.
+    let other = Challenge {
+        id: "taken".into(),
+        ..link("other")
+    };
+    store.put_challenge(&other).await.unwrap();
+    let clash = store.complete_factor(&with(ann.revision, "taken")).await;
     assert!(matches!(clash, Err(StoreError::Conflict(_))), "{clash:?}");
     assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
     assert_eq!(store.take_notices(NOW, NOW, 9).await.unwrap(), []);
@@ -67,7 +73,7 @@ pub async fn what_begins_with_an_enrollment_outlives_the_end_of_all_else(store: 
             .drop_challenges_to(&public(), "link:undo", "user:ann")
             .await
             .unwrap(),
-        1
+        2
     );
 }
 
