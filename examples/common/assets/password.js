@@ -79,5 +79,14 @@ on("change", async () => {
   say("problem", why(answer));
 });
 
+for (const button of document.querySelectorAll("[data-reveal]")) {
+  const input = $(button.dataset.reveal);
+  button.addEventListener("click", () => {
+    input.type = input.type === "password" ? "text" : "password";
+    button.textContent = input.type === "password" ? "Show" : "Hide";
+    button.setAttribute("aria-label", `${button.textContent} password`);
+  });
+}
+
 if (token) show("set");
 else show(location.hash === "#change" ? "change" : "ask");
