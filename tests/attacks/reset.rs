@@ -51,7 +51,7 @@ fn token_of(sent: &Sent) -> String {
 }
 
 /// Asks, and reads the mail.
-async fn token(server: &Server, email: &str) -> String {
+pub(super) async fn token(server: &Server, email: &str) -> String {
     let before = resets(server).await.len();
     assert_eq!(ask_for(server, ASK, email).await.status_field(), "OK");
     let sent = resets(server).await;
@@ -66,7 +66,7 @@ fn to(token: &str, password: &str) -> Value {
     json!({ "method": "token", "token": token, "formFields": fields })
 }
 
-async fn reset(server: &Server, token: &str, password: &str) -> Response {
+pub(super) async fn reset(server: &Server, token: &str, password: &str) -> Response {
     let body = to(token, password);
     let response = server
         .client(Mode::Header)
@@ -117,8 +117,8 @@ async fn a_rst_02_of_many_resets_at_once_one_wins_and_its_password_is_the_one() 
     for several in [false, true] {
         let one = token(&server, ALICE).await;
         let mut tasks = Vec::new();
-        let barrier = Arc::new(Barrier::new(16));
-        for n in 0..16 {
+        let barrier = Arc::new(Barrier::new(32));
+        for n in 0..32 {
             let token = if several {
                 token(&server, ALICE).await
             } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::sync::Barrier;
 
+use super::reset::{reset, token};
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ALICE: &str = "alice@example.com";
@@ -81,15 +82,8 @@ async fn a_mfa_41_the_owner_undoes_the_enrollment_of_a_thief_and_the_old_passwor
             .unwrap()
             .unwrap();
         assert!(user.summary.enrolled.is_empty());
-        let new = stepup::password::Password::parse("my own new battery".to_owned()).unwrap();
-        let update = stepup::flow::Update::new().password(new);
-        server
-            .site
-            .stepup
-            .update_user(&tenant, &user.id, update)
-            .await
-            .unwrap()
-            .unwrap();
+        let link = token(&server, ALICE).await;
+        assert_eq!(reset(&server, &link, "my own new battery").await.status_field(), "OK");
         let mut alice = server.client(mode);
         assert_eq!(
             alice
