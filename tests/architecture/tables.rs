@@ -109,7 +109,7 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
 pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("ids and time",       &["app.rs", "entropy.rs", "id.rs", "language.rs", "network.rs", "secret.rs", "time.rs"]),
     ("contacts",           &["contact/mod.rs", "contact/email.rs", "contact/phone.rs"]),
-    ("words",              &["background.rs", "config.rs", "error.rs", "digest/fault.rs", "event.rs", "evidence.rs", "password.rs"]),
+    ("words",              &["background.rs", "config.rs", "config/provider.rs", "error.rs", "digest/fault.rs", "event.rs", "evidence.rs", "password.rs"]),
     ("records",            &["record/mod.rs", "record/counter.rs", "record/credential.rs", "record/key.rs", "record/notice.rs", "record/user.rs"]),
     ("records with parts", &["record/challenge.rs", "record/session.rs"]),
     ("ports",              &["delivery.rs", "offload.rs", "provider.rs", "storage/mod.rs"]),
