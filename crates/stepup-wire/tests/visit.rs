@@ -156,12 +156,13 @@ async fn a_body_that_announces_too_much_is_not_read() {
 }
 
 /// Names that stand on our own answers alone, beside what [`Visit::finish`] writes.
-const ANSWERED: [&str; 10] = [
+const ANSWERED: [&str; 11] = [
     "ACCESS_CONTROL_ALLOW_HEADERS",
     "ACCESS_CONTROL_ALLOW_METHODS",
     "ACCESS_CONTROL_MAX_AGE",
     "ALLOW",
     "CONTENT_SECURITY_POLICY",
+    "LOCATION",
     "REFERRER_POLICY",
     "RETRY_AFTER",
     "WWW_AUTHENTICATE",
