@@ -252,7 +252,8 @@ impl Provider for FakeProvider {
                 if granted.redirect_uri != *redirect_uri {
                     return Err(ProviderError::Refused("other_redirect"));
                 }
-                if granted.challenge != URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose())) {
+                let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()));
+                if granted.challenge != challenge {
                     return Err(ProviderError::Refused("wrong_verifier"));
                 }
                 if granted.nonce != *nonce {
