@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepup::config::EmailVerification;
 use tokio::sync::Barrier;
 
-use super::reset::{reset, token};
+use super::reset;
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ALICE: &str = "alice@example.com";
@@ -82,8 +83,13 @@ async fn a_mfa_41_the_owner_undoes_the_enrollment_of_a_thief_and_the_old_passwor
             .unwrap()
             .unwrap();
         assert!(user.summary.enrolled.is_empty());
-        let link = token(&server, ALICE).await;
-        assert_eq!(reset(&server, &link, "my own new battery").await.status_field(), "OK");
+        let mailed = reset::token(&server, ALICE).await;
+        assert_eq!(
+            reset::reset(&server, &mailed, "my own new battery")
+                .await
+                .status_field(),
+            "OK"
+        );
         let mut alice = server.client(mode);
         assert_eq!(
             alice
@@ -293,4 +299,34 @@ async fn a_csr_08_looking_at_the_link_undoes_nothing_and_the_page_does_without_s
     assert_eq!(alice.get("/api/secret").await.status, 401);
     let again = posted(&[("origin", origin.as_str())]).await;
     assert!(String::from_utf8_lossy(&again.body).contains("does not work any more"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_an_address_that_nobody_verified_gets_no_link_where_addresses_are_verified() {
+    let server =
+        Server::start_with(|settings| settings.email_verification = EmailVerification::Optional).await;
+    full(&server, Mode::Header, ALICE, PHONE).await;
+    server.dump().await;
+    let sent = server.sent().await;
+    let told: Vec<_> = sent.iter().filter(|mail| mail.kind == "factor_added").collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|mail| mail.link.is_none()),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_a_reset_by_the_site_ends_the_link() {
+    let server = Server::start().await;
+    let alice = full(&server, Mode::Header, ALICE, PHONE).await;
+    let (_, token) = link(&server).await;
+    let user = stepup::UserId::from(alice.user_id().as_str());
+    let tenant = stepup::TenantId::public();
+    let done = server.site.stepup.reset_factors(&tenant, &user).await;
+    assert!(done.unwrap());
+    let mut stranger = server.client(Mode::Header);
+    assert_eq!(
+        undo(&mut stranger, &token).await.status_field(),
+        "INVALID_TOKEN_ERROR"
+    );
 }

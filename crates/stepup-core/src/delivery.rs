@@ -236,6 +236,18 @@ pub enum NoticeKind {
     },
 }
 
+impl NoticeKind {
+    /// The same without a link that changes the account: for an address that may be a stranger's.
+    #[must_use]
+    pub fn without_link(&self) -> Self {
+        let mut kind = self.clone();
+        if let Self::FactorAdded { undo, .. } = &mut kind {
+            *undo = None;
+        }
+        kind
+    }
+}
+
 /// Carries messages. It is called in the background and may take its time, up to the deadline of its caller.
 #[async_trait]
 pub trait Deliver: Debug + Send + Sync + 'static {

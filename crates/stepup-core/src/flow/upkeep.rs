@@ -220,8 +220,22 @@ pub(crate) async fn notices(
     }
     to.retain(|(channel, _)| deliver.carries(*channel));
     to.into_iter()
-        .map(|to| sealed(parts, user, kind, to, language))
+        .map(|to| match may_undo(user, parts.verifies_email(), &to) {
+            true => sealed(parts, user, kind, to, language),
+            false => sealed(parts, user, &kind.without_link(), to, language),
+        })
         .collect()
+}
+
+/// Whether what is sent to `to` may hold a link by which the account is changed. A site that verifies addresses knows which
+/// are its users' own; an address that nobody verified may be a stranger's, by a slip of the hand at sign-up.
+fn may_undo(user: &User, site_verifies: bool, (channel, contact): &(Channel, String)) -> bool {
+    let is_it = |method: &&Method| match channel {
+        Channel::Email => method.email.as_deref() == Some(contact),
+        Channel::Sms => method.phone.as_deref() == Some(contact),
+    };
+    let mut methods = user.methods.iter().filter(is_it).peekable();
+    !site_verifies || methods.peek().is_none() || methods.any(|method| method.verified)
 }
 
 /// One notice to one address.

@@ -68,12 +68,19 @@ async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -
     Ok(there)
 }
 
-/// Ends the challenges that would sign the user in, which name the contact and nobody by an id; and what undoes an
-/// enrollment, which is bound to no user.
-async fn forget_messages(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+/// Ends the links that undo an enrollment. They outlive whatever a thief can do in a session; what the site decides by itself
+/// they do not (threat A-MFA-41): the factors of afterwards are not those that they were sent for.
+async fn forget_undo(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
     let undo = link::undone(user);
     let purpose = LinkKind::Undo.purpose();
     parts.store.drop_challenges_to(tenant, purpose, &undo).await?;
+    Ok(())
+}
+
+/// Ends the challenges that would sign the user in, which name the contact and nobody by an id; and what undoes an
+/// enrollment, which is bound to no user.
+async fn forget_messages(parts: &Parts, tenant: &TenantId, user: &UserId) -> Result<(), Fault> {
+    forget_undo(parts, tenant, user).await?;
     let row = parts.store.user(tenant, user).await?;
     for method in row.iter().flat_map(|row| &row.methods) {
         let contacts = [(Channel::Email, &method.email), (Channel::Sms, &method.phone)];
@@ -109,6 +116,7 @@ pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserI
     let there = session::ending(parts, tenant, user, work).await?.is_some();
     session::revoke_tokens(parts, tenant, user, None);
     if there {
+        forget_undo(parts, tenant, user).await?;
         parts.record(
             &parts
                 .event(EventKind::FactorReset, Outcome::Noted)
