@@ -255,7 +255,8 @@ fn read_firebase(
         Some(key) => FirebaseKey::parse(key)?,
         None => firebase.ok_or(HashFault::NoSignerKey)?.clone(),
     };
-    if memory_cost == 0 || rounds == 0 || salt.is_empty() || output.len() != signer.0.expose().len() {
+    let length = signer.0.expose().len();
+    if memory_cost == 0 || rounds == 0 || salt.is_empty() || output.len() != length {
         return Err(malformed);
     }
     Ok(ForeignHash::Firebase {
