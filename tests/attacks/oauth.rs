@@ -33,7 +33,10 @@ async fn with_mail(provider: &FakeProvider) -> Server {
     let provider = provider.clone();
     Server::start_both(
         |settings| settings.first_factors.push(FactorId::OTP_EMAIL),
-        move |builder| builder.factor(ThirdParty::new().provider(provider.clone())),
+        move |builder| {
+            let factor = ThirdParty::new().provider(provider.clone());
+            builder.factor(factor.linking(Linking::VerifiedAddress))
+        },
     )
     .await
 }
@@ -568,7 +571,8 @@ async fn a_oau_12_who_it_is_goes_by_the_subject_and_an_address_moves_nothing() {
     let answer = by_provider(&server, &provider, &mut again, &moved).await;
     assert!(!created(&answer));
     assert_eq!(again.user_id(), id);
-    assert_eq!(answer.json()["user"]["emails"], json!(["alice@new.example.com"]));
+    // Where she is told of changes is not for the provider's account to move (R-MFA-4).
+    assert_eq!(answer.json()["user"]["emails"], json!([ALICE]));
     // Another person with the old address, with the new one, and under another issuer.
     let mut other_issuer = alice();
     other_issuer.issuer = "https://other.issuer.test".to_owned();
@@ -590,7 +594,7 @@ async fn a_oau_12_who_it_is_goes_by_the_subject_and_an_address_moves_nothing() {
     assert!(!created(&answer));
     assert_eq!(
         (again.user_id(), &answer.json()["user"]["emails"]),
-        (id, &json!([]))
+        (id, &json!([ALICE]))
     );
 }
 
@@ -1008,4 +1012,52 @@ async fn sign_ins_by_a_provider_are_counted_before_it_is_asked() {
         throttled += usize::from(client.get(&path).await.message().contains("Too many"));
     }
     assert!(throttled > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_16_a_provider_that_is_silent_about_a_mailbox_makes_no_second_factor_of_it() {
+    const CAROL: &str = "carol@example.com";
+    let provider = provider();
+    let held = provider.clone();
+    let server = Server::start_both(
+        |settings| settings.second_factors = vec![FactorId::OTP_PHONE, FactorId::OTP_EMAIL],
+        move |builder| builder.factor(ThirdParty::new().provider(held.clone())),
+    )
+    .await;
+    let code_to = |address: &str| json!({ "email": address, "shouldTryLinkingWithSessionUser": true });
+    let codes = async || {
+        let sent = server.sent().await;
+        sent.iter().filter(|message| message.kind == "code").count()
+    };
+
+    // Nothing is enrolled yet. Whoever is at the provider can have it asked for less.
+    let mut client = server.client(Mode::Header);
+    assert!(created(
+        &by_provider(&server, &provider, &mut client, &alice()).await
+    ));
+    let again = by_provider(&server, &provider, &mut client, &alice().without_email()).await;
+    assert_eq!(again.json()["user"]["emails"], json!([ALICE]));
+    let refused = client.post("/auth/signinup/code", code_to(ALICE)).await;
+    assert_eq!(refused.status_field(), "GENERAL_ERROR", "{refused:?}");
+    assert_eq!(codes().await, 0);
+
+    // The mailbox is the second factor of a password, and opens an account at the provider as well.
+    let carol = Somebody::new("carol-there", CAROL);
+    let mut owner = server.client(Mode::Header);
+    assert_eq!(owner.sign_up("owner@example.com").await.status_field(), "OK");
+    let asked = owner.post("/auth/signinup/code", code_to(CAROL)).await;
+    let code = server.code().await;
+    assert_eq!(owner.consume(&asked.json(), &code).await.status_field(), "OK");
+    let linked = linking(&server, &provider, &mut owner, &carol).await;
+    assert_eq!(linked.status_field(), "OK", "{linked:?}");
+    let before = codes().await;
+    for told in [carol.clone(), carol.without_email()] {
+        let mut thief = server.client(Mode::Header);
+        let answer = by_provider(&server, &provider, &mut thief, &told).await;
+        assert!(!created(&answer));
+        let asked = thief.post("/auth/signinup/code", code_to(CAROL)).await;
+        assert_ne!(asked.status_field(), "OK", "{asked:?}");
+        assert_eq!(thief.get("/api/secret").await.status, 403);
+    }
+    assert_eq!(codes().await, before);
 }

@@ -1,7 +1,7 @@
 //! Sign-in by a provider of identities, as a browser and its client do it.
 
 use serde_json::{Value, json};
-use stepup_core::factor::third_party::ThirdParty;
+use stepup_core::factor::third_party::{Linking, ThirdParty};
 use stepup_testkit::provider::{FakeProvider, Somebody};
 
 use super::{Client, Response, Server};
@@ -12,7 +12,11 @@ pub const EXAMPLE: &str = "example";
 /// The demo with a provider.
 pub async fn serving(provider: &FakeProvider) -> Server {
     let provider = provider.clone();
-    Server::start_adding(move |builder| builder.factor(ThirdParty::new().provider(provider.clone()))).await
+    Server::start_adding(move |builder| {
+        let factor = ThirdParty::new().provider(provider.clone());
+        builder.factor(factor.linking(Linking::VerifiedAddress))
+    })
+    .await
 }
 
 /// The browser is away.

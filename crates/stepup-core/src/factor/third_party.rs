@@ -44,10 +44,11 @@ pub struct ThirdParty {
 #[non_exhaustive]
 pub enum Linking {
     /// At the first sign-in, if both sides have proved the same e-mail address, the account here before that (R-OAU-2); and
-    /// by whoever is signed in.
-    #[default]
+    /// by whoever is signed in. What was in the account stays in it: where a link that verifies can be asked for by whoever
+    /// signed up, and is opened by its reader without a thought, that may be a squatter's password or factor (threat A-OAU-08).
     VerifiedAddress,
     /// Only by whoever is signed in.
+    #[default]
     SignedIn,
 }
 

@@ -135,11 +135,26 @@ impl Somebody {
         }
     }
 
-    /// What opens a session. Its channel is the mailbox, which is likely to open the account there as well: it does not
-    /// second itself (R-MFA-6).
-    fn completion(&self, parts: &Parts, signed_up: bool) -> Completion {
-        let mailbox = self.email.as_ref();
-        let channel = mailbox.map(|(address, _)| parts.channel(Channel::Email, address));
+    /// What opens a session of `user`. Its channel is the mailbox, which is likely to open the account there as well: it does
+    /// not second itself (R-MFA-6). What the provider tells can be chosen by whoever is signed in there, by another scope or
+    /// another address; so the address of before counts too, and first of all the one that a second factor goes to.
+    fn completion(&self, parts: &Parts, user: Option<&User>, signed_up: bool) -> Completion {
+        let stored = user
+            .and_then(|user| method_of(user, self))
+            .and_then(|method| method.email.as_ref());
+        let told = self.email.as_ref().map(|(address, _)| address);
+        let channels: Vec<String> = [stored, told]
+            .into_iter()
+            .flatten()
+            .map(|address| parts.channel(Channel::Email, address))
+            .collect();
+        let seconds = user.map_or(&[][..], |user| &user.summary.enrolled);
+        let goes_there = |channel: &&String| {
+            seconds
+                .iter()
+                .any(|second| second.channel.as_ref() == Some(*channel))
+        };
+        let channel = channels.iter().find(goes_there).or(channels.first()).cloned();
         account::first(parts.now(), KIND, channel, signed_up)
     }
 }
@@ -229,7 +244,7 @@ async fn known(
     let user = follow(parts, somebody, user).await?;
     let method = method_of(&user, somebody).ok_or(Fault::Key("an identity without its method"))?;
     let method = method.id.clone();
-    let first = somebody.completion(parts, false);
+    let first = somebody.completion(parts, Some(&user), false);
     Ok(
         match account::open(parts, caller, user, &method, &ID, first).await? {
             Some(signed_in) => ProviderOutcome::SignedIn {
@@ -247,31 +262,31 @@ fn method_of<'u>(user: &'u User, somebody: &Somebody) -> Option<&'u Method> {
     user.methods.iter().find(own)
 }
 
-/// The address follows what the provider tells now; one that is the key of another account is forgotten. It signs nobody
-/// in, so that nothing ends by it.
+/// What the provider tells of an address now. Whoever is at the provider has shown a first factor, no more: so an address that
+/// is there stays (R-MFA-4), or a thief at the provider could have the owner's notices and leave to enroll sent elsewhere. It may
+/// become verified; and where there is none, the one that is told is taken, unless it is the key of another account.
 async fn follow(parts: &Parts, somebody: &Somebody, user: User) -> Result<User, Fault> {
-    let Some(method) = method_of(&user, somebody) else {
+    let (Some(method), Some((told, vouched))) = (method_of(&user, somebody), &somebody.email) else {
         return Ok(user);
     };
-    let mut told = somebody.email.clone();
-    let is_new = told.as_ref().map(|(address, _)| address) != method.email.as_ref();
-    if is_new
+    let (email, verified) = match &method.email {
+        Some(stored) if stored == told => (told, method.verified || *vouched),
+        Some(_) => return Ok(user),
+        None => (told, *vouched),
+    };
+    if method.email.as_ref() == Some(email) && method.verified == verified {
+        return Ok(user);
+    }
+    if method.email.is_none()
         && let Some(other) = owner(parts, &user.tenant, somebody).await?
         && other.id != user.id
     {
-        told = None;
-    }
-    let (email, verified) = match told {
-        Some((address, verified)) => (Some(address), verified),
-        None => (None, false),
-    };
-    if (&method.email, method.verified) == (&email, verified) {
         return Ok(user);
     }
     let id = method.id.clone();
     let mut next = user.clone();
     for method in next.methods.iter_mut().filter(|method| method.id == id) {
-        (method.email, method.verified) = (email.clone(), verified);
+        (method.email, method.verified) = (Some(email.clone()), verified);
     }
     let stored = parts
         .store
@@ -298,7 +313,7 @@ async fn create(
         methods: vec![somebody.method(parts, method.clone())],
         ..User::bare(&caller.tenant, &id, now)
     };
-    let first = somebody.completion(parts, true);
+    let first = somebody.completion(parts, None, true);
     let opening = session::prepare(parts, &user, &method, &ID, first, caller).await?;
     let new = NewAccount {
         user: user.clone(),
