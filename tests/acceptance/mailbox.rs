@@ -165,14 +165,14 @@ async fn a5_a_right_code_enrolls_the_mailbox_and_completes_the_session() {
         assert_eq!(known["factors"]["next"], json!([]));
         let listed = ann.get("/auth/factor/list").await.json();
         assert_eq!(listed["factors"][1]["contact"], "a***@codes.example.net");
-        // The account's other address is told, in words that fit.
+        // The account's other address is told, in words that fit. Whoever added the mailbox typed its domain: it is no part of them.
         server.dump().await;
         let sent = server.sent().await;
         let told: Vec<_> = sent.iter().filter(|m| m.kind == "factor_added").collect();
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].to, ANN);
         assert!(
-            told[0].body.starts_with("An e-mail address (a***@"),
+            told[0].body.starts_with("An e-mail address was added") && !told[0].body.contains('@'),
             "{}",
             told[0].body
         );

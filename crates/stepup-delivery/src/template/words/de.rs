@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "Ihr Konto bei {app} hat einen zweiten Faktor",
         mail: &[
-            "Ihrem Konto bei {app} wurde eine E-Mail-Adresse{contact} als zweiter Faktor hinzugefügt, und alle anderen Sitzungen wurden beendet.",
+            "Ihrem Konto bei {app} wurde eine E-Mail-Adresse als zweiter Faktor hinzugefügt, und alle anderen Sitzungen wurden beendet.",
             "Wenn Sie das nicht waren, kennt jemand Ihr Passwort: Melden Sie sich sofort bei uns.",
         ],
         sms: &[

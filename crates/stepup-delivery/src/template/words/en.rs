@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "A second factor was added to your {app} account",
         mail: &[
-            "An e-mail address{contact} was added to your {app} account as its second factor, and all other sessions were ended.",
+            "An e-mail address was added to your {app} account as its second factor, and all other sessions were ended.",
             "If that was not you, somebody knows your password: contact us at once.",
         ],
         sms: &[

@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "Se ha añadido un segundo factor a su cuenta de {app}",
         mail: &[
-            "Se ha añadido una dirección de correo{contact} a su cuenta de {app} como segundo factor, y se han cerrado todas las demás sesiones.",
+            "Se ha añadido una dirección de correo a su cuenta de {app} como segundo factor, y se han cerrado todas las demás sesiones.",
             "Si no ha sido usted, alguien conoce su contraseña: póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[

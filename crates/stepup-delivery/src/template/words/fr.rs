@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "Un second facteur a été ajouté à votre compte {app}",
         mail: &[
-            "Une adresse e-mail{contact} a été ajoutée à votre compte {app} comme second facteur, et toutes les autres sessions ont été fermées.",
+            "Une adresse e-mail a été ajoutée à votre compte {app} comme second facteur, et toutes les autres sessions ont été fermées.",
             "Si ce n’était pas vous, quelqu’un connaît votre mot de passe : contactez-nous immédiatement.",
         ],
         sms: &[

@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "Um segundo fator foi adicionado à sua conta {app}",
         mail: &[
-            "Um endereço de e-mail{contact} foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
+            "Um endereço de e-mail foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
             "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
         ],
         sms: &[

@@ -87,7 +87,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_added: Phrase {
         subject: "您的 {app} 账户已添加第二重验证",
         mail: &[
-            "已为您的 {app} 账户添加邮箱{contact}作为第二重验证，其他会话均已结束。",
+            "已为您的 {app} 账户添加邮箱作为第二重验证，其他会话均已结束。",
             "如果不是您本人操作，说明有人知道您的密码，请立即联系我们。",
         ],
         sms: &[
