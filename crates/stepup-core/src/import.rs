@@ -35,7 +35,8 @@ pub struct ImportedUser {
     pub phone: Option<String>,
     /// Whether the number was proved to be the user's; yes if none.
     pub phone_verified: Option<bool>,
-    /// The hash of the password, of a format that [`digest`](crate::digest) lists. Without one the user has to reset it.
+    /// The hash of the password, of a format that [`digest`](crate::digest) lists. Without one the user has no password, and no
+    /// link for a new one is sent: see `Stepup::update_user`.
     pub password_hash: Option<Secret<String>>,
     /// Who it is at providers of identities.
     pub third_party: Vec<ImportedIdentity>,
