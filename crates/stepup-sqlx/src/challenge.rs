@@ -6,7 +6,7 @@ use stepup_core::error::StoreError;
 use stepup_core::id::{ChallengeId, TenantId};
 use stepup_core::record::challenge::{Answer, Binding, Challenge, MACS, Resend, Resent, SLOTS, Slot};
 use stepup_core::secret::Mac;
-use stepup_core::storage::{ChallengeStore, Stored};
+use stepup_core::storage::{ChallengeStore, Payment, Stored};
 use stepup_core::time::Timestamp;
 
 use crate::pool::{SqliteStore, Statement, fault};
@@ -148,6 +148,42 @@ fn putting(challenge: &Challenge) -> Statement {
         .bind(challenge.ends_at.as_ms())
 }
 
+/// The statement that charges, compares and closes.
+fn answering(
+    tenant: &TenantId,
+    id: &ChallengeId,
+    to: &Binding,
+    macs: &[Mac],
+    now: Timestamp,
+) -> Stored<Statement> {
+    if macs.len() > MACS {
+        return Err(StoreError::Conflict("too many digests of one answer"));
+    }
+    let mut statement = bound(ANSWER, tenant, id, to);
+    for place in 0..MACS {
+        statement = statement.bind(macs.get(place).map(|mac| mac.as_bytes().as_slice()));
+    }
+    Ok(statement.bind(now.as_ms()))
+}
+
+/// Spends what pays for a verb, within it. Whether it was right.
+pub(crate) async fn pay(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    payment: &Payment,
+) -> Stored<bool> {
+    let Payment {
+        challenge,
+        binding,
+        macs,
+        now,
+    } = payment;
+    let statement = answering(tenant, challenge, binding, macs, *now)?;
+    let rows = statement.fetch_all(connection).await.map_err(fault)?;
+    let answer = rows.first().map_or(Ok(Answer::Gone), verdict)?;
+    Ok(answer == Answer::Right)
+}
+
 /// Adds `challenge` within a verb.
 pub(crate) async fn insert(connection: &mut SqliteConnection, challenge: &Challenge) -> Stored<()> {
     putting(challenge).execute(connection).await.map_err(fault)?;
@@ -169,14 +205,7 @@ impl ChallengeStore for SqliteStore {
         macs: &[Mac],
         now: Timestamp,
     ) -> Stored<Answer> {
-        if macs.len() > MACS {
-            return Err(StoreError::Conflict("too many digests of one answer"));
-        }
-        let mut statement = bound(ANSWER, tenant, id, to);
-        for place in 0..MACS {
-            statement = statement.bind(macs.get(place).map(|mac| mac.as_bytes().as_slice()));
-        }
-        let rows = self.write(statement.bind(now.as_ms())).await?;
+        let rows = self.write(answering(tenant, id, to, macs, now)?).await?;
         rows.first().map_or(Ok(Answer::Gone), verdict)
     }
 

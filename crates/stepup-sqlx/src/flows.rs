@@ -428,6 +428,13 @@ pub(crate) async fn change(
     if change.state == Some(UserState::Deleted) {
         return Err(StoreError::Conflict("a user is deleted by delete_user"));
     }
+    if let Some(payment) = &change.paid_by {
+        let found = user::one(tx, tenant, id).await?;
+        let is_there = found.is_some_and(|user| user.state != UserState::Deleted);
+        if !is_there || !challenge::pay(tx, tenant, payment).await? {
+            return Ok(None);
+        }
+    }
     let rows = of(CHANGE, tenant, id)
         .bind(change.state.map(UserState::as_str))
         .bind(change.reset_factors)

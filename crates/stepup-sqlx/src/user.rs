@@ -241,6 +241,7 @@ impl UsersIn<'_, '_> {
             reset_factors: false,
             retire_password: false,
             notices: Vec::new(),
+            paid_by: None,
         };
         let user = flows::change(self.transaction, tenant, id, &change).await?;
         Ok(user.is_some())

@@ -39,6 +39,7 @@ async fn a_request_that_goes_away_at_any_point_leaves_no_transaction_open() {
             reset_factors: false,
             retire_password: false,
             notices: Vec::new(),
+            paid_by: None,
         };
         let patch = JsonMap::from_iter([("x".to_owned(), polls.into())]);
         let (tenant, id) = (TenantId::public(), "ann".into());
@@ -155,6 +156,7 @@ async fn a_locked_database_is_unavailable_within_seconds_and_works_again_when_it
         reset_factors: false,
         retire_password: false,
         notices: Vec::new(),
+        paid_by: None,
     };
     let (tenant, id) = (TenantId::public(), "ann".into());
     // They wait side by side for the turn, not one after the other for the lock.

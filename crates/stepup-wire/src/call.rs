@@ -11,7 +11,9 @@ use crate::content::{self, Content};
 use crate::fdi::Fdi;
 use crate::gate::Verified;
 use crate::json::{Fields, InputError, Limits};
+use crate::page::{Page, Words};
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 use crate::service::Wire;
 use crate::sign_in::other_to_leave;
 use crate::tokens;
@@ -89,6 +91,18 @@ impl<'a> Call<'a> {
     /// Whether the body came from a form: whoever sent it reads a page.
     pub(crate) fn is_form(&self) -> bool {
         content::of(&self.parts.headers) == Content::Form
+    }
+
+    /// A page of our own, with the token that its button sends and what the button says.
+    pub(crate) fn page(&self, (title, says): &Words, asks: Option<(&str, &str)>) -> Reply {
+        let app = self.stepup().app().name();
+        Page {
+            app,
+            title,
+            says,
+            asks,
+        }
+        .reply()
     }
 
     /// Counts a call of an endpoint of our own by its session.

@@ -13,6 +13,9 @@ use crate::reply::Reply;
 /// The type of a page.
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
+/// The words of a page: its heading, and a paragraph each.
+pub(crate) type Words = (&'static str, &'static [&'static str]);
+
 /// What a page says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page<'a> {

@@ -19,6 +19,8 @@ use crate::parts::Parts;
 use crate::record::challenge::{Answer, Binding, Challenge, MACS, SLOTS, Slot};
 use crate::record::user::User;
 use crate::secret::{Mac, Secret};
+use crate::storage::Payment;
+use crate::time::Timestamp;
 
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,6 +197,16 @@ impl LiveLink {
             ..
         } = &self.challenge;
         *tenant == user.tenant && *bound == binding(kind, &user.id, id, user.epoch)
+    }
+
+    /// What pays for a verb of the store, which then spends it.
+    pub(crate) fn payment(&self, now: Timestamp) -> Payment {
+        Payment {
+            challenge: self.challenge.id.clone(),
+            binding: self.challenge.binding.clone(),
+            macs: self.macs.clone(),
+            now,
+        }
     }
 
     /// Spends it. Whether this call did: of many with one token exactly one is told so.

@@ -52,17 +52,16 @@ pub(crate) async fn undo(parts: &Parts, caller: &Caller, token: &str) -> Result<
         reset_factors: true,
         retire_password: true,
         notices: upkeep::notices(parts, &own, &kind, None, caller.language).await?,
+        // Spent in the same step: should anything fail, the owner can try again, and what is done is done once.
+        paid_by: Some(link.payment(parts.now())),
     };
-    // Before the token is spent: should anything fail in between, the owner can try again, and what was done twice is done
-    // once. The other way round the one way back would be lost.
     let (tenant, id) = (&user.tenant, &user.id);
     let work = parts.store.change_user(tenant, id, &change);
-    let there = session::ending(parts, tenant, id, work).await?.is_some();
-    session::revoke_tokens(parts, tenant, id, None);
-    if !link.spend(parts).await? || !there {
+    if session::ending(parts, tenant, id, work).await?.is_none() {
         note(Outcome::Refused, "spent", Some(&user));
         return Ok(UndoOutcome::InvalidToken);
     }
+    session::revoke_tokens(parts, tenant, id, None);
     note(Outcome::Granted, "by_link", Some(&user));
     upkeep::wake(parts);
     Ok(UndoOutcome::Done)

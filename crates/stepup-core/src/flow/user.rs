@@ -60,6 +60,7 @@ async fn apply(parts: &Parts, tenant: &TenantId, user: &UserId, what: Changed) -
             reset_factors: false,
             retire_password: false,
             notices: Vec::new(),
+            paid_by: None,
         };
         Ok(parts.store.change_user(tenant, user, &change).await?.is_some())
     };
@@ -111,6 +112,7 @@ pub(crate) async fn reset_factors(parts: &Parts, tenant: &TenantId, user: &UserI
         reset_factors: true,
         retire_password: false,
         notices,
+        paid_by: None,
     };
     let work = parts.store.change_user(tenant, user, &change);
     let there = session::ending(parts, tenant, user, work).await?.is_some();

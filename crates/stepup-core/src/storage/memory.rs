@@ -137,6 +137,21 @@ impl Tables {
         self.challenges.insert(key, challenge.clone());
     }
 
+    fn answer(
+        &mut self,
+        tenant: &TenantId,
+        id: &ChallengeId,
+        to: &Binding,
+        macs: &[Mac],
+        now: Timestamp,
+    ) -> Stored<Answer> {
+        if macs.len() > MACS {
+            return Err(StoreError::Conflict("too many digests of one answer"));
+        }
+        let challenge = self.challenges.get_mut(&(tenant.clone(), id.clone()));
+        Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
+    }
+
     /// Ends all sessions of a user but `keep`, and all its challenges. The handles of the ended sessions.
     fn end_sessions(
         &mut self,
@@ -292,12 +307,7 @@ impl ChallengeStore for MemoryStore {
         macs: &[Mac],
         now: Timestamp,
     ) -> Stored<Answer> {
-        if macs.len() > MACS {
-            return Err(StoreError::Conflict("too many digests of one answer"));
-        }
-        let mut tables = self.tables();
-        let challenge = tables.challenges.get_mut(&(tenant.clone(), id.clone()));
-        Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
+        self.tables().answer(tenant, id, to, macs, now)
     }
 
     async fn challenge(&self, tenant: &TenantId, id: &ChallengeId) -> Stored<Option<Challenge>> {

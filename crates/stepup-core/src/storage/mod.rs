@@ -322,6 +322,21 @@ pub struct UserChange {
     pub retire_password: bool,
     /// What the user is told.
     pub notices: Vec<Notice>,
+    /// What pays for it, where it is not the site that decides: the change is made only if this spends it.
+    pub paid_by: Option<Payment>,
+}
+
+/// A challenge that is spent by the verb that it is good for, in the same step: neither is done without the other.
+#[derive(Clone, Debug)]
+pub struct Payment {
+    /// The challenge.
+    pub challenge: ChallengeId,
+    /// What it must be bound to.
+    pub binding: Binding,
+    /// The digests of the answer, as for [`ChallengeStore::answer`], at most [`MACS`](crate::record::challenge::MACS).
+    pub macs: Vec<Mac>,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// Other contacts by which a user signs in, or another password.
@@ -405,7 +420,8 @@ pub trait Flows: Send + Sync + 'static {
     async fn complete_factor(&self, completion: &FactorCompletion) -> Stored<FactorOutcome>;
 
     /// Applies `change`, raises the epoch above that of every user ([`UserStore::newest_epoch`]) and the revision by one, deletes all sessions and challenges, writes the notices. The
-    /// user as it is now; none if there is none (a tombstone is none).
+    /// user as it is now; none if there is none (a tombstone is none), or if what pays for it was not right: then nothing of
+    /// the user is touched, and the answer is charged as [`ChallengeStore::answer`] does.
     async fn change_user(
         &self,
         tenant: &TenantId,

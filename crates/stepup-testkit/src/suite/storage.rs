@@ -213,6 +213,8 @@ sentences! { $
     a_first_enrollment_ends_everything_else_that_was_signed_in
     a_later_enrollment_ends_nothing
     what_begins_with_an_enrollment_outlives_the_end_of_all_else
+    a_change_is_made_only_by_what_pays_for_it
+    of_many_changes_that_one_challenge_pays_for_one_is_made
     a_retired_password_says_so_until_another_takes_its_place
     a_changed_user_loses_sessions_challenges_and_keeps_its_password
     a_change_can_reset_the_second_factors

@@ -3,7 +3,7 @@
 use stepup_core::flow::ConfirmOutcome;
 
 use crate::call::Call;
-use crate::page::Page;
+use crate::page::Words;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -11,9 +11,9 @@ use crate::reply::Reply;
 pub(super) async fn page(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.query("token")?;
     if !call.stepup().can_confirm_enrollment(&call.caller, &token).await? {
-        return Ok(shown(call, &GONE, None));
+        return Ok(call.page(&GONE, None));
     }
-    Ok(shown(call, &ASKS, Some((&token, "Yes, that is me: allow it"))))
+    Ok(call.page(&ASKS, Some((&token, "Yes, that is me: allow it"))))
 }
 
 /// `POST /factor/confirm`.
@@ -21,14 +21,12 @@ pub(super) async fn confirm(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.only_field("token")?;
     let outcome = call.stepup().confirm_enrollment(&call.caller, &token).await?;
     Ok(match (outcome, call.is_form()) {
-        (ConfirmOutcome::Done, true) => shown(call, &DONE, None),
-        (ConfirmOutcome::InvalidToken, true) => shown(call, &GONE, None),
+        (ConfirmOutcome::Done, true) => call.page(&DONE, None),
+        (ConfirmOutcome::InvalidToken, true) => call.page(&GONE, None),
         (ConfirmOutcome::Done, false) => Reply::status("OK"),
         (ConfirmOutcome::InvalidToken, false) => Reply::status("INVALID_TOKEN_ERROR"),
     })
 }
-
-type Words = (&'static str, &'static [&'static str]);
 
 const ASKS: Words = (
     "Add a second factor?",
@@ -50,14 +48,3 @@ const GONE: Words = (
         "It was used already, it is too old, or who asked for it is signed out. Sign in again to get another one.",
     ],
 );
-
-fn shown(call: &Call<'_>, (title, says): &Words, asks: Option<(&str, &str)>) -> Reply {
-    let app = call.stepup().app().name();
-    Page {
-        app,
-        title,
-        says,
-        asks,
-    }
-    .reply()
-}

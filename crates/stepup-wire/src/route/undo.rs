@@ -3,7 +3,7 @@
 use stepup_core::flow::UndoOutcome;
 
 use crate::call::Call;
-use crate::page::Page;
+use crate::page::Words;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -12,9 +12,9 @@ use crate::reply::Reply;
 pub(super) async fn page(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.query("token")?;
     if !call.stepup().can_undo_factor(&call.caller, &token).await? {
-        return Ok(shown(call, &GONE, None));
+        return Ok(call.page(&GONE, None));
     }
-    Ok(shown(call, &ASKS, Some((&token, "That was not me: undo it"))))
+    Ok(call.page(&ASKS, Some((&token, "That was not me: undo it"))))
 }
 
 /// `POST /factor/undo`.
@@ -22,14 +22,12 @@ pub(super) async fn undo(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.only_field("token")?;
     let outcome = call.stepup().undo_factor(&call.caller, &token).await?;
     Ok(match (outcome, call.is_form()) {
-        (UndoOutcome::Done, true) => shown(call, &DONE, None),
-        (UndoOutcome::InvalidToken, true) => shown(call, &GONE, None),
+        (UndoOutcome::Done, true) => call.page(&DONE, None),
+        (UndoOutcome::InvalidToken, true) => call.page(&GONE, None),
         (UndoOutcome::Done, false) => Reply::status("OK"),
         (UndoOutcome::InvalidToken, false) => Reply::status("INVALID_TOKEN_ERROR"),
     })
 }
-
-type Words = (&'static str, &'static [&'static str]);
 
 const ASKS: Words = (
     "Undo the second factor?",
@@ -52,14 +50,3 @@ const GONE: Words = (
     "This link does not work any more",
     &["It was used already, or it is too old. If you need help with your account, contact us."],
 );
-
-fn shown(call: &Call<'_>, (title, says): &Words, asks: Option<(&str, &str)>) -> Reply {
-    let app = call.stepup().app().name();
-    Page {
-        app,
-        title,
-        says,
-        asks,
-    }
-    .reply()
-}

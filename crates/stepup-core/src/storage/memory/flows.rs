@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use super::{MemoryStore, Tables, of_user};
 use crate::error::StoreError;
 use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
+use crate::record::challenge::Answer;
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Rise, Session};
 use crate::record::user::{Identifier, Method, Summary, User, UserState};
 use crate::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, RiseTo, SealedBy,
-    Stored, UpdateOutcome, UserChange, UserUpdate,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Payment, RiseTo,
+    SealedBy, Stored, UpdateOutcome, UserChange, UserUpdate,
 };
 use crate::time::Timestamp;
 
@@ -137,6 +138,19 @@ impl Flows for MemoryStore {
         let mut tables = self.tables();
         tables.check_notices(&change.notices)?;
         let newest = tables.newest_epoch();
+        if tables.user_mut(tenant, user).is_none() {
+            return Ok(None);
+        }
+        if let Some(Payment {
+            challenge,
+            binding,
+            macs,
+            now,
+        }) = &change.paid_by
+            && tables.answer(tenant, challenge, binding, macs, *now)? != Answer::Right
+        {
+            return Ok(None);
+        }
         let Some(row) = tables.user_mut(tenant, user) else {
             return Ok(None);
         };

@@ -254,6 +254,7 @@ pub(super) fn change(state: Option<UserState>) -> UserChange {
         reset_factors: false,
         retire_password: false,
         notices: Vec::new(),
+        paid_by: None,
     }
 }
 

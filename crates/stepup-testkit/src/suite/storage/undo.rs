@@ -1,9 +1,11 @@
 //! What undoes a first enrollment: it begins with it, and outlives what ends everything else.
 
+use std::sync::Arc;
+
 use stepup_core::error::StoreError;
 use stepup_core::record::challenge::{Answer, Binding, Challenge};
 use stepup_core::record::credential::CredentialKind;
-use stepup_core::storage::{FactorCompletion, FactorOutcome, UserChange};
+use stepup_core::storage::{FactorCompletion, FactorOutcome, Payment, UserChange};
 
 use super::fixture::*;
 
@@ -120,4 +122,68 @@ pub async fn a_retired_password_says_so_until_another_takes_its_place(store: Sto
         .unwrap();
     let now = passwords(&ann).await;
     assert!(now[0].is_retired() && now[0].version == version + 2 && now[0].sealed == before[0].sealed);
+}
+
+fn paid(by: &Challenge, answer: u8) -> UserChange {
+    let payment = Payment {
+        challenge: by.id.clone(),
+        binding: by.binding.clone(),
+        macs: vec![code(answer)],
+        now: NOW,
+    };
+    UserChange {
+        reset_factors: true,
+        paid_by: Some(payment),
+        ..change(None)
+    }
+}
+
+/// R-OTP-3: what pays for a change is spent by it, and by nothing that is not made.
+pub async fn a_change_is_made_only_by_what_pays_for_it(store: Store) {
+    let (ann, session) = with_session(&store, "ann").await;
+    let link = Challenge {
+        max_failures: 2,
+        ..link("u1")
+    };
+    store.put_challenge(&link).await.unwrap();
+    let change = async |tenant, id: &str, change: UserChange| {
+        store.change_user(&tenant, &id.into(), &change).await.unwrap()
+    };
+    // Wrong, in another tenant, and for nobody.
+    assert_eq!(change(public(), "ann", paid(&link, 9)).await, None);
+    assert_eq!(change(other(), "ann", paid(&link, 1)).await, None);
+    assert_eq!(change(public(), "nobody", paid(&link, 1)).await, None);
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
+    assert_eq!(store.sessions(&public(), &ann.id, NOW).await.unwrap(), [session]);
+    let left = store.challenge(&public(), &link.id).await.unwrap().unwrap();
+    assert_eq!((left.failed, left.closed), (1, false));
+    // A clash of what goes with it spends nothing.
+    store.add_notices(&[notice(&ann, "n1", NOW)]).await.unwrap();
+    let clash = UserChange {
+        notices: vec![notice(&ann, "n1", NOW)],
+        ..paid(&link, 1)
+    };
+    assert!(store.change_user(&public(), &ann.id, &clash).await.is_err());
+    let changed = change(public(), "ann", paid(&link, 1)).await.unwrap();
+    assert_eq!(changed.epoch, ann.epoch + 1);
+    assert_eq!(change(public(), "ann", paid(&link, 1)).await, None);
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(changed));
+}
+
+/// Of two clicks on one link the second finds whatever came in between as it is.
+pub async fn of_many_changes_that_one_challenge_pays_for_one_is_made(store: Store) {
+    let ann = with_user(&store, "ann").await;
+    let link = link("u1");
+    store.put_challenge(&link).await.unwrap();
+    let told = race(8, |_| {
+        let (store, ann, link) = (Arc::clone(&store), ann.clone(), link.clone());
+        async move {
+            let changed = store.change_user(&ann.tenant, &ann.id, &paid(&link, 1)).await;
+            changed.unwrap().is_some()
+        }
+    })
+    .await;
+    assert_eq!(count(&told, |made| *made), 1);
+    let now = store.user(&public(), &ann.id).await.unwrap().unwrap();
+    assert_eq!(now.revision, ann.revision + 1);
 }

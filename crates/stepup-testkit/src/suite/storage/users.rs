@@ -202,6 +202,7 @@ pub async fn a_change_raises_the_epoch_above_that_of_every_user(store: Store) {
         reset_factors: false,
         retire_password: false,
         notices: Vec::new(),
+        paid_by: None,
     };
     let mut newest = store.newest_epoch().await.unwrap();
     assert_eq!(newest, ann.epoch.max(bob.epoch));

@@ -450,6 +450,7 @@ impl Flows for Forgetful {
     ) -> Stored<Option<User>> {
         let change = UserChange {
             retire_password: false,
+            paid_by: None,
             ..change.clone()
         };
         self.inner.change_user(tenant, user, &change).await
@@ -509,6 +510,14 @@ fn a_store_that_forgets_how_an_enrollment_is_undone_is_found_out() {
     ));
     assert!(is_false(
         super::a_retired_password_says_so_until_another_takes_its_place,
+        forgetful
+    ));
+    assert!(is_false(
+        super::a_change_is_made_only_by_what_pays_for_it,
+        forgetful
+    ));
+    assert!(is_false(
+        super::of_many_changes_that_one_challenge_pays_for_one_is_made,
         forgetful
     ));
 }
