@@ -37,6 +37,17 @@ fn password(text: &str) -> Password {
 
 const RIGHT: Verdict = Verdict::Right { rehash: false };
 
+#[test]
+fn no_debug_shows_a_hash() {
+    for text in [
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/HetJC6LZ4lnwgLB+wJSS2a9bFu2Kq4HxwNWzoJq2qU",
+        "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+    ] {
+        let shown = format!("{:?}", StoredHash::read(text, None).unwrap());
+        assert!(shown.ends_with("Hash(..))"), "{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_pwd_01_only_the_exact_password_is_right() {
     let (hasher, _) = hasher(HashParams::default());
