@@ -1,9 +1,10 @@
-//! The main rows of the acceptance table with a code by e-mail as the second factor.
+//! The main rows of the acceptance table with a code by e-mail as the second factor, with each first factor.
 
 use serde_json::{Value, json};
 use stepup::{FactorId, TenantId, UserId};
 
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, full, half, wrong};
+use crate::kit::first::{FIRSTS, First, Place, WAYS};
+use crate::kit::{Client, Mode, OTHER_PHONE, PHONE, Response, Server, wrong};
 
 const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
@@ -11,16 +12,18 @@ const BOB: &str = "bob@example.com";
 const BOX: &str = "ann@codes.example.net";
 const OTHER_BOX: &str = "mallory@codes.example.net";
 
-async fn serving(factors: &[FactorId]) -> Server {
-    Server::start_with(|settings| settings.second_factors = factors.to_vec()).await
+async fn serving(first: First, factors: &[FactorId]) -> Place {
+    first
+        .serve_with(|settings| settings.second_factors = factors.to_vec())
+        .await
 }
 
-async fn by_mail() -> Server {
-    serving(&[FactorId::OTP_EMAIL]).await
+async fn by_mail(first: First) -> Place {
+    serving(first, &[FactorId::OTP_EMAIL]).await
 }
 
-async fn by_both() -> Server {
-    serving(&[FactorId::OTP_PHONE, FactorId::OTP_EMAIL]).await
+async fn by_both(first: First) -> Place {
+    serving(first, &[FactorId::OTP_PHONE, FactorId::OTP_EMAIL]).await
 }
 
 async fn ask(client: &mut Client, address: &str) -> Response {
@@ -48,15 +51,9 @@ async fn complete(server: &Server, client: &mut Client, address: &str) -> Respon
     consumed
 }
 
-async fn enrolled(server: &Server, mode: Mode, email: &str, address: &str) -> Client {
-    let mut client = half(server, mode, email).await;
+async fn enrolled(server: &Place, mode: Mode, email: &str, address: &str) -> Client {
+    let mut client = server.half(mode, email).await;
     complete(server, &mut client, address).await;
-    client
-}
-
-async fn back(server: &Server, mode: Mode, email: &str) -> Client {
-    let mut client = server.client(mode);
-    assert_eq!(client.sign_in(email).await.status_field(), "OK");
     client
 }
 
@@ -83,9 +80,9 @@ fn assert_general(response: &Response, says: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a3_the_first_code_to_a_mailbox_goes_out_as_one_mail() {
-    for mode in MODES {
-        let server = by_mail().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(mode, ANN).await;
         let before = info(&mut ann).await;
         assert_eq!(before["factors"]["next"], json!(["otp-email"]));
         assert_eq!(before["factors"]["allowedToSetup"], json!(["otp-email"]));
@@ -117,20 +114,22 @@ async fn a3_the_first_code_to_a_mailbox_goes_out_as_one_mail() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a4_a_wrong_code_to_a_mailbox_is_counted_and_changes_nothing() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Cookie, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, BOX).await;
-    let refused = ann.consume(&created, &wrong(&code)).await;
-    assert_eq!(refused.status_field(), "INCORRECT_USER_INPUT_CODE_ERROR");
-    assert_eq!(refused.json()["failedCodeInputAttemptCount"], 1);
-    assert!(!ann.completed() && refused.touches_no_token());
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Cookie, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, BOX).await;
+        let refused = ann.consume(&created, &wrong(&code)).await;
+        assert_eq!(refused.status_field(), "INCORRECT_USER_INPUT_CODE_ERROR");
+        assert_eq!(refused.json()["failedCodeInputAttemptCount"], 1);
+        assert!(!ann.completed() && refused.touches_no_token());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a5_a_right_code_enrolls_the_mailbox_and_completes_the_session() {
-    for mode in MODES {
-        let server = by_mail().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(mode, ANN).await;
         let (handle, refresh) = (ann.handle(), ann.refresh.clone());
         let consumed = complete(&server, &mut ann, BOX).await;
         assert_eq!(ann.handle(), handle);
@@ -160,7 +159,7 @@ async fn a5_a_right_code_enrolls_the_mailbox_and_completes_the_session() {
         assert_eq!(known["emails"]["otp-email"], json!([BOX]));
         assert_eq!(
             known["factors"]["alreadySetup"],
-            json!(["emailpassword", "otp-email"])
+            json!([first.id().as_str(), "otp-email"])
         );
         assert_eq!(known["factors"]["next"], json!([]));
         let listed = ann.get("/auth/factor/list").await.json();
@@ -181,55 +180,61 @@ async fn a5_a_right_code_enrolls_the_mailbox_and_completes_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a6_a_sign_in_of_who_has_a_mailbox_waits_for_its_code() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    let mut ann = back(&server, Mode::Cookie, ANN).await;
-    let refused = ann.get("/api/secret").await;
-    assert_eq!(
-        (refused.status, refused.failed_claims()),
-        (403, vec!["st-mfa".to_owned(), "2fa-completed".to_owned()])
-    );
-    let known = info(&mut ann).await;
-    assert_eq!(known["factors"]["next"], json!(["otp-email"]));
-    // What the client sends back, and nothing that it could take for it.
-    assert_eq!(known["emails"]["otp-email"], json!([BOX]));
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        let mut ann = server.back(Mode::Cookie, ANN).await;
+        let refused = ann.get("/api/secret").await;
+        assert_eq!(
+            (refused.status, refused.failed_claims()),
+            (403, vec!["st-mfa".to_owned(), "2fa-completed".to_owned()])
+        );
+        let known = info(&mut ann).await;
+        assert_eq!(known["factors"]["next"], json!(["otp-email"]));
+        // What the client sends back, and nothing that it could take for it.
+        assert_eq!(known["emails"]["otp-email"], json!([BOX]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a7_a_code_goes_to_the_stored_mailbox() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Header, ANN, BOX).await;
-    server.moved(60).await;
-    let mut ann = back(&server, Mode::Header, ANN).await;
-    code_to(&server, &mut ann, BOX).await;
-    let sent = server.sent().await;
-    let to: Vec<_> = sent
-        .iter()
-        .filter(|m| m.code.is_some())
-        .map(|m| m.to.as_str())
-        .collect();
-    assert_eq!(to, [BOX, BOX]);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Header, ANN, BOX).await;
+        server.moved(60).await;
+        let mut ann = server.back(Mode::Header, ANN).await;
+        code_to(&server, &mut ann, BOX).await;
+        let sent = server.sent().await;
+        let to: Vec<_> = sent
+            .iter()
+            .filter(|m| m.code.is_some())
+            .map(|m| m.to.as_str())
+            .collect();
+        assert_eq!(to, [BOX, BOX]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a8_a_code_to_the_stored_mailbox_completes_the_sign_in() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    server.moved(60).await;
-    let mut ann = back(&server, Mode::Cookie, ANN).await;
-    let consumed = complete(&server, &mut ann, BOX).await;
-    assert_eq!(consumed.json()["createdNewRecipeUser"], false);
-    assert_eq!(ann.get("/api/secret").await.status, 200);
-    assert_eq!(contacts(&server).await, 1);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        server.moved(60).await;
+        let mut ann = server.back(Mode::Cookie, ANN).await;
+        let consumed = complete(&server, &mut ann, BOX).await;
+        assert_eq!(consumed.json()["createdNewRecipeUser"], false);
+        assert_eq!(ann.get("/api/secret").await.status, 200);
+        assert_eq!(contacts(&server).await, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a9_another_mailbox_gets_no_code_and_the_stored_one_is_not_told() {
-    for mode in MODES {
-        let server = by_mail().await;
+    for (first, mode) in WAYS {
+        let server = by_mail(first).await;
         enrolled(&server, mode, ANN, BOX).await;
         server.moved(60).await;
-        let mut ann = back(&server, mode, ANN).await;
+        let mut ann = server.back(mode, ANN).await;
         let before = server.dump().await;
         let sent = server.codes_sent().await;
         for other in [OTHER_BOX, ANN, "ann+x@codes.example.net"] {
@@ -245,234 +250,267 @@ async fn a9_another_mailbox_gets_no_code_and_the_stored_one_is_not_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a10_the_same_mailbox_spelled_otherwise_is_the_same() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Header, ANN, BOX).await;
-    server.moved(60).await;
-    let mut ann = back(&server, Mode::Header, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, "  Ann@CODES.Example.net ").await;
-    assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
-    assert_eq!(contacts(&server).await, 1);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Header, ANN, BOX).await;
+        server.moved(60).await;
+        let mut ann = server.back(Mode::Header, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, "  Ann@CODES.Example.net ").await;
+        assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
+        assert_eq!(contacts(&server).await, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a11_a_number_instead_of_a_mailbox_is_refused() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Cookie, ANN).await;
-    let refused = ann.create_code(PHONE).await;
-    assert_eq!(refused.status, 400, "{refused:?}");
-    // Where both are offered, the one that is there comes first.
-    let server = by_both().await;
-    enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    let mut ann = back(&server, Mode::Cookie, ANN).await;
-    let sent = server.codes_sent().await;
-    let refused = ann.create_code(PHONE).await;
-    assert_eq!(refused.status, 403, "{refused:?}");
-    assert_eq!(refused.failed_claims(), ["st-mfa", "2fa-completed"]);
-    assert_eq!((server.codes_sent().await, contacts(&server).await), (sent, 1));
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Cookie, ANN).await;
+        let refused = ann.create_code(PHONE).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+        // Where both are offered, the one that is there comes first.
+        let server = by_both(first).await;
+        enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        let mut ann = server.back(Mode::Cookie, ANN).await;
+        let sent = server.codes_sent().await;
+        let refused = ann.create_code(PHONE).await;
+        assert_eq!(refused.status, 403, "{refused:?}");
+        assert_eq!(refused.failed_claims(), ["st-mfa", "2fa-completed"]);
+        assert_eq!((server.codes_sent().await, contacts(&server).await), (sent, 1));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a12_without_a_session_no_mailbox_gets_a_code() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Header, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, BOX).await;
-    let mut nobody = server.client(Mode::Header);
-    assert_eq!(ask(&mut nobody, BOX).await.status, 401);
-    server.moved(20).await;
-    assert_eq!(nobody.resend(&created).await.status, 401);
-    assert_eq!(nobody.consume(&created, &code).await.status, 401);
-    assert_eq!(server.codes_sent().await, 1);
-    assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Header, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, BOX).await;
+        let mut nobody = server.client(Mode::Header);
+        assert_eq!(ask(&mut nobody, BOX).await.status, 401);
+        server.moved(20).await;
+        assert_eq!(nobody.resend(&created).await.status, 401);
+        assert_eq!(nobody.consume(&created, &code).await.status, 401);
+        assert_eq!(server.codes_sent().await, 1);
+        assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a15_five_wrong_codes_to_a_mailbox_end_the_challenge() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Cookie, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, BOX).await;
-    for failed in 1..=4 {
-        let refused = ann.consume(&created, &wrong(&code)).await;
-        assert_eq!(refused.json()["failedCodeInputAttemptCount"], failed);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Cookie, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, BOX).await;
+        for failed in 1..=4 {
+            let refused = ann.consume(&created, &wrong(&code)).await;
+            assert_eq!(refused.json()["failedCodeInputAttemptCount"], failed);
+        }
+        let last = ann.consume(&created, &wrong(&code)).await;
+        assert_eq!(last.status_field(), "RESTART_FLOW_ERROR");
+        assert_eq!(ann.get("/api/me").await.status, 200);
+        assert!(!ann.completed());
     }
-    let last = ann.consume(&created, &wrong(&code)).await;
-    assert_eq!(last.status_field(), "RESTART_FLOW_ERROR");
-    assert_eq!(ann.get("/api/me").await.status, 200);
-    assert!(!ann.completed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a16_a_code_to_a_mailbox_is_too_late_after_five_minutes() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Header, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, BOX).await;
-    server.moved(301).await;
-    ann.refresh().await;
-    let late = ann.consume(&created, &code).await;
-    assert_eq!(late.status_field(), "EXPIRED_USER_INPUT_CODE_ERROR", "{late:?}");
-    assert_eq!(ann.resend(&created).await.status_field(), "OK");
-    let fresh = server.code().await;
-    assert_eq!(ann.consume(&created, &fresh).await.status_field(), "OK");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Header, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, BOX).await;
+        server.moved(301).await;
+        ann.refresh().await;
+        let late = ann.consume(&created, &code).await;
+        assert_eq!(late.status_field(), "EXPIRED_USER_INPUT_CODE_ERROR", "{late:?}");
+        assert_eq!(ann.resend(&created).await.status_field(), "OK");
+        let fresh = server.code().await;
+        assert_eq!(ann.consume(&created, &fresh).await.status_field(), "OK");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a17_a_second_mail_brings_a_second_code_and_both_are_right() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Cookie, ANN).await;
-    let (created, first) = code_to(&server, &mut ann, BOX).await;
-    assert_general(&ann.resend(&created).await, "");
-    server.moved(16).await;
-    assert_eq!(ann.resend(&created).await.status_field(), "OK");
-    let sent = server.sent().await;
-    assert!(sent.iter().all(|m| m.to == BOX) && sent.len() == 2, "{sent:?}");
-    assert_eq!(ann.consume(&created, &first).await.status_field(), "OK");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Cookie, ANN).await;
+        let (created, first) = code_to(&server, &mut ann, BOX).await;
+        assert_general(&ann.resend(&created).await, "");
+        server.moved(16).await;
+        assert_eq!(ann.resend(&created).await.status_field(), "OK");
+        let sent = server.sent().await;
+        assert!(sent.iter().all(|m| m.to == BOX) && sent.len() == 2, "{sent:?}");
+        assert_eq!(ann.consume(&created, &first).await.status_field(), "OK");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a18_a_code_to_a_mailbox_is_accepted_once() {
-    let server = by_mail().await;
-    let mut ann = half(&server, Mode::Header, ANN).await;
-    let (created, code) = code_to(&server, &mut ann, BOX).await;
-    assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
-    let again = ann.consume(&created, &code).await;
-    assert_eq!(again.status_field(), "RESTART_FLOW_ERROR");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = server.half(Mode::Header, ANN).await;
+        let (created, code) = code_to(&server, &mut ann, BOX).await;
+        assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
+        let again = ann.consume(&created, &code).await;
+        assert_eq!(again.status_field(), "RESTART_FLOW_ERROR");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a19_a_mailbox_of_another_session_completes_nothing() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    let mut ann = back(&server, Mode::Cookie, ANN).await;
-    let mut mallory = half(&server, Mode::Cookie, "mallory@example.com").await;
-    let (created, code) = code_to(&server, &mut mallory, OTHER_BOX).await;
-    let refused = ann.consume(&created, &code).await;
-    assert_eq!(refused.status_field(), "RESTART_FLOW_ERROR", "{refused:?}");
-    assert!(!ann.completed());
-    assert_eq!(contacts(&server).await, 1);
-    assert_eq!(mallory.consume(&created, &code).await.status_field(), "OK");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        let mut ann = server.back(Mode::Cookie, ANN).await;
+        let mut mallory = server.half(Mode::Cookie, "mallory@example.com").await;
+        let (created, code) = code_to(&server, &mut mallory, OTHER_BOX).await;
+        let refused = ann.consume(&created, &code).await;
+        assert_eq!(refused.status_field(), "RESTART_FLOW_ERROR", "{refused:?}");
+        assert!(!ann.completed());
+        assert_eq!(contacts(&server).await, 1);
+        assert_eq!(mallory.consume(&created, &code).await.status_field(), "OK");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a20_a_second_mailbox_is_refused_in_a_complete_session() {
-    let server = by_mail().await;
-    let mut ann = enrolled(&server, Mode::Header, ANN, BOX).await;
-    assert_general(
-        &ask(&mut ann, OTHER_BOX).await,
-        "not the e-mail address that the codes",
-    );
-    assert_eq!(contacts(&server).await, 1);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = enrolled(&server, Mode::Header, ANN, BOX).await;
+        assert_general(
+            &ask(&mut ann, OTHER_BOX).await,
+            "not the e-mail address that the codes",
+        );
+        assert_eq!(contacts(&server).await, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a26_a_mailbox_that_is_gone_admits_no_other() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    server
-        .execute("DELETE FROM stepup_credential WHERE kind = 'contact'")
-        .await;
-    let mut ann = back(&server, Mode::Cookie, ANN).await;
-    let sent = server.codes_sent().await;
-    for address in [BOX, OTHER_BOX] {
-        assert_general(&ask(&mut ann, address).await, "cannot be used");
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        server
+            .execute("DELETE FROM stepup_credential WHERE kind = 'contact'")
+            .await;
+        let mut ann = server.back(Mode::Cookie, ANN).await;
+        let sent = server.codes_sent().await;
+        for address in [BOX, OTHER_BOX] {
+            assert_general(&ask(&mut ann, address).await, "cannot be used");
+        }
+        assert_eq!(server.codes_sent().await, sent);
     }
-    assert_eq!(server.codes_sent().await, sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a31_a_mailbox_that_comes_second_signs_nobody_in() {
-    let server = by_mail().await;
-    enrolled(&server, Mode::Header, ANN, BOX).await;
-    for linking in [json!(false), json!(true)] {
-        let body = json!({ "email": BOX, "shouldTryLinkingWithSessionUser": linking });
-        let refused = server
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        enrolled(&server, Mode::Header, ANN, BOX).await;
+        for linking in [json!(false), json!(true)] {
+            let body = json!({ "email": BOX, "shouldTryLinkingWithSessionUser": linking });
+            let refused = server
+                .client(Mode::Header)
+                .post("/auth/signinup/code", body)
+                .await;
+            assert_eq!(refused.status, 401, "{refused:?}");
+        }
+        let exists = server
             .client(Mode::Header)
-            .post("/auth/signinup/code", body)
+            .get(&format!("/auth/passwordless/email/exists?email={BOX}"))
             .await;
-        assert_eq!(refused.status, 401, "{refused:?}");
+        assert_eq!(exists.json(), json!({ "status": "OK", "exists": false }));
     }
-    let exists = server
-        .client(Mode::Header)
-        .get(&format!("/auth/passwordless/email/exists?email={BOX}"))
-        .await;
-    assert_eq!(exists.json(), json!({ "status": "OK", "exists": false }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a32_two_users_share_a_mailbox() {
-    let server = by_mail().await;
-    let mut ann = enrolled(&server, Mode::Cookie, ANN, BOX).await;
-    let mut bob = enrolled(&server, Mode::Cookie, BOB, BOX).await;
-    for client in [&mut ann, &mut bob] {
-        assert_eq!(client.get("/api/secret").await.status, 200);
+    for first in FIRSTS {
+        let server = by_mail(first).await;
+        let mut ann = enrolled(&server, Mode::Cookie, ANN, BOX).await;
+        let mut bob = enrolled(&server, Mode::Cookie, BOB, BOX).await;
+        for client in [&mut ann, &mut bob] {
+            assert_eq!(client.get("/api/secret").await.status, 200);
+        }
+        assert_eq!(contacts(&server).await, 2);
     }
-    assert_eq!(contacts(&server).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a14_of_a_phone_and_a_mailbox_either_one_is_enrolled_first() {
-    for (factor, contact) in [("otp-phone", PHONE), ("otp-email", BOX)] {
-        let server = by_both().await;
-        let mut ann = half(&server, Mode::Header, ANN).await;
-        let known = info(&mut ann).await;
-        assert_eq!(known["factors"]["next"], json!(["otp-phone", "otp-email"]));
-        assert_eq!(known["phoneNumbers"], json!({ "otp-phone": [] }));
-        // What the pre-built UI asks for a code to: the account's own address, for who has nothing else yet.
-        assert_eq!(known["emails"]["otp-email"], json!([ANN]));
-        ann.sign_out().await;
-        let mut ann = back(&server, Mode::Header, ANN).await;
-        match factor {
-            "otp-phone" => ann.complete(&server, contact).await,
-            _ => complete(&server, &mut ann, contact).await,
-        };
-        assert_eq!(ann.get("/api/secret").await.status, 200);
-        let mut again = back(&server, Mode::Header, ANN).await;
-        assert_eq!(info(&mut again).await["factors"]["next"], json!([factor]));
+    for first in FIRSTS {
+        for (factor, contact) in [("otp-phone", PHONE), ("otp-email", BOX)] {
+            let server = by_both(first).await;
+            let mut ann = server.half(Mode::Header, ANN).await;
+            let known = info(&mut ann).await;
+            assert_eq!(known["factors"]["next"], json!(["otp-phone", "otp-email"]));
+            assert_eq!(known["phoneNumbers"], json!({ "otp-phone": [] }));
+            // What the pre-built UI asks for a code to: the account's own address, for who has nothing else yet. A mailbox
+            // that the provider vouched for is behind the first factor already.
+            let offered = match first {
+                First::Password => json!([ANN]),
+                First::Provider => json!([]),
+            };
+            assert_eq!(known["emails"]["otp-email"], offered);
+            ann.sign_out().await;
+            let mut ann = server.back(Mode::Header, ANN).await;
+            match factor {
+                "otp-phone" => ann.complete(&server, contact).await,
+                _ => complete(&server, &mut ann, contact).await,
+            };
+            assert_eq!(ann.get("/api/secret").await.status, 200);
+            let mut again = server.back(Mode::Header, ANN).await;
+            assert_eq!(info(&mut again).await["factors"]["next"], json!([factor]));
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a25_of_a_phone_and_a_mailbox_a_route_takes_either_and_names_the_one_that_is_stale() {
-    let server = by_both().await;
-    let mut ann = full(&server, Mode::Header, ANN, PHONE).await;
-    // Complete and fresh, so the mailbox may be added.
-    server.moved(60).await;
-    let added = complete(&server, &mut ann, BOX).await;
-    assert_eq!(added.json()["createdNewRecipeUser"], true);
-    assert_eq!(
-        info(&mut ann).await["factors"]["alreadySetup"],
-        json!(["emailpassword", "otp-phone", "otp-email"])
-    );
-    server.moved(301).await;
-    let stale = ann.post("/api/transfer", json!({})).await;
-    assert_eq!(
-        (stale.status, stale.failed_claims()),
-        (403, vec!["st-mfa".to_owned()])
-    );
-    assert_eq!(
-        stale.json()["claimValidationErrors"][0]["reason"]["factorId"],
-        "otp-email"
-    );
-    // Stale, nothing is added any more; and either one renews.
-    let refused = ask(&mut ann, OTHER_BOX).await;
-    assert_general(&refused, "not the e-mail address that the codes");
-    ann.complete(&server, PHONE).await;
-    assert_eq!(ann.post("/api/transfer", json!({})).await.status, 200);
-    server.moved(301).await;
-    ann.refresh().await;
-    let stale = ann.post("/api/transfer", json!({})).await;
-    assert_eq!(
-        stale.json()["claimValidationErrors"][0]["reason"]["factorId"],
-        "otp-phone"
-    );
-    complete(&server, &mut ann, BOX).await;
-    assert_eq!(ann.post("/api/transfer", json!({})).await.status, 200);
-    // At the next sign-in either will do.
-    let mut again = back(&server, Mode::Header, ANN).await;
-    assert_eq!(
-        info(&mut again).await["factors"]["next"],
-        json!(["otp-phone", "otp-email"])
-    );
-    server.moved(60).await;
-    again.complete(&server, PHONE).await;
-    assert_eq!(again.get("/api/secret").await.status, 200);
-    assert_general(&again.create_code(OTHER_PHONE).await, "");
+    for first in FIRSTS {
+        let server = by_both(first).await;
+        let mut ann = server.full(Mode::Header, ANN, PHONE).await;
+        // Complete and fresh, so the mailbox may be added.
+        server.moved(60).await;
+        let added = complete(&server, &mut ann, BOX).await;
+        assert_eq!(added.json()["createdNewRecipeUser"], true);
+        assert_eq!(
+            info(&mut ann).await["factors"]["alreadySetup"],
+            json!([first.id().as_str(), "otp-phone", "otp-email"])
+        );
+        server.moved(301).await;
+        let stale = ann.post("/api/transfer", json!({})).await;
+        assert_eq!(
+            (stale.status, stale.failed_claims()),
+            (403, vec!["st-mfa".to_owned()])
+        );
+        assert_eq!(
+            stale.json()["claimValidationErrors"][0]["reason"]["factorId"],
+            "otp-email"
+        );
+        // Stale, nothing is added any more; and either one renews.
+        let refused = ask(&mut ann, OTHER_BOX).await;
+        assert_general(&refused, "not the e-mail address that the codes");
+        ann.complete(&server, PHONE).await;
+        assert_eq!(ann.post("/api/transfer", json!({})).await.status, 200);
+        server.moved(301).await;
+        ann.refresh().await;
+        let stale = ann.post("/api/transfer", json!({})).await;
+        assert_eq!(
+            stale.json()["claimValidationErrors"][0]["reason"]["factorId"],
+            "otp-phone"
+        );
+        complete(&server, &mut ann, BOX).await;
+        assert_eq!(ann.post("/api/transfer", json!({})).await.status, 200);
+        // At the next sign-in either will do.
+        let mut again = server.back(Mode::Header, ANN).await;
+        assert_eq!(
+            info(&mut again).await["factors"]["next"],
+            json!(["otp-phone", "otp-email"])
+        );
+        server.moved(60).await;
+        again.complete(&server, PHONE).await;
+        assert_eq!(again.get("/api/secret").await.status, 200);
+        assert_general(&again.create_code(OTHER_PHONE).await, "");
+    }
 }

@@ -108,6 +108,45 @@ fn written(rows: &[Row], files: &[&str]) -> Vec<String> {
     lines
 }
 
+/// The tests that run with one first factor alone, each with a reason.
+fn with_one_first_factor() -> Vec<String> {
+    include_str!("one-first-factor.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (name, reason) = line.split_once(" | ").expect("a test and a reason");
+            assert!(reason.len() > 10, "{name}: {reason:?} is no reason");
+            name.to_owned()
+        })
+        .collect()
+}
+
+/// The source of a test, from its name on.
+fn body<'a>(source: &'a str, name: &str) -> &'a str {
+    let (_, rest) = source
+        .split_once(&format!("async fn {name}("))
+        .expect("it is there");
+    rest.split_once("\n}\n").expect("it ends").0
+}
+
+#[test]
+fn every_row_runs_with_each_first_factor_or_says_why_not() {
+    let mut excused = with_one_first_factor();
+    for file in ["second_factor.rs", "mailbox.rs"] {
+        let source = fs::read_to_string(root().join("tests/acceptance").join(file)).unwrap();
+        for name in tests(file) {
+            let body = body(&source, &name);
+            let runs_with_each = body.contains("in WAYS {") || body.contains("for first in FIRSTS {");
+            let listed = excused.iter().position(|excused| *excused == name);
+            assert_eq!(runs_with_each, listed.is_none(), "{name}");
+            // A server that the first factor did not choose would run the same thing twice.
+            assert!(!runs_with_each || !body.contains("Server::start"), "{name}");
+            listed.map(|position| excused.swap_remove(position));
+        }
+    }
+    assert!(excused.is_empty(), "no such tests: {excused:?}");
+}
+
 #[test]
 fn the_acceptance_page_names_every_test() {
     let path = root().join("docs/acceptance.md");
@@ -121,8 +160,10 @@ fn the_acceptance_page_names_every_test() {
         String::new(),
     ];
     lines.push(
-        "In `tests/acceptance/second_factor.rs`; `.._mailbox..` in `tests/acceptance/mailbox.rs`, for codes by e-mail; `.._provider..` in \
-         `tests/acceptance/provider.rs`, for a provider as the first factor.".to_owned(),
+        "In `tests/acceptance/second_factor.rs` and, for codes by e-mail, `tests/acceptance/mailbox.rs` (`.._mailbox..`). Each test there runs \
+         with a password and with a provider as the first factor, but for those that `tests/acceptance/one-first-factor.txt` lists with the \
+         reason. `tests/acceptance/provider.rs` has what a provider brings of its own."
+            .to_owned(),
     );
     lines.push(String::new());
     lines.extend(written(TABLE, &["second_factor.rs", "mailbox.rs", "provider.rs"]));

@@ -1,10 +1,11 @@
-//! The main rows of the acceptance table with a provider of identities as the first factor, and a code by SMS as the second.
+//! What a provider as the first factor brings of its own to the acceptance table. The other rows run with it in
+//! `second_factor.rs` and `mailbox.rs`.
 
 use serde_json::{Value, json};
 use stepup_testkit::provider::{FakeProvider, Somebody};
 
 use crate::kit::provider::{EXAMPLE, by_provider, leave, opens_nothing, serving};
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, wrong};
+use crate::kit::{Client, MODES, Mode, PHONE, Response, Server};
 
 const ANN: &str = "ann@example.com";
 
@@ -109,18 +110,6 @@ async fn a3_after_a_provider_the_first_code_goes_out_as_one_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a4_a_wrong_code_after_a_provider_changes_nothing() {
-    let site = Site::start().await;
-    let (mut ann, _) = site.ann(Mode::Header).await;
-    let created = ann.create_code(PHONE).await.json();
-    let code = site.server.code().await;
-    let refused = ann.consume(&created, &wrong(&code)).await;
-    assert_eq!(refused.status_field(), "INCORRECT_USER_INPUT_CODE_ERROR");
-    assert_eq!(refused.json()["failedCodeInputAttemptCount"], 1);
-    assert!(!ann.completed() && refused.touches_no_token());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a5_a_right_code_after_a_provider_enrolls_the_phone_and_completes_the_session() {
     for mode in MODES {
         let site = Site::start().await;
@@ -163,58 +152,12 @@ async fn a6_a_sign_in_by_a_provider_waits_for_the_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a8_a_code_to_the_stored_phone_completes_a_sign_in_by_a_provider() {
-    for mode in MODES {
-        let site = Site::start().await;
-        site.enrolled(mode).await;
-        let (mut ann, _) = site.ann(mode).await;
-        let consumed = ann.complete(&site.server, PHONE).await;
-        assert_eq!(consumed.json()["createdNewRecipeUser"], false);
-        assert_eq!(ann.get("/api/secret").await.status, 200);
-        assert_eq!(ann.refresh().await.status, 200);
-        assert_eq!(ann.get("/api/secret").await.status, 200);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a9_after_a_provider_another_phone_gets_no_code() {
-    let site = Site::start().await;
-    site.enrolled(Mode::Header).await;
-    let (mut ann, _) = site.ann(Mode::Header).await;
-    let sent = site.server.codes_sent().await;
-    let refused = ann.create_code(OTHER_PHONE).await;
-    assert_eq!(refused.status_field(), "GENERAL_ERROR", "{refused:?}");
-    assert_eq!(site.server.codes_sent().await, sent);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a12_what_comes_back_from_a_provider_alone_gets_no_code() {
     let site = Site::start().await;
     site.enrolled(Mode::Header).await;
     let mut nobody = site.server.client(Mode::Header);
     leave(&site.server, &mut nobody, EXAMPLE).await;
     assert_eq!(nobody.create_code(PHONE).await.status, 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a21_after_a_provider_another_browser_starts_anew() {
-    let site = Site::start().await;
-    let mut here = site.enrolled(Mode::Cookie).await;
-    let (mut there, _) = site.ann(Mode::Cookie).await;
-    assert!(!there.completed() && here.completed());
-    assert_eq!(there.get("/api/secret").await.status, 403);
-    assert_eq!(here.get("/api/secret").await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a23_a_sign_out_after_a_provider_leaves_nothing() {
-    let site = Site::start().await;
-    let (mut ann, _) = site.ann(Mode::Cookie).await;
-    assert_eq!(ann.sign_out().await.status_field(), "OK");
-    assert!(ann.access_token().is_none());
-    assert_eq!(ann.get("/api/me").await.status, 401);
-    let refused = ann.create_code(PHONE).await;
-    assert_eq!(refused.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

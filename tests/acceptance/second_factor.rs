@@ -1,4 +1,5 @@
-//! A1 to A32, in cookie and in header mode. A2 waits for sign-in by third parties.
+//! A1 to A32, in cookie and in header mode, with a password and with a provider as the first factor. A2 stands in
+//! `provider.rs`. What runs with one first factor alone is listed in `one-first-factor.txt`, with the reason.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,18 +18,20 @@ use stepup_core::entropy::OsEntropy;
 use stepup_core::keyring::Root;
 use tokio::sync::Barrier;
 
-use crate::kit::{
-    Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, full, half, returning, wrong,
-};
+use crate::kit::first::{FIRSTS, WAYS};
+use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, answer, wrong};
 
 const ANN: &str = "ann@example.com";
 const MALLORY: &str = "mallory@example.com";
 
-/// What a refused call must leave as it was: messages with codes, challenges, and second-factor contacts.
+/// What a refused call must leave as it was: messages with codes, challenges, and second-factor contacts. The tickets that
+/// browsers take to a provider stand among the challenges, and are no refused call's.
 async fn traces(server: &Server) -> (usize, i64, i64) {
     (
         server.codes_sent().await,
-        server.number("SELECT count(*) FROM stepup_challenge").await,
+        server
+            .number("SELECT count(*) FROM stepup_challenge WHERE purpose NOT LIKE 'oauth:%'")
+            .await,
         contacts(server).await,
     )
 }
@@ -98,9 +101,9 @@ fn assert_general(response: &Response, says: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a1_sign_up_gives_a_session_whose_second_factor_claim_is_false() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         assert!(ann.payload().get("phoneNumber").is_none());
         assert_half(&mut ann).await;
         assert_eq!(traces(&server).await, (0, 0, 0));
@@ -109,9 +112,9 @@ async fn a1_sign_up_gives_a_session_whose_second_factor_claim_is_false() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a3_the_first_code_goes_out_as_one_sms_and_nowhere_else() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let created = ann.create_code(PHONE).await;
         assert_eq!(created.status_field(), "OK", "{created:?}");
         assert_eq!(created.json()["flowType"], "USER_INPUT_CODE");
@@ -189,9 +192,9 @@ async fn a3_the_carrier_is_told_that_the_code_is_a_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a4_a_wrong_code_is_counted_and_changes_nothing() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         let before = traces(&server).await;
         let refused = ann.consume(&created, &wrong(&code)).await;
@@ -213,9 +216,9 @@ async fn a4_a_wrong_code_is_counted_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a5_the_right_code_completes_the_same_session_with_new_tokens() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let before = ann.clone();
         let completed = ann.complete(&server, PHONE).await;
         assert_eq!((ann.handle(), ann.user_id()), (before.handle(), before.user_id()));
@@ -252,13 +255,13 @@ async fn a5_the_right_code_completes_the_same_session_with_new_tokens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a6_a_new_sign_in_knows_the_number_and_lacks_the_second_factor() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut first = full(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut first = server.full(mode, ANN, PHONE).await;
         let handle = first.handle();
         assert_eq!(first.sign_out().await.status_field(), "OK");
         let mut ann = server.client(mode);
-        assert_eq!(ann.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut ann, ANN).await.status_field(), "OK");
         assert_ne!(ann.handle(), handle);
         assert_eq!(ann.payload()["phoneNumber"], PHONE);
         assert_half(&mut ann).await;
@@ -267,9 +270,9 @@ async fn a6_a_new_sign_in_knows_the_number_and_lacks_the_second_factor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a7_a_code_goes_to_the_number_that_the_payload_shows() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let before = server.codes_sent().await;
         let shown = ann.payload()["phoneNumber"].as_str().unwrap().to_owned();
         assert_eq!(ann.create_code(&shown).await.status_field(), "OK");
@@ -280,9 +283,9 @@ async fn a7_a_code_goes_to_the_number_that_the_payload_shows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a8_the_code_completes_the_sign_in_and_leaves_the_metadata_alone() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let linked = link(&server, &ann).await;
         assert!(linked.is_some());
         let handle = ann.handle();
@@ -297,9 +300,9 @@ async fn a8_the_code_completes_the_sign_in_and_leaves_the_metadata_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a9_another_number_is_refused_without_sms_and_without_a_challenge() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let (before, linked) = (traces(&server).await, link(&server, &ann).await);
         for number in [OTHER_PHONE, "+1 202 555 0123", "+41791234560"] {
             let refused = ann.create_code(number).await;
@@ -316,26 +319,28 @@ async fn a9_another_number_is_refused_without_sms_and_without_a_challenge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a10_the_same_number_in_another_spelling_is_the_same_number() {
-    for (mode, spelling) in [
-        (Mode::Cookie, "+41 79 123 45 67"),
-        (Mode::Header, "+41-79-123-45-67"),
-        (Mode::Cookie, " +41 (79) 123 4567 "),
-    ] {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
-        ann.complete(&server, spelling).await;
-        let sent = server.sent().await;
-        assert_eq!(sent.iter().rfind(|m| m.code.is_some()).unwrap().to, PHONE);
-        assert_eq!(contacts(&server).await, 1);
-        assert_full(&mut ann).await;
+    for first in FIRSTS {
+        for (mode, spelling) in [
+            (Mode::Cookie, "+41 79 123 45 67"),
+            (Mode::Header, "+41-79-123-45-67"),
+            (Mode::Cookie, " +41 (79) 123 4567 "),
+        ] {
+            let server = first.serve().await;
+            let mut ann = server.returning(mode, ANN, PHONE).await;
+            ann.complete(&server, spelling).await;
+            let sent = server.sent().await;
+            assert_eq!(sent.iter().rfind(|m| m.code.is_some()).unwrap().to, PHONE);
+            assert_eq!(contacts(&server).await, 1);
+            assert_full(&mut ann).await;
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a11_an_email_address_instead_of_a_number_is_a_bad_request() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         for body in [
             json!({ "email": ANN }),
             json!({ "email": ANN, "phoneNumber": PHONE }),
@@ -352,9 +357,9 @@ async fn a11_an_email_address_instead_of_a_number_is_a_bad_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a12_without_a_session_create_resend_and_consume_are_refused() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         server.moved(20).await;
         let before = traces(&server).await;
@@ -378,9 +383,9 @@ async fn a12_without_a_session_create_resend_and_consume_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a13_an_expired_access_token_asks_for_a_refresh_and_then_gets_its_code() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         server.moved(251).await;
         let refused = ann.create_code(PHONE).await;
         assert_eq!(
@@ -397,9 +402,9 @@ async fn a13_an_expired_access_token_asks_for_a_refresh_and_then_gets_its_code()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a13_a_token_about_to_expire_is_refreshed_before_a_code_is_burnt() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         // 29 s of the token's four minutes are left.
         server.moved(211).await;
@@ -415,11 +420,11 @@ async fn a13_a_token_about_to_expire_is_refreshed_before_a_code_is_burnt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a14_a_sign_up_that_stopped_before_the_second_factor_may_enroll_at_the_next_sign_in() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         assert_eq!(ann.sign_out().await.status_field(), "OK");
-        assert_eq!(ann.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut ann, ANN).await.status_field(), "OK");
         assert!(ann.payload().get("phoneNumber").is_none());
         assert_half(&mut ann).await;
         ann.complete(&server, PHONE).await;
@@ -430,9 +435,9 @@ async fn a14_a_sign_up_that_stopped_before_the_second_factor_may_enroll_at_the_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a15_five_wrong_codes_end_the_challenge_and_not_the_session() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         for n in 1..=4 {
             let refused = ann.consume(&created, &wrong(&code)).await;
@@ -460,9 +465,9 @@ async fn a15_five_wrong_codes_end_the_challenge_and_not_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a16_an_expired_code_is_told_from_a_wrong_one_and_a_resend_helps() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         server.moved(301).await;
         assert_eq!(ann.refresh().await.status, 200);
@@ -487,9 +492,9 @@ async fn a16_an_expired_code_is_told_from_a_wrong_one_and_a_resend_helps() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a16_a_challenge_ends_with_its_half_login_and_so_do_its_resends() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         let before = server.codes_sent().await;
         for _ in 0..4 {
@@ -506,10 +511,10 @@ async fn a16_a_challenge_ends_with_its_half_login_and_so_do_its_resends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a17_after_two_resends_every_code_is_right_and_the_count_goes_on() {
-    for mode in MODES {
+    for (first, mode) in WAYS {
         for choice in 0..3 {
-            let server = Server::start().await;
-            let mut ann = half(&server, mode, ANN).await;
+            let server = first.serve().await;
+            let mut ann = server.half(mode, ANN).await;
             let (created, first) = code_to(&server, &mut ann, PHONE).await;
             let counted = ann.consume(&created, &wrong(&first)).await;
             assert_eq!(counted.json()["failedCodeInputAttemptCount"], 1);
@@ -539,9 +544,9 @@ async fn a17_after_two_resends_every_code_is_right_and_the_count_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a18_a_code_is_accepted_once() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         assert_eq!(ann.consume(&created, &code).await.status_field(), "OK");
         let done_at = ann.payload()["2fa-completed"]["t"].clone();
@@ -560,10 +565,10 @@ async fn a18_a_code_is_accepted_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a19_a_code_that_another_session_asked_for_completes_nothing() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut alice = returning(&server, mode, ANN, PHONE).await;
-        let mut mallory = half(&server, mode, MALLORY).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut alice = server.returning(mode, ANN, PHONE).await;
+        let mut mallory = server.half(mode, MALLORY).await;
         let (created, code) = code_to(&server, &mut mallory, OTHER_PHONE).await;
         let (before, linked) = (traces(&server).await, link(&server, &alice).await);
 
@@ -579,7 +584,7 @@ async fn a19_a_code_that_another_session_asked_for_completes_nothing() {
 
         // A second session of Alice's own account is another session too.
         let mut second = server.client(mode);
-        assert_eq!(second.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut second, ANN).await.status_field(), "OK");
         let (own, own_code) = code_to(&server, &mut alice, PHONE).await;
         let refused = second.consume(&own, &own_code).await;
         assert_eq!(refused.status_field(), "RESTART_FLOW_ERROR", "{refused:?}");
@@ -594,9 +599,9 @@ async fn a19_a_code_that_another_session_asked_for_completes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a20_a_second_number_is_refused_in_a_complete_session() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = full(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.full(mode, ANN, PHONE).await;
         let (before, linked) = (traces(&server).await, link(&server, &ann).await);
         let refused = ann.create_code(OTHER_PHONE).await;
         assert_general(&refused, "not the phone number of this account");
@@ -608,11 +613,11 @@ async fn a20_a_second_number_is_refused_in_a_complete_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a20_a_code_to_a_second_number_from_before_the_enrollment_enrolls_nothing() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let mut elsewhere = server.client(mode);
-        assert_eq!(elsewhere.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut elsewhere, ANN).await.status_field(), "OK");
         let (own, own_code) = code_to(&server, &mut ann, OTHER_PHONE).await;
         let (foreign, foreign_code) = code_to(&server, &mut elsewhere, OTHER_PHONE).await;
         ann.complete(&server, PHONE).await;
@@ -631,11 +636,11 @@ async fn a20_a_code_to_a_second_number_from_before_the_enrollment_enrolls_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a21_completing_one_browser_leaves_the_other_as_it_is() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut one = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut one = server.returning(mode, ANN, PHONE).await;
         let mut two = server.client(mode);
-        assert_eq!(two.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut two, ANN).await.status_field(), "OK");
         one.complete(&server, PHONE).await;
         assert_full(&mut one).await;
         assert_half(&mut two).await;
@@ -646,9 +651,9 @@ async fn a21_completing_one_browser_leaves_the_other_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a22_a_refresh_moves_the_claim_neither_up_nor_down() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut done = full(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut done = server.full(mode, ANN, PHONE).await;
         let claims = |client: &Client| {
             let payload = client.payload();
             (payload["2fa-completed"].clone(), payload["st-mfa"].clone())
@@ -661,7 +666,7 @@ async fn a22_a_refresh_moves_the_claim_neither_up_nor_down() {
 
         done.sign_out().await;
         let mut ann = server.client(mode);
-        ann.sign_in(ANN).await;
+        server.sign_in(&mut ann, ANN).await;
         let before = claims(&ann);
         server.moved(100).await;
         assert_eq!(ann.refresh().await.status, 200);
@@ -673,9 +678,9 @@ async fn a22_a_refresh_moves_the_claim_neither_up_nor_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a23_whoever_stops_at_the_second_screen_can_sign_out() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let held = ann.clone();
         let out = ann.sign_out().await;
         assert_eq!((out.status, out.json()), (200, json!({ "status": "OK" })));
@@ -690,9 +695,9 @@ async fn a23_whoever_stops_at_the_second_screen_can_sign_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a24_a_second_claim_is_named_beside_the_second_factor_and_closes_none_of_its_endpoints() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.half(mode, ANN).await;
         let refused = ann.get("/api/admin").await;
         assert_eq!(refused.status, 403);
         assert_eq!(refused.failed_claims(), ["st-mfa", "2fa-completed", "role"]);
@@ -706,8 +711,8 @@ async fn a24_a_second_claim_is_named_beside_the_second_factor_and_closes_none_of
             json!({ "message": "value does not exist", "expectedToInclude": "admin" })
         );
 
-        let server = Server::start_with(|s| s.admins = vec![ANN.to_owned()]).await;
-        let mut ann = half(&server, mode, ANN).await;
+        let server = first.serve_with(|s| s.admins = vec![ANN.to_owned()]).await;
+        let mut ann = server.half(mode, ANN).await;
         let refused = ann.get("/api/admin").await;
         assert_eq!(refused.failed_claims(), ["st-mfa", "2fa-completed"]);
         ann.complete(&server, PHONE).await;
@@ -717,9 +722,9 @@ async fn a24_a_second_claim_is_named_beside_the_second_factor_and_closes_none_of
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a25_each_route_asks_for_what_it_names_and_a_plain_session_for_the_sites_policy() {
-    for mode in MODES {
-        let server = Server::start_own().await;
-        let mut ann = half(&server, mode, ANN).await;
+    for (first, mode) in WAYS {
+        let server = first.serve_own().await;
+        let mut ann = server.half(mode, ANN).await;
         let answers = async |client: &mut Client| {
             let mut statuses = Vec::new();
             for path in ["/policy", "/plain", "/second", "/any"] {
@@ -735,9 +740,9 @@ async fn a25_each_route_asks_for_what_it_names_and_a_plain_session_for_the_sites
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a26_a_contact_that_is_gone_admits_no_number_until_an_administrator_resets() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let removed = server
             .execute("DELETE FROM stepup_credential WHERE kind = 'contact'")
             .await;
@@ -747,7 +752,7 @@ async fn a26_a_contact_that_is_gone_admits_no_number_until_an_administrator_rese
             assert_general(&ann.create_code(number).await, "cannot be used");
         }
         let mut again = server.client(mode);
-        assert_eq!(again.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut again, ANN).await.status_field(), "OK");
         for number in [PHONE, OTHER_PHONE] {
             assert_general(&again.create_code(number).await, "cannot be used");
         }
@@ -759,7 +764,7 @@ async fn a26_a_contact_that_is_gone_admits_no_number_until_an_administrator_rese
         assert!(reset.unwrap());
         assert_eq!(again.get("/api/me").await.status, 401);
         let mut ann = server.client(mode);
-        assert_eq!(ann.sign_in(ANN).await.status_field(), "OK");
+        assert_eq!(server.sign_in(&mut ann, ANN).await.status_field(), "OK");
         assert!(ann.payload().get("phoneNumber").is_none());
         ann.complete(&server, OTHER_PHONE).await;
         assert_full(&mut ann).await;
@@ -768,9 +773,9 @@ async fn a26_a_contact_that_is_gone_admits_no_number_until_an_administrator_rese
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a26_a_contact_that_vanishes_between_create_and_consume_completes_nothing() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = returning(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.returning(mode, ANN, PHONE).await;
         let (created, code) = code_to(&server, &mut ann, PHONE).await;
         server
             .execute("DELETE FROM stepup_credential WHERE kind = 'contact'")
@@ -783,38 +788,40 @@ async fn a26_a_contact_that_vanishes_between_create_and_consume_completes_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a27_both_modes_answer_the_whole_flow_alike() {
-    let mut runs = Vec::new();
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = server.client(mode);
-        let mut seen: Vec<(u16, Value)> = Vec::new();
-        let mut note = |client: &Client, response: &Response| {
-            let payload = client.front.as_ref().map_or(Value::Null, |_| client.payload());
-            seen.push((response.status, json!([shape(&response.json()), shape(&payload)])));
-        };
-        let response = ann.sign_up(ANN).await;
-        note(&ann, &response);
-        for phone in [PHONE, PHONE] {
-            let response = ann.get("/api/secret").await;
+    for first in FIRSTS {
+        let mut runs = Vec::new();
+        for mode in MODES {
+            let server = first.serve().await;
+            let mut ann = server.client(mode);
+            let mut seen: Vec<(u16, Value)> = Vec::new();
+            let mut note = |client: &Client, response: &Response| {
+                let payload = client.front.as_ref().map_or(Value::Null, |_| client.payload());
+                seen.push((response.status, json!([shape(&response.json()), shape(&payload)])));
+            };
+            let response = server.sign_up(&mut ann, ANN).await;
             note(&ann, &response);
-            let created = ann.create_code(phone).await;
-            note(&ann, &created);
-            let code = server.code().await;
-            let response = ann.consume(&created.json(), &wrong(&code)).await;
-            note(&ann, &response);
-            let response = ann.consume(&created.json(), &code).await;
-            note(&ann, &response);
-            let response = ann.get("/api/secret").await;
-            note(&ann, &response);
-            let response = ann.sign_out().await;
-            note(&ann, &response);
-            let response = ann.sign_in(ANN).await;
-            note(&ann, &response);
+            for phone in [PHONE, PHONE] {
+                let response = ann.get("/api/secret").await;
+                note(&ann, &response);
+                let created = ann.create_code(phone).await;
+                note(&ann, &created);
+                let code = server.code().await;
+                let response = ann.consume(&created.json(), &wrong(&code)).await;
+                note(&ann, &response);
+                let response = ann.consume(&created.json(), &code).await;
+                note(&ann, &response);
+                let response = ann.get("/api/secret").await;
+                note(&ann, &response);
+                let response = ann.sign_out().await;
+                note(&ann, &response);
+                let response = server.sign_in(&mut ann, ANN).await;
+                note(&ann, &response);
+            }
+            runs.push(seen);
         }
-        runs.push(seen);
+        assert_eq!(runs[0], runs[1]);
+        assert!(runs[0].len() == 15 && runs[0].iter().any(|(status, _)| *status == 403));
     }
-    assert_eq!(runs[0], runs[1]);
-    assert!(runs[0].len() == 15 && runs[0].iter().any(|(status, _)| *status == 403));
 }
 
 /// A JSON value with what differs between two runs, ids and times, taken out.
@@ -856,10 +863,10 @@ fn shape(value: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a28_of_two_right_answers_at_once_one_is_right_and_the_other_starts_again() {
-    for mode in MODES {
+    for (first, mode) in WAYS {
         for round in 0..3 {
-            let server = Server::start().await;
-            let mut ann = half(&server, mode, ANN).await;
+            let server = first.serve().await;
+            let mut ann = server.half(mode, ANN).await;
             let (created, code) = code_to(&server, &mut ann, PHONE).await;
             let barrier = Arc::new(Barrier::new(2));
             let calls = [0, 1].map(|_| {
@@ -889,11 +896,11 @@ async fn a28_of_two_right_answers_at_once_one_is_right_and_the_other_starts_agai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a29_a_session_revoked_in_between_completes_nothing() {
-    for mode in MODES {
+    for (first, mode) in WAYS {
         // By this process, and by another one.
         for elsewhere in [false, true] {
-            let server = Server::start().await;
-            let mut ann = half(&server, mode, ANN).await;
+            let server = first.serve().await;
+            let mut ann = server.half(mode, ANN).await;
             let user = UserId::from(ann.user_id().as_str());
             let (created, code) = code_to(&server, &mut ann, PHONE).await;
             if elsewhere {
@@ -939,10 +946,10 @@ async fn a29_a_session_revoked_in_between_completes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a30_the_front_token_answers_every_question_of_the_second_screen() {
-    for mode in MODES {
-        let server = Server::start().await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
         // Signed up, completed, signed in, completed: session, claim, and number.
-        let mut ann = half(&server, mode, ANN).await;
+        let mut ann = server.half(mode, ANN).await;
         let state = |client: &Client| {
             let payload = client.payload();
             (
@@ -955,7 +962,7 @@ async fn a30_the_front_token_answers_every_question_of_the_second_screen() {
         assert_eq!(state(&ann).0, json!(true));
         ann.sign_out().await;
         assert!(ann.front.is_none());
-        ann.sign_in(ANN).await;
+        server.sign_in(&mut ann, ANN).await;
         assert_eq!(state(&ann), (json!(false), Some(json!(PHONE))));
         ann.complete(&server, PHONE).await;
         assert_eq!(state(&ann), (json!(true), Some(json!(PHONE))));
@@ -965,8 +972,8 @@ async fn a30_the_front_token_answers_every_question_of_the_second_screen() {
         let iat = payload["iat"].as_i64().unwrap();
         let t = payload["2fa-completed"]["t"].as_i64().unwrap();
         assert!((t / 1000 - iat).abs() <= 2, "{payload}");
-        for factor in ["emailpassword", "otp-phone"] {
-            let c = payload["st-mfa"]["c"][factor].as_i64().unwrap();
+        for factor in [first.id(), FactorId::OTP_PHONE] {
+            let c = payload["st-mfa"]["c"][factor.as_str()].as_i64().unwrap();
             assert!((c - iat).abs() <= 2, "{payload}");
         }
     }
@@ -996,10 +1003,10 @@ async fn a31_a_code_is_no_first_factor_whatever_the_client_says_of_linking() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a31_with_a_session_the_code_acts_on_it_whatever_the_client_says_of_linking() {
-    for mode in MODES {
+    for (first, mode) in WAYS {
         for flag in [json!(false), json!(true)] {
-            let server = Server::start().await;
-            let mut ann = half(&server, mode, ANN).await;
+            let server = first.serve().await;
+            let mut ann = server.half(mode, ANN).await;
             let handle = ann.handle();
             let body = json!({ "phoneNumber": PHONE, "shouldTryLinkingWithSessionUser": flag });
             let created = ann.post("/auth/signinup/code", body).await;
@@ -1019,11 +1026,11 @@ async fn a31_with_a_session_the_code_acts_on_it_whatever_the_client_says_of_link
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a32_two_users_share_a_phone_and_each_keeps_a_link_of_its_own() {
-    for mode in MODES {
-        let server = Server::start().await;
-        let mut ann = full(&server, mode, ANN, PHONE).await;
+    for (first, mode) in WAYS {
+        let server = first.serve().await;
+        let mut ann = server.full(mode, ANN, PHONE).await;
         let first = link(&server, &ann).await.unwrap();
-        let mut ben = full(&server, mode, "ben@example.com", PHONE).await;
+        let mut ben = server.full(mode, "ben@example.com", PHONE).await;
         let second = link(&server, &ben).await.unwrap();
         assert_ne!(first, second);
         assert_ne!(ann.user_id(), ben.user_id());
@@ -1034,7 +1041,7 @@ async fn a32_two_users_share_a_phone_and_each_keeps_a_link_of_its_own() {
         for (email, linked) in [(ANN, first), ("ben@example.com", second)] {
             server.moved(601).await;
             let mut client = server.client(mode);
-            client.sign_in(email).await;
+            server.sign_in(&mut client, email).await;
             client.complete(&server, PHONE).await;
             assert_eq!(link(&server, &client).await.unwrap(), linked);
             assert_full(&mut client).await;

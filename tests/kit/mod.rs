@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of the kit")]
 
 pub mod document;
+pub mod first;
 pub mod framework;
 pub mod own;
 pub mod provider;
