@@ -12,23 +12,44 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use demo_common::Settings;
 use kit::framework::Framework;
+use kit::provider::{EXAMPLE, by_provider};
 use kit::{Client, Mode, PASSWORD, PHONE, Server, form, full, half};
 use serde_json::json;
+use stepup::Builder;
+use stepup::config::EmailVerification;
+use stepup_core::factor::third_party::ThirdParty;
+use stepup_testkit::provider::{FakeProvider, Somebody};
 use stepup_testkit::suite::adapter::TRANSCRIPTS;
 use stepup_testkit::transcript::{Connection, Transcript};
 use tokio::task::JoinSet;
 
-/// The fewest rows that both lists have together.
-const ROWS: usize = 150;
+/// The fewest rows that all lists have together.
+const ROWS: usize = 400;
 
-const OWN: &str = include_str!("parity/requests.txt");
+/// The lists of this folder.
+const OWN: [(&str, &str); 9] = [
+    ("requests", include_str!("parity/requests.txt")),
+    ("reset-link", include_str!("parity/reset-link.txt")),
+    ("reset", include_str!("parity/reset.txt")),
+    ("change", include_str!("parity/change.txt")),
+    ("verify", include_str!("parity/verify.txt")),
+    ("undo", include_str!("parity/undo.txt")),
+    ("provider-url", include_str!("parity/provider-url.txt")),
+    ("provider-back", include_str!("parity/provider-back.txt")),
+    ("provider-form", include_str!("parity/provider-form.txt")),
+];
 
 const ANN: &str = "ann@example.com";
 
-/// A demo with two people: Ann, who has both factors, and Bob, who has one.
+/// A demo with two people: Ann, who has both factors, and Bob, who has one. Two providers sign in there, addresses are
+/// verified, and a second tenant has nobody.
 struct Scene {
     server: Server,
+    provider: FakeProvider,
     ann: Client,
     bob: Client,
 }
@@ -36,10 +57,71 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         // The list is long, and comes from one address.
-        let server = Server::start_with(|settings| settings.throttle_scale = 1_000).await;
+        let change = |settings: &mut Settings| {
+            settings.throttle_scale = 1_000;
+            settings.email_verification = EmailVerification::Optional;
+            settings.tenants = vec!["acme".to_owned()];
+        };
+        let provider = FakeProvider::new(EXAMPLE);
+        let signs_in = provider.clone();
+        let add = move |builder: Builder| {
+            let apple = FakeProvider::new("apple");
+            builder.factor(ThirdParty::new().provider(signs_in.clone()).provider(apple))
+        };
+        let server = Server::start_both(change, add).await;
         let ann = full(&server, Mode::Header, ANN, PHONE).await;
         let bob = half(&server, Mode::Header, "bob@example.com").await;
-        Self { server, ann, bob }
+        Self {
+            server,
+            provider,
+            ann,
+            bob,
+        }
+    }
+
+    /// The token of a link that sets somebody a new password.
+    async fn reset(&self) -> String {
+        let email = self.new_address().await;
+        let mut client = half(&self.server, Mode::Header, &email).await;
+        let body = json!({ "formFields": [{ "id": "email", "value": email }] });
+        let asked = client.post("/auth/user/password/reset/token", body).await;
+        assert_eq!(asked.status_field(), "OK", "{asked:?}");
+        self.last_token(&email).await
+    }
+
+    /// The token of a link that verifies somebody's address.
+    async fn verify(&self) -> String {
+        let email = self.new_address().await;
+        let mut client = half(&self.server, Mode::Header, &email).await;
+        let asked = client.post("/auth/user/email/verify/token", json!({})).await;
+        assert_eq!(asked.status_field(), "OK", "{asked:?}");
+        self.last_token(&email).await
+    }
+
+    /// The token of a link that undoes a first second factor: of somebody whose address a provider vouched for.
+    async fn undo(&self) -> String {
+        let email = self.new_address().await;
+        let mut client = self.server.client(Mode::Header);
+        let somebody = Somebody::new(email.clone(), email.clone());
+        let came = by_provider(&self.server, &self.provider, &mut client, &somebody).await;
+        assert_eq!(came.status_field(), "OK", "{came:?}");
+        client.complete(&self.server, PHONE).await;
+        // The notice is on its way.
+        self.server.dump().await;
+        self.last_token(&email).await
+    }
+
+    /// An address that nobody has yet.
+    async fn new_address(&self) -> String {
+        format!("{}@example.com", self.server.sent().await.len())
+    }
+
+    async fn last_token(&self, to: &str) -> String {
+        let sent = self.server.sent().await;
+        let link = sent.iter().rev().find(|message| message.to == to);
+        let link = link.and_then(|message| message.link.clone()).expect("a link");
+        let (_, rest) = link.split_once("token=").expect("a token");
+        rest.split('&').next().unwrap_or_default().to_owned()
     }
 
     /// What the names in a list stand for, for one row.
@@ -53,8 +135,21 @@ impl Scene {
             }
             false => String::new(),
         };
+        let (mut reset, mut verify, mut undo) = (String::new(), String::new(), String::new());
+        if transcript.asks_for("reset") {
+            reset = self.reset().await;
+        }
+        if transcript.asks_for("verify") {
+            verify = self.verify().await;
+        }
+        if transcript.asks_for("undo") {
+            undo = self.undo().await;
+        }
         let (access, half) = (self.ann.access.clone().unwrap(), self.bob.access.clone().unwrap());
         let ours = format!("http://localhost:{}", self.server.address.port());
+        // What Apple's page sends back: where the client wants its browser.
+        let state = json!({ "frontendRedirectURI": format!("{ours}/auth/callback/apple") }).to_string();
+        let apple = STANDARD.encode(state).replace('+', "%2B").replace('=', "%3D");
         move |name| {
             let value = match name {
                 "access" => &access,
@@ -64,6 +159,10 @@ impl Scene {
                 "scope" => "/layered/secret",
                 "optional" => "/api/optional",
                 "ours" => &ours,
+                "reset" => &reset,
+                "verify" => &verify,
+                "undo" => &undo,
+                "apple" => &apple,
                 "password" => PASSWORD,
                 _ => return None,
             };
@@ -80,11 +179,18 @@ impl Scene {
     }
 }
 
+/// All rows of all lists.
+fn lists() -> Vec<Transcript> {
+    let own = OWN.iter().map(|(_, text)| *text);
+    let texts = std::iter::once(TRANSCRIPTS).chain(own);
+    texts.flat_map(Transcript::list).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_demo_answers_the_list_alike() {
     let scene = Scene::new().await;
     let mut differences = Vec::new();
-    for transcript in Transcript::list(TRANSCRIPTS).iter().chain(&Transcript::list(OWN)) {
+    for transcript in &lists() {
         let names = scene.names(transcript).await;
         if let Err(difference) = transcript.play(scene.server.address, names).await {
             differences.push(difference.to_string());
@@ -96,7 +202,7 @@ async fn every_demo_answers_the_list_alike() {
 
 #[test]
 fn the_list_is_long_and_allows_no_5xx() {
-    let lists = [Transcript::list(TRANSCRIPTS), Transcript::list(OWN)].concat();
+    let lists = lists();
     assert!(lists.len() >= ROWS, "{}", lists.len());
     for transcript in &lists {
         for step in &transcript.steps {
@@ -189,11 +295,10 @@ async fn bless() {
     assert_eq!(Framework::chosen(), Framework::Axum);
     let scene = Scene::new().await;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    for file in [
-        "../crates/stepup-testkit/src/suite/adapter/transcripts.txt",
-        "parity/requests.txt",
-    ] {
-        let text = fs::read_to_string(root.join(file)).unwrap();
+    let theirs = "../crates/stepup-testkit/src/suite/adapter/transcripts.txt".to_owned();
+    let own = OWN.map(|(name, _)| format!("parity/{name}.txt"));
+    for file in std::iter::once(theirs).chain(own) {
+        let text = fs::read_to_string(root.join(&file)).unwrap();
         let mut came = Vec::new();
         for transcript in Transcript::list(&text) {
             let names = scene.names(&transcript).await;

@@ -146,9 +146,10 @@ impl Transcript {
     pub async fn came(&self, address: SocketAddr, fill: impl Fn(&str) -> Option<String>) -> Vec<Vec<String>> {
         // Each deployment has an origin of its own.
         let ours = fill("ours").unwrap_or_default();
+        let escaped = ours.replace(':', "%3A").replace('/', "%2F");
         let unfilled = |line: String| match ours.is_empty() {
             true => line,
-            false => line.replace(&ours, "{ours}"),
+            false => line.replace(&ours, "{ours}").replace(&escaped, "{ours}"),
         };
         let mut connection = Connection::open(address).await;
         let mut all = Vec::new();
@@ -457,7 +458,7 @@ impl Answer {
     }
 
     /// How a transcript writes it: the status, the headers that matter to security in order of their names, and the body.
-    /// What is new each time (tokens, times, ids) is named instead of shown.
+    /// What is new each time (tokens, times, ids) is named instead of shown, and of a page stands its title.
     pub fn lines(&self) -> Vec<String> {
         if self.status == 0 {
             return vec![CLOSED.to_owned()];
@@ -482,11 +483,23 @@ impl Answer {
         lines.extend(headers);
         match self.body.len() {
             0 => {}
+            _ if self.is_page() => lines.push(format!("(a page: {})", title(&self.text()))),
             1..=LONG => lines.push(masked(&self.text())),
             _ => lines.push("(a long body)".to_owned()),
         }
         lines
     }
+
+    fn is_page(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|is| is.starts_with("text/html"))
+    }
+}
+
+/// What a page is called.
+fn title(page: &str) -> &str {
+    let rest = page.split_once("<title>").map_or("", |(_, rest)| rest);
+    rest.split_once("</title>").map_or("", |(title, _)| title)
 }
 
 /// A header's value, tokens and times taken out.
@@ -517,12 +530,22 @@ fn value_of(name: &str, value: &str) -> String {
             });
             let pair = parts.next().unwrap_or_default();
             let pair = match pair.split_once('=') {
-                Some((cookie, token)) if !token.is_empty() => format!("{cookie}=(a token)"),
+                Some((cookie, token)) if !token.is_empty() => format!("{}=(a token)", named(cookie)),
                 _ => pair,
             };
             std::iter::once(pair).chain(parts).collect::<Vec<_>>().join("; ")
         }
+        // What it carries may be new each time.
+        "location" => masked(value),
         _ => value.to_owned(),
+    }
+}
+
+/// The name of a cookie without what is new each time.
+fn named(cookie: &str) -> String {
+    match cookie.split_once("Ticket-") {
+        Some((before, _)) => format!("{before}Ticket-(an id)"),
+        None => cookie.to_owned(),
     }
 }
 
@@ -595,102 +618,4 @@ const HEADERS: &[&str] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes(text: &str) -> Vec<u8> {
-        let list = Transcript::list(text);
-        let fill = |name: &str| (name == "token").then(|| "abc".to_owned());
-        list[0].steps[0].bytes(&fill)
-    }
-
-    #[test]
-    fn what_is_sent_is_what_is_written() {
-        let text = "== a\n> POST /{x*3} HTTP/1.1\n> a: {token} {other}\n> content-length: {length}\n>\n> {\"b\":\n> \\xff}\n< 200\n";
-        assert_eq!(
-            bytes(text),
-            b"POST /xxx HTTP/1.1\r\na: abc {other}\r\ncontent-length: 7\r\n\r\n{\"b\":\xff}"
-        );
-        assert_eq!(bytes("== a\n> GET\\n\\\n> /\n< refused\n"), b"GET\n/\r\n");
-    }
-
-    #[test]
-    fn requests_in_one_write_are_told_apart_and_steps_by_answers() {
-        let text =
-            "== a\n> HEAD / HTTP/1.1\n>\n>> GET /b HTTP/1.1\n>\n< 200\n< 200\n> PUT /c HTTP/1.1\n>\n< 404\n";
-        let list = Transcript::list(text);
-        let steps = &list[0].steps;
-        assert_eq!(steps.len(), 2);
-        assert_eq!(steps[0].methods(), ["HEAD", "GET"]);
-        assert_eq!(
-            steps[0].bytes(&|_| None),
-            b"HEAD / HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n"
-        );
-        assert_eq!(steps[1].methods(), ["PUT"]);
-    }
-
-    #[test]
-    fn an_answer_shows_what_matters_and_nothing_that_is_new_each_time() {
-        let answer = Answer {
-            status: 200,
-            headers: [
-                ("date", "today"),
-                (
-                    "set-cookie",
-                    "sAccessToken=eyJ.a.b; Path=/; Expires=Fri, 27 Nov 2026 10:00:00 GMT; HttpOnly",
-                ),
-                (
-                    "set-cookie",
-                    "sRefreshToken=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-                ),
-                ("front-token", "remove"),
-                ("access-control-allow-origin", "https://acme.test"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-            body: br#"{"id":"12345678-1234-4123-8123-1234567890ab","t":1764000000000,"n":17}"#.to_vec(),
-        };
-        assert_eq!(
-            answer.lines(),
-            [
-                "200",
-                "access-control-allow-origin: https://acme.test",
-                "front-token: remove",
-                "set-cookie: sAccessToken=(a token); Path=/; Expires=(a date); HttpOnly",
-                "set-cookie: sRefreshToken=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-                r#"{"id":"(an id)","t":(a time),"n":17}"#,
-            ]
-        );
-    }
-
-    #[test]
-    fn what_a_parser_refuses_is_a_4xx_or_a_close() {
-        let step = Step {
-            sent: Vec::new(),
-            expected: vec![REFUSED.to_owned()],
-            ..Step::default()
-        };
-        let met = |line: &str| step.is_met_by(&[line.to_owned()]);
-        assert!(met("400") && met("431") && met(CLOSED));
-        assert!(!met("200") && !met("500") && !met("4"));
-        let exact = Step {
-            sent: Vec::new(),
-            expected: vec!["404".to_owned()],
-            ..Step::default()
-        };
-        let long = ["404".to_owned(), "a body".to_owned()];
-        assert!(!exact.is_met_by(&long));
-        let open = Step {
-            sent: Vec::new(),
-            expected: vec!["404".to_owned(), REST.to_owned()],
-            ..Step::default()
-        };
-        assert!(open.is_met_by(&long) && !open.is_met_by(&["200".to_owned()]));
-        let either = Step {
-            or_else: vec!["401".to_owned()],
-            ..exact
-        };
-        assert!(either.is_met_by(&["401".to_owned()]) && either.is_met_by(&["404".to_owned()]));
-        assert!(!either.is_met_by(&["403".to_owned()]));
-    }
-}
+mod tests;

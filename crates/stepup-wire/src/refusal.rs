@@ -18,6 +18,7 @@ use crate::csrf::Forgery;
 use crate::gate::Reason;
 use crate::json::InputError;
 use crate::reply::Reply;
+use crate::table::Body;
 use crate::writes::TokenWrites;
 
 /// Why there is no better answer.
@@ -52,8 +53,8 @@ pub(crate) enum Refusal {
     TooLarge,
     /// The body did not arrive in time.
     Late,
-    /// The body has a type that is not taken. It was not read.
-    WrongType,
+    /// The body has a type that the endpoint does not take. It was not read.
+    WrongType(Body),
     /// Throttled, on an endpoint that may say so by status.
     TooMany(Duration),
     /// The store, or another part under us, does not answer. Trying again later may help; until then all is denied.
@@ -104,7 +105,7 @@ impl Refusal {
             | Self::WrongMethod(_)
             | Self::TooLarge
             | Self::Late
-            | Self::WrongType => Reason::BadRequest,
+            | Self::WrongType(_) => Reason::BadRequest,
             Self::TooMany(after) => Reason::TooMany(*after),
             Self::Unavailable => Reason::Unavailable,
             Self::Broken => Reason::Broken,
@@ -124,10 +125,8 @@ impl Refusal {
             }
             Self::InvalidClaims(failures) => Reply::json(StatusCode::FORBIDDEN, &invalid_claims(failures)),
             Self::Forged(Forgery::NoCustomHeader) => Reply::message(StatusCode::UNAUTHORIZED, TRY_REFRESH),
-            Self::Forged(Forgery::FormBody) | Self::WrongType => Reply::message(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body must be application/json",
-            ),
+            Self::Forged(Forgery::FormBody) => wrong_type(Body::Json),
+            Self::WrongType(takes) => wrong_type(takes),
             Self::Forged(Forgery::ForeignOrigin | Forgery::CrossSite) => {
                 Reply::message(StatusCode::FORBIDDEN, "requests from this origin are not allowed")
             }
@@ -145,6 +144,15 @@ impl Refusal {
             Self::Broken => Reply::message(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
         }
     }
+}
+
+fn wrong_type(takes: Body) -> Reply {
+    let says = match takes {
+        Body::Json | Body::Ignored => "the body must be application/json",
+        Body::Form => "the body must be application/json or application/x-www-form-urlencoded",
+        Body::ForeignForm => "the body must be application/x-www-form-urlencoded",
+    };
+    Reply::message(StatusCode::UNSUPPORTED_MEDIA_TYPE, says)
 }
 
 /// An error with its sources.
@@ -327,7 +335,9 @@ mod tests {
             (Refusal::WrongMethod(vec![Method::GET]), 405),
             (Refusal::Late, 408),
             (Refusal::TooLarge, 413),
-            (Refusal::WrongType, 415),
+            (Refusal::WrongType(Body::Json), 415),
+            (Refusal::WrongType(Body::Form), 415),
+            (Refusal::WrongType(Body::ForeignForm), 415),
             (Refusal::TooMany(Duration::from_secs(1)), 429),
             (Refusal::Broken, 500),
             (Refusal::Unavailable, 503),

@@ -173,7 +173,7 @@ impl Wire {
             (Body::Json, _) | (Body::Form, Content::None | Content::Other) => false,
         };
         if !taken {
-            return Err(Refusal::WrongType);
+            return Err(Refusal::WrongType(row.body));
         }
         let caller = Caller {
             tenant,

@@ -37,6 +37,7 @@ pub(super) async fn ask(call: &Call<'_>, session: &Verified) -> Result<Reply, Re
 /// `POST /user/email/verify`: spends a link. A session is not needed, and none is opened; that of another user is left as it
 /// is (threat A-CSR-05).
 pub(super) async fn verify(call: &Call<'_>) -> Result<Reply, Refusal> {
+    offered(call)?;
     // Before the token is spent: a client with an old access token refreshes, and comes again with the same one.
     let session = gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))?;
     let session = session.filter(|session| call.caller.reaches(session.claims.tenant_id()));
@@ -45,7 +46,6 @@ pub(super) async fn verify(call: &Call<'_>) -> Result<Reply, Refusal> {
         return Err(InputError::Unclear("the method must be token").into());
     }
     let token = fields.required("token")?;
-    offered(call)?;
     let access = session.as_ref().map(|session| &session.claims);
     match call.stepup().verify_email(&call.caller, token, access).await? {
         VerifyOutcome::InvalidToken => Ok(Reply::status("EMAIL_VERIFICATION_INVALID_TOKEN_ERROR")),

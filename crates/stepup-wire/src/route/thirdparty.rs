@@ -290,7 +290,7 @@ pub(super) fn form_post(call: &Call<'_>) -> Result<Reply, Refusal> {
             continue;
         };
         if handed.iter().any(|(earlier, _)| *earlier == known) {
-            return Err(InputError::Malformed.into());
+            return Err(InputError::WrongType(known).into());
         }
         handed.push((known, value));
     }
