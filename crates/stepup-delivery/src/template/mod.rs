@@ -138,7 +138,7 @@ fn phrase<'w>(words: &'w Words, content: &Content) -> (&'static str, &'w Phrase)
             NoticeKind::EnrollmentDecided { allowed: false, .. } => {
                 ("enrollment_decided", &words.enrollment_refused)
             }
-            NoticeKind::IdentityLinked { .. } => ("identity_linked", &words.changed),
+            NoticeKind::IdentityLinked { .. } => ("identity_linked", &words.identity_linked),
             NoticeKind::FactorsReset { .. } => ("factors_reset", &words.factors_reset),
             // The port may learn to say more than this version can put into words.
             _ => ("notice", &words.changed),
@@ -174,6 +174,7 @@ struct Values<'m> {
     app: String,
     time: String,
     contact: String,
+    provider: String,
     code: Option<&'m Secret<String>>,
     url: Option<&'m str>,
 }
@@ -195,10 +196,16 @@ impl<'m> Values<'m> {
             Content::Notice(NoticeKind::FactorAdded { contact, .. }) => shown(contact.as_deref()),
             _ => String::new(),
         };
+        // The site named it.
+        let provider = match &message.content {
+            Content::Notice(NoticeKind::IdentityLinked { provider, .. }) => provider.clone(),
+            _ => String::new(),
+        };
         Self {
             app: message.app_name.clone(),
             time: time(words, message.content.lifetime().unwrap_or_default()),
             contact,
+            provider,
             code,
             url,
         }
@@ -212,6 +219,7 @@ impl<'m> Values<'m> {
             "app" => self.app.clone(),
             "time" => self.time.clone(),
             "contact" => self.contact.clone(),
+            "provider" => self.provider.clone(),
             "code" => secret(self.code),
             "url" => self.url.unwrap_or_default().to_owned(),
             _ => String::new(),

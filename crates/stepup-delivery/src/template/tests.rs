@@ -47,6 +47,10 @@ fn contents() -> Vec<Content> {
         NoticeKind::FactorsReset { at },
         NoticeKind::EnrollmentDecided { allowed: true, at },
         NoticeKind::EnrollmentDecided { allowed: false, at },
+        NoticeKind::IdentityLinked {
+            provider: "Example".to_owned(),
+            at,
+        },
     ];
     let mut contents = vec![
         Content::Code {
@@ -190,6 +194,54 @@ fn every_language_has_its_own_words_for_everything() {
 }
 
 #[test]
+fn every_notice_has_words_of_its_own() {
+    for language in Language::ALL {
+        let mut written_so_far: Vec<Text> = Vec::new();
+        for content in contents().into_iter().filter(|c| matches!(c, Content::Notice(_))) {
+            for channel in [Channel::Email, Channel::Sms] {
+                let text = written("Acme", "https://acme.test", channel, content.clone(), language);
+                assert_ne!(
+                    text.kind, "notice",
+                    "{content:?} falls back on what is said of anything"
+                );
+                let general = Words::of(language).changed.subject.replace("{app}", "Acme");
+                if text.kind != "account_made" {
+                    assert_ne!(text.subject, general, "{language}: {content:?}");
+                }
+                let other = written_so_far.iter().find(|other| other.body == text.body);
+                // A short text may leave out which kind of contact it was.
+                assert!(other.is_none_or(|other| other.kind == text.kind), "{other:?}");
+                written_so_far.push(text);
+            }
+        }
+    }
+}
+
+/// The kinds are core's, and may grow: whoever adds one adds words for it, or this fails.
+#[test]
+fn every_kind_of_notice_is_among_those_that_are_tried() {
+    let source = include_str!("../../../stepup-core/src/delivery.rs");
+    let (_, rest) = source.split_once("pub enum NoticeKind {").unwrap();
+    let (body, _) = rest.split_once("\n}").unwrap();
+    let kinds: Vec<&str> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.split([' ', ',']).next().unwrap())
+        .collect();
+    assert!(kinds.len() >= 9, "{kinds:?}");
+    let tried: Vec<String> = contents().iter().map(|content| format!("{content:?}")).collect();
+    for kind in kinds {
+        assert!(
+            tried
+                .iter()
+                .any(|content| content.contains(&format!("Notice({kind}"))),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn text_messages_in_latin_letters_keep_to_the_gsm_alphabet() {
     for language in Language::ALL {
         let words = Words::of(language);
@@ -217,7 +269,7 @@ fn no_phrase_has_a_place_that_nothing_is_put_into() {
                 for place in text.split('{').skip(1) {
                     let name = place.split('}').next().unwrap();
                     assert!(
-                        ["app", "code", "url", "time", "contact"].contains(&name),
+                        ["app", "code", "url", "time", "contact", "provider"].contains(&name),
                         "{language}: {text}"
                     );
                 }

@@ -77,7 +77,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Ihr Konto bei {app} hat einen zweiten Faktor",
         mail: &[
             "Ihrem Konto bei {app} wurde ein Telefon{contact} als zweiter Faktor hinzugefügt, und alle anderen Sitzungen wurden beendet.",
-            "Wenn Sie das nicht waren, kennt jemand Ihr Passwort: Melden Sie sich sofort bei uns.",
+            "Wenn Sie das nicht waren, kann sich jemand als Sie anmelden: Melden Sie sich sofort bei uns.",
         ],
         sms: &[
             "Ihrem Konto bei {app} wurde ein Telefon hinzugefügt. Waren das nicht Sie, melden Sie sich sofort bei uns.",
@@ -88,7 +88,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Ihr Konto bei {app} hat einen zweiten Faktor",
         mail: &[
             "Ihrem Konto bei {app} wurde eine E-Mail-Adresse als zweiter Faktor hinzugefügt, und alle anderen Sitzungen wurden beendet.",
-            "Wenn Sie das nicht waren, kennt jemand Ihr Passwort: Melden Sie sich sofort bei uns.",
+            "Wenn Sie das nicht waren, kann sich jemand als Sie anmelden: Melden Sie sich sofort bei uns.",
         ],
         sms: &[
             "Ihrem Konto bei {app} wurde eine E-Mail-Adresse hinzugefügt. Waren das nicht Sie, melden Sie sich sofort bei uns.",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Ihr Konto bei {app} hat einen zweiten Faktor",
         mail: &[
             "Ihrem Konto bei {app} wurde ein zweiter Faktor hinzugefügt, und alle anderen Sitzungen wurden beendet.",
-            "Wenn Sie das nicht waren, kennt jemand Ihr Passwort: Melden Sie sich sofort bei uns.",
+            "Wenn Sie das nicht waren, kann sich jemand als Sie anmelden: Melden Sie sich sofort bei uns.",
         ],
         sms: &[
             "Ihrem Konto bei {app} wurde ein zweiter Faktor hinzugefügt. Waren das nicht Sie, melden Sie sich sofort bei uns.",
@@ -109,8 +109,8 @@ pub(super) const WORDS: Words = Words {
     factor_guessed: Phrase {
         subject: "Falsche Codes bei Ihrem Konto bei {app}",
         mail: &[
-            "Jemand hat das richtige Passwort Ihres Kontos bei {app} eingegeben und danach immer wieder falsche Codes.",
-            "Wenn Sie das nicht waren, ändern Sie Ihr Passwort.",
+            "Jemand wollte sich bei Ihrem Konto bei {app} anmelden und hat immer wieder falsche Codes eingegeben.",
+            "Wenn Sie das nicht waren, ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
             "Jemand mit Ihrem Passwort für {app} gab falsche Codes ein. Waren das nicht Sie, ändern Sie Ihr Passwort.",
@@ -202,6 +202,17 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Wir haben einen zweiten Faktor für Ihr Konto bei {app} abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
             "Wir haben einen zweiten Faktor für Ihr Konto abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
+        ],
+    },
+    identity_linked: Phrase {
+        subject: "Ihr Konto bei {app} lässt sich auf eine neue Art öffnen",
+        mail: &[
+            "Ihrem Konto bei {app} wurde Ihr Konto bei {provider} hinzugefügt. Man kann sich ab jetzt damit anmelden.",
+            "Wenn Sie das nicht waren, melden Sie sich sofort bei uns.",
+        ],
+        sms: &[
+            "Bei Ihrem Konto bei {app} kann man sich neu mit einem weiteren Anbieter anmelden. Waren das nicht Sie, melden Sie sich bei uns.",
+            "Ihrem Konto wurde eine neue Art der Anmeldung hinzugefügt. Waren das nicht Sie, melden Sie sich bei uns.",
         ],
     },
     changed: Phrase {

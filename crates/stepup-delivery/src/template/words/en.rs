@@ -77,7 +77,7 @@ pub(super) const WORDS: Words = Words {
         subject: "A second factor was added to your {app} account",
         mail: &[
             "A phone{contact} was added to your {app} account as its second factor, and all other sessions were ended.",
-            "If that was not you, somebody knows your password: contact us at once.",
+            "If that was not you, somebody can sign in as you: contact us at once.",
         ],
         sms: &[
             "A phone was added to your {app} account. If that was not you, contact us at once.",
@@ -88,7 +88,7 @@ pub(super) const WORDS: Words = Words {
         subject: "A second factor was added to your {app} account",
         mail: &[
             "An e-mail address was added to your {app} account as its second factor, and all other sessions were ended.",
-            "If that was not you, somebody knows your password: contact us at once.",
+            "If that was not you, somebody can sign in as you: contact us at once.",
         ],
         sms: &[
             "An e-mail address was added to your {app} account. If that was not you, contact us at once.",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
         subject: "A second factor was added to your {app} account",
         mail: &[
             "A second factor was added to your {app} account, and all other sessions were ended.",
-            "If that was not you, somebody knows your password: contact us at once.",
+            "If that was not you, somebody can sign in as you: contact us at once.",
         ],
         sms: &[
             "A second factor was added to your {app} account. If that was not you, contact us at once.",
@@ -109,8 +109,8 @@ pub(super) const WORDS: Words = Words {
     factor_guessed: Phrase {
         subject: "Wrong codes at your {app} account",
         mail: &[
-            "Somebody gave the right password of your {app} account, and then wrong codes again and again.",
-            "If that was not you, change your password.",
+            "Somebody began to sign in to your {app} account, and then gave wrong codes again and again.",
+            "If that was not you, change your password. If you have none here, contact us.",
         ],
         sms: &[
             "Somebody with your {app} password gave wrong codes. If that was not you, change your password.",
@@ -202,6 +202,17 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "We refused a second factor for your {app} account. If you did not ask for one, change your password.",
             "We refused a second factor for your account. If you did not ask for one, change your password.",
+        ],
+    },
+    identity_linked: Phrase {
+        subject: "A new way to sign in to your {app} account",
+        mail: &[
+            "Your account at {provider} was added to your {app} account, and signs in to it from now on.",
+            "If that was not you, contact us at once.",
+        ],
+        sms: &[
+            "A new way to sign in to your {app} account was added. If that was not you, contact us at once.",
+            "A new way to sign in to your account was added. If that was not you, contact us at once.",
         ],
     },
     changed: Phrase {

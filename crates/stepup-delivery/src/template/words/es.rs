@@ -77,7 +77,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Se ha añadido un segundo factor a su cuenta de {app}",
         mail: &[
             "Se ha añadido un teléfono{contact} a su cuenta de {app} como segundo factor, y se han cerrado todas las demás sesiones.",
-            "Si no ha sido usted, alguien conoce su contraseña: póngase en contacto con nosotros de inmediato.",
+            "Si no ha sido usted, alguien puede entrar en su cuenta: póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[
             "Su cuenta de {app} tiene un nuevo factor. Si no ha sido usted, contacte con nosotros ya.",
@@ -88,7 +88,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Se ha añadido un segundo factor a su cuenta de {app}",
         mail: &[
             "Se ha añadido una dirección de correo a su cuenta de {app} como segundo factor, y se han cerrado todas las demás sesiones.",
-            "Si no ha sido usted, alguien conoce su contraseña: póngase en contacto con nosotros de inmediato.",
+            "Si no ha sido usted, alguien puede entrar en su cuenta: póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[
             "Su cuenta de {app} tiene un nuevo correo. Si no ha sido usted, contacte con nosotros ya.",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Se ha añadido un segundo factor a su cuenta de {app}",
         mail: &[
             "Se ha añadido un segundo factor a su cuenta de {app}, y se han cerrado todas las demás sesiones.",
-            "Si no ha sido usted, alguien conoce su contraseña: póngase en contacto con nosotros de inmediato.",
+            "Si no ha sido usted, alguien puede entrar en su cuenta: póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[
             "Su cuenta de {app} tiene un nuevo factor. Si no ha sido usted, contacte con nosotros ya.",
@@ -109,8 +109,8 @@ pub(super) const WORDS: Words = Words {
     factor_guessed: Phrase {
         subject: "Códigos erróneos en su cuenta de {app}",
         mail: &[
-            "Alguien ha dado la contraseña correcta de su cuenta de {app} y después códigos erróneos una y otra vez.",
-            "Si no ha sido usted, cambie su contraseña.",
+            "Alguien ha empezado a entrar en su cuenta de {app} y después ha dado códigos erróneos una y otra vez.",
+            "Si no ha sido usted, cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[
             "Alguien tiene su contraseña de {app} y ha dado claves falsas. Si no ha sido usted, cambie la contraseña.",
@@ -202,6 +202,17 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Hemos rechazado un segundo factor para su cuenta de {app}. Si no lo ha pedido, cambie su contraseña.",
             "Hemos rechazado un segundo factor para su cuenta. Si no lo ha pedido, cambie su contraseña.",
+        ],
+    },
+    identity_linked: Phrase {
+        subject: "Una nueva forma de entrar en su cuenta de {app}",
+        mail: &[
+            "Se ha añadido su cuenta de {provider} a su cuenta de {app}, y desde ahora permite entrar en ella.",
+            "Si no ha sido usted, póngase en contacto con nosotros de inmediato.",
+        ],
+        sms: &[
+            "Hay una nueva forma de entrar en su cuenta de {app}. Si no ha sido usted, contacte con nosotros ya.",
+            "Hay una nueva forma de entrar en su cuenta. Si no ha sido usted, contacte con nosotros ya.",
         ],
     },
     changed: Phrase {

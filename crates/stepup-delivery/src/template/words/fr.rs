@@ -77,7 +77,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Un second facteur a été ajouté à votre compte {app}",
         mail: &[
             "Un téléphone{contact} a été ajouté à votre compte {app} comme second facteur, et toutes les autres sessions ont été fermées.",
-            "Si ce n’était pas vous, quelqu’un connaît votre mot de passe : contactez-nous immédiatement.",
+            "Si ce n’était pas vous, quelqu’un peut se connecter à votre place : contactez-nous immédiatement.",
         ],
         sms: &[
             "Un téléphone a été ajouté à votre compte {app}. Si ce n'était pas vous, contactez-nous vite.",
@@ -88,7 +88,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Un second facteur a été ajouté à votre compte {app}",
         mail: &[
             "Une adresse e-mail a été ajoutée à votre compte {app} comme second facteur, et toutes les autres sessions ont été fermées.",
-            "Si ce n’était pas vous, quelqu’un connaît votre mot de passe : contactez-nous immédiatement.",
+            "Si ce n’était pas vous, quelqu’un peut se connecter à votre place : contactez-nous immédiatement.",
         ],
         sms: &[
             "Une adresse e-mail a été ajoutée à votre compte {app}. Si ce n'était pas vous, contactez-nous vite.",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Un second facteur a été ajouté à votre compte {app}",
         mail: &[
             "Un second facteur a été ajouté à votre compte {app}, et toutes les autres sessions ont été fermées.",
-            "Si ce n’était pas vous, quelqu’un connaît votre mot de passe : contactez-nous immédiatement.",
+            "Si ce n’était pas vous, quelqu’un peut se connecter à votre place : contactez-nous immédiatement.",
         ],
         sms: &[
             "Un second facteur a été ajouté à votre compte {app}. Si ce n'était pas vous, contactez-nous vite.",
@@ -109,8 +109,8 @@ pub(super) const WORDS: Words = Words {
     factor_guessed: Phrase {
         subject: "Codes erronés sur votre compte {app}",
         mail: &[
-            "Quelqu’un a donné le bon mot de passe de votre compte {app}, puis des codes erronés, encore et encore.",
-            "Si ce n’était pas vous, changez votre mot de passe.",
+            "Quelqu’un a commencé à se connecter à votre compte {app}, puis a donné des codes erronés, encore et encore.",
+            "Si ce n’était pas vous, changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[
             "Quelqu'un a votre mot de passe {app} et a donné de faux codes. Si ce n'était pas vous, changez-le.",
@@ -202,6 +202,17 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Nous avons refusé un second facteur à votre compte {app}. Pas demandé? Changez votre mot de passe.",
             "Nous avons refusé un second facteur à votre compte. Pas demandé? Changez votre mot de passe.",
+        ],
+    },
+    identity_linked: Phrase {
+        subject: "Un nouveau moyen de connexion à votre compte {app}",
+        mail: &[
+            "Votre compte {provider} a été ajouté à votre compte {app} et permet désormais de s’y connecter.",
+            "Si ce n’était pas vous, contactez-nous immédiatement.",
+        ],
+        sms: &[
+            "Un nouveau moyen de connexion à votre compte {app} a été ajouté. Pas vous? Contactez-nous vite.",
+            "Un nouveau moyen de connexion à votre compte a été ajouté. Pas vous? Contactez-nous vite.",
         ],
     },
     changed: Phrase {

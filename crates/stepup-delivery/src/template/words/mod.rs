@@ -1,6 +1,6 @@
 //! The words of each language.
 //!
-//! A phrase has places: `{app}`, `{code}`, `{url}`, `{time}` ("5 minutes"), and `{contact}`, which brings its own space and
+//! A phrase has places: `{app}`, `{code}`, `{url}`, `{time}` ("5 minutes"), `{provider}`, and `{contact}`, which brings its own space and
 //! brackets. Latin scripts keep their text messages within the GSM alphabet: a single `ó` would more than halve what fits.
 
 mod de;
@@ -52,6 +52,7 @@ pub(super) struct Words {
     pub(super) factors_reset: Phrase,
     pub(super) enrollment_allowed: Phrase,
     pub(super) enrollment_refused: Phrase,
+    pub(super) identity_linked: Phrase,
     /// Whatever else has changed.
     pub(super) changed: Phrase,
 }
@@ -72,7 +73,7 @@ impl Words {
 
     /// All phrases.
     #[cfg(test)]
-    pub(super) fn phrases(&self) -> [&Phrase; 19] {
+    pub(super) fn phrases(&self) -> [&Phrase; 20] {
         [
             &self.code,
             &self.link,
@@ -92,6 +93,7 @@ impl Words {
             &self.factors_reset,
             &self.enrollment_allowed,
             &self.enrollment_refused,
+            &self.identity_linked,
             &self.changed,
         ]
     }

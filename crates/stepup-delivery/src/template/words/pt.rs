@@ -77,7 +77,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Um segundo fator foi adicionado à sua conta {app}",
         mail: &[
             "Um telefone{contact} foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
-            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+            "Se não foi você, alguém consegue entrar na sua conta: contacte-nos imediatamente.",
         ],
         sms: &[
             "Um telefone foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
@@ -88,7 +88,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Um segundo fator foi adicionado à sua conta {app}",
         mail: &[
             "Um endereço de e-mail foi adicionado à sua conta {app} como segundo fator, e todas as outras sessões foram encerradas.",
-            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+            "Se não foi você, alguém consegue entrar na sua conta: contacte-nos imediatamente.",
         ],
         sms: &[
             "Um e-mail foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
@@ -99,7 +99,7 @@ pub(super) const WORDS: Words = Words {
         subject: "Um segundo fator foi adicionado à sua conta {app}",
         mail: &[
             "Um segundo fator foi adicionado à sua conta {app}, e todas as outras sessões foram encerradas.",
-            "Se não foi você, alguém conhece a sua senha: contacte-nos imediatamente.",
+            "Se não foi você, alguém consegue entrar na sua conta: contacte-nos imediatamente.",
         ],
         sms: &[
             "Um segundo fator foi adicionado à sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
@@ -109,8 +109,8 @@ pub(super) const WORDS: Words = Words {
     factor_guessed: Phrase {
         subject: "Códigos errados na sua conta {app}",
         mail: &[
-            "Alguém deu a senha certa da sua conta {app} e depois códigos errados, repetidamente.",
-            "Se não foi você, altere a sua senha.",
+            "Alguém começou a entrar na sua conta {app} e depois deu códigos errados, repetidamente.",
+            "Se não foi você, altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
             "Uma pessoa com a sua senha {app} deu chaves erradas. Se isso lhe é estranho, altere a senha.",
@@ -202,6 +202,17 @@ pub(super) const WORDS: Words = Words {
         sms: &[
             "Foi recusado um segundo fator para a conta {app}. Se isso lhe é estranho, altere a senha.",
             "Foi recusado um segundo fator para a sua conta. Se isso lhe é estranho, altere a senha.",
+        ],
+    },
+    identity_linked: Phrase {
+        subject: "Uma nova forma de entrar na sua conta {app}",
+        mail: &[
+            "A sua conta {provider} foi adicionada à sua conta {app} e permite agora entrar nela.",
+            "Se não foi você, contacte-nos imediatamente.",
+        ],
+        sms: &[
+            "Foi adicionada uma nova forma de entrar na sua conta {app}. Se isso lhe é estranho, contacte-nos de imediato.",
+            "Foi adicionada uma nova forma de entrar na sua conta. Se isso lhe é estranho, contacte-nos de imediato.",
         ],
     },
     changed: Phrase {
