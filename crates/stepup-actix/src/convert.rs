@@ -11,19 +11,25 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
-use stepup_wire::{Peer, Visit, is_written, read_headers, written_headers};
+use stepup_wire::{Peer, Visit, guard_headers, is_written, other_headers, written_headers};
 
 /// What guards read of a request.
 pub(crate) fn parts(request: &HttpRequest) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = method(request);
-    parts.headers = read_headers(lines(request.headers()));
+    parts.headers = guard_headers(lines(request.headers()));
     parts
+}
+
+/// What is read beside it by those who sign somebody in, and by the endpoints.
+pub(crate) fn other(request: &HttpRequest) -> http::HeaderMap {
+    other_headers(lines(request.headers()))
 }
 
 /// A request to an endpoint, and its body, which is still to be read.
 pub(crate) fn request(request: &HttpRequest, payload: Payload) -> http::Request<Streamed> {
     let mut parts = parts(request);
+    parts.headers.extend(other(request));
     // What is no address for `http` 1 is none of an endpoint either.
     parts.uri = http::Uri::try_from(request.uri().to_string()).unwrap_or_default();
     if let Some(peer) = peer(request) {

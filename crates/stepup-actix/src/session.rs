@@ -39,8 +39,8 @@ impl FromRequest for SignIn {
     type Future = Judged<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let visit = visit(request);
-        Box::pin(async move { Ok(Self(visit?.sign_in().await?)) })
+        let (visit, other) = (visit(request), convert::other(request));
+        Box::pin(async move { Ok(Self(visit?.sign_in(&other).await?)) })
     }
 }
 

@@ -13,19 +13,24 @@ use rocket::http::{HeaderMap, Status};
 use rocket::tokio::time::timeout;
 use rocket::{Data, Request, Response};
 use stepup_wire::body::{BodyError, MAX_BUFFERED};
-use stepup_wire::{Visit, address, read_headers, word_of, written_headers};
+use stepup_wire::{Visit, address, guard_headers, other_headers, word_of, written_headers};
 
 /// A response as `stepup-wire` makes it.
 pub(crate) type Ours = http::Response<Bytes>;
 
-/// What guards and endpoints read of a request.
+/// What guards read of a request.
 pub(crate) fn parts(request: &Request<'_>, method: Method) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = method;
     let uri = request.uri();
     parts.uri = address(uri.path().as_str(), uri.query().map(|query| query.as_str()));
-    parts.headers = read_headers(lines(request.headers()));
+    parts.headers = guard_headers(lines(request.headers()));
     parts
+}
+
+/// What is read beside it by those who sign somebody in, and by the endpoints.
+pub(crate) fn other(request: &Request<'_>) -> http::HeaderMap {
+    other_headers(lines(request.headers()))
 }
 
 /// The method that was sent. By now Rocket has put another in its place if a form names one in its first field: a foreign

@@ -161,7 +161,9 @@ impl Handler for Answers {
         let (Some(visit), Some(wire)) = (seen.and_then(|seen| seen.visit.as_ref()), &self.0) else {
             return Outcome::forward(data, Status::NotFound);
         };
-        let answer = visit.answer(wire, convert::body(data, self.1)).await;
+        let answer = visit
+            .answer(wire, &convert::other(request), convert::body(data, self.1))
+            .await;
         Outcome::Success(convert::response(&answer))
     }
 }
@@ -176,7 +178,10 @@ impl catcher::Handler for Answers {
             && let Ok(visit) = Visit::begin(&wire.into(), convert::parts(request, unknown), None)
         {
             let nothing = async { Ok(Default::default()) };
-            convert::put(&visit.answer(wire, nothing).await, &mut response);
+            convert::put(
+                &visit.answer(wire, &convert::other(request), nothing).await,
+                &mut response,
+            );
             convert::finish(&visit, &mut response);
         }
         Ok(response)

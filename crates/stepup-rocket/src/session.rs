@@ -39,7 +39,10 @@ impl<'r> FromRequest<'r> for SignIn {
     type Error = Rejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
-        guard(request, |visit| async { visit.sign_in().await.map(Self) }).await
+        guard(request, |visit| async {
+            visit.sign_in(&convert::other(request)).await.map(Self)
+        })
+        .await
     }
 }
 

@@ -54,5 +54,6 @@ pub use sign_in::{SignIn, SignInError};
 pub use stepup_core as core;
 pub use transport::{Rules, Transport};
 pub use visit::{
-    READ_HEADERS, Visit, WRITTEN_HEADERS, address, is_written, read_headers, word_of, written_headers,
+    GUARD_HEADERS, OTHER_HEADERS, Visit, WRITTEN_HEADERS, address, guard_headers, is_written, other_headers,
+    word_of, written_headers,
 };

@@ -30,27 +30,29 @@ use crate::sign_in::SignIn;
 use crate::transfer::AUTH_MODE;
 use crate::writes::{ACCESS_TOKEN, FRONT_TOKEN, REFRESH_TOKEN};
 
-/// All headers of a request that are ever read here. An adapter may leave out the others; every line of these it must
-/// hand over as it came, since a repeated header means something else than a single one.
-pub static READ_HEADERS: [HeaderName; 17] = [
-    ACCEPT_LANGUAGE,
+/// All headers of a request that guards read. An adapter may leave out the others until somebody signs in or the request is one
+/// to an endpoint; every line of these it must hand over as it came, since a repeated header means something else than a
+/// single one.
+pub static GUARD_HEADERS: [HeaderName; 14] = [
     ACCESS_CONTROL_REQUEST_METHOD,
     AUTHORIZATION,
     CONTENT_LENGTH,
     CONTENT_TYPE,
     COOKIE,
-    FDI_VERSION,
     ORIGIN,
     RID,
     SEC_FETCH_SITE,
     AUTH_MODE,
     TRANSFER_ENCODING,
     UPGRADE,
-    USER_AGENT,
     FORWARDED,
     X_FORWARDED_FOR,
     X_REAL_IP,
 ];
+
+/// What is read beside [`GUARD_HEADERS`] by those who sign somebody in, and by the endpoints. Every request of a browser has
+/// most of these, so that a guarded one does without.
+pub static OTHER_HEADERS: [HeaderName; 3] = [ACCEPT_LANGUAGE, FDI_VERSION, USER_AGENT];
 
 /// All headers of a response that [`Visit::finish`] may read and write.
 pub static WRITTEN_HEADERS: [HeaderName; 9] = [
@@ -65,13 +67,22 @@ pub static WRITTEN_HEADERS: [HeaderName; 9] = [
     REFRESH_TOKEN,
 ];
 
-/// Of the lines of a request's headers, those of [`READ_HEADERS`]. No other is looked at twice.
-pub fn read_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+/// Of the lines of a request's headers, those of [`GUARD_HEADERS`]. No other is looked at twice.
+pub fn guard_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
 where
     N: AsRef<str>,
     V: Deref<Target: AsRef<[u8]>>,
 {
-    READ.select(lines)
+    GUARD.select(lines)
+}
+
+/// Of the lines of a request's headers, those of [`OTHER_HEADERS`].
+pub fn other_headers<N, V>(lines: impl IntoIterator<Item = (N, V)>) -> HeaderMap
+where
+    N: AsRef<str>,
+    V: Deref<Target: AsRef<[u8]>>,
+{
+    OTHER.select(lines)
 }
 
 /// Of the lines of a response's headers, those of [`WRITTEN_HEADERS`].
@@ -105,7 +116,8 @@ pub fn address(path: &str, query: Option<&str>) -> Uri {
     address.unwrap_or_default()
 }
 
-static READ: LazyLock<Names> = LazyLock::new(|| Names::of(&READ_HEADERS));
+static GUARD: LazyLock<Names> = LazyLock::new(|| Names::of(&GUARD_HEADERS));
+static OTHER: LazyLock<Names> = LazyLock::new(|| Names::of(&OTHER_HEADERS));
 static WRITTEN: LazyLock<Names> = LazyLock::new(|| Names::of(&WRITTEN_HEADERS));
 
 /// Header names by their lengths, which tell most lines of a request from ours at once: each line is looked at for every
@@ -224,26 +236,38 @@ impl Visit {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Guard::sign_in`].
+    /// As [`Guard::sign_in`]. `other` is what [`other_headers`] finds in the same request.
     ///
     /// # Errors
     /// [`Refused`]: a page of another origin sent the request.
-    pub async fn sign_in(&self) -> Result<SignIn, Refused> {
-        self.guard.sign_in(&self.parts).await
+    pub async fn sign_in(&self, other: &HeaderMap) -> Result<SignIn, Refused> {
+        self.guard.sign_in(&self.with(other)).await
     }
 
-    /// Answers the request as one to an endpoint of `wire`. A body that announces more than is ever buffered is not read:
-    /// `body` is not polled then.
+    /// Answers the request as one to an endpoint of `wire`. `other` is what [`other_headers`] finds in the same request.
+    /// A body that announces more than is ever buffered is not read: `body` is not polled then.
     pub async fn answer(
         &self,
         wire: &Wire,
+        other: &HeaderMap,
         body: impl Future<Output = Result<Bytes, BodyError>>,
     ) -> Response<Bytes> {
         let body = match self.announces_too_much() {
             true => Err(BodyError::TooLarge),
             false => body.await,
         };
-        wire.answer(&self.parts, body).await
+        wire.answer(&self.with(other), body).await
+    }
+
+    fn with(&self, other: &HeaderMap) -> Parts {
+        let mut parts = self.parts.clone();
+        // No other names: whatever an adapter brings, the guards' headers stay what they were judged by.
+        for name in &OTHER_HEADERS {
+            for value in other.get_all(name) {
+                parts.headers.append(name, value.clone());
+            }
+        }
+        parts
     }
 
     fn announces_too_much(&self) -> bool {
@@ -272,7 +296,11 @@ mod tests {
 
     #[test]
     fn every_name_is_found_in_whatever_case_and_nothing_else_is() {
-        for (names, all) in [(&READ, &READ_HEADERS[..]), (&WRITTEN, &WRITTEN_HEADERS[..])] {
+        for (names, all) in [
+            (&GUARD, &GUARD_HEADERS[..]),
+            (&OTHER, &OTHER_HEADERS),
+            (&WRITTEN, &WRITTEN_HEADERS),
+        ] {
             for name in all {
                 assert_eq!(names.find(name.as_str()), Some(name));
                 assert_eq!(names.find(&name.as_str().to_ascii_uppercase()), Some(name));
@@ -282,6 +310,7 @@ mod tests {
             assert_eq!(names.find(&"x".repeat(LONGEST + 1)), None);
         }
         assert!(is_written("Set-Cookie") && !is_written("cookie"));
+        assert_eq!(GUARD.find("user-agent"), None);
     }
 
     #[test]

@@ -14,17 +14,26 @@ use std::path::Path;
 
 use bytes::Bytes;
 use common::{Client, Site};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 use stepup_wire::body::BodyError;
 use stepup_wire::core::require::{AnySession, Require2fa, rule_of};
-use stepup_wire::{Gate, Peer, READ_HEADERS, Visit, WRITTEN_HEADERS};
+use stepup_wire::{GUARD_HEADERS, Gate, OTHER_HEADERS, Peer, Visit, WRITTEN_HEADERS};
 
 const PEER: Option<Peer> = Some(Peer(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
 
 fn begin(site: &Site, request: http::request::Builder) -> Visit {
     let (parts, ()) = request.body(()).unwrap().into_parts();
     Visit::begin(&Gate::from(&site.wire), parts, PEER).unwrap()
+}
+
+async fn answer(
+    site: &Site,
+    request: http::request::Builder,
+    body: impl Future<Output = Result<Bytes, BodyError>>,
+) -> Response<Bytes> {
+    let headers = request.headers_ref().unwrap().clone();
+    begin(site, request).answer(&site.wire, &headers, body).await
 }
 
 fn visit(site: &Site, client: &Client) -> Visit {
@@ -104,7 +113,7 @@ async fn a_foreign_page_is_refused_by_every_guard() {
         let refused = visit.session::<AnySession>().await.unwrap_err();
         assert_eq!(refused.into_response().status(), StatusCode::FORBIDDEN);
     }
-    assert!(visit.sign_in().await.is_err());
+    assert!(visit.sign_in(&HeaderMap::new()).await.is_err());
     assert!(!ended(&visit).contains_key("access-control-allow-origin"));
 }
 
@@ -112,20 +121,19 @@ async fn a_foreign_page_is_refused_by_every_guard() {
 async fn an_endpoint_answers_whatever_came_of_the_body() {
     let site = Site::new().await;
     let client = site.client("header");
-    let answer = async |body: Result<Bytes, BodyError>| {
+    let status = async |body: Result<Bytes, BodyError>| {
         let request = client
             .request(Method::POST, "/auth/signin")
             .header("content-type", "application/json");
-        let response = begin(&site, request).answer(&site.wire, ready(body)).await;
-        response.status().as_u16()
+        answer(&site, request, ready(body)).await.status().as_u16()
     };
     assert_eq!(
-        answer(Ok(json!({ "formFields": 1 }).to_string().into())).await,
+        status(Ok(json!({ "formFields": 1 }).to_string().into())).await,
         400
     );
-    assert_eq!(answer(Err(BodyError::TooLarge)).await, 413);
-    assert_eq!(answer(Err(BodyError::Incomplete)).await, 400);
-    assert_eq!(answer(Err(BodyError::Late)).await, 408);
+    assert_eq!(status(Err(BodyError::TooLarge)).await, 413);
+    assert_eq!(status(Err(BodyError::Incomplete)).await, 400);
+    assert_eq!(status(Err(BodyError::Late)).await, 408);
 }
 
 #[tokio::test]
@@ -144,14 +152,14 @@ async fn a_body_that_announces_too_much_is_not_read() {
             request = request.header("content-length", *length);
         }
         let unread = async { panic!("it was read") };
-        let response = begin(&site, request).answer(&site.wire, unread).await;
+        let response = answer(&site, request, unread).await;
         assert_eq!(response.status(), status);
     }
     let request = client
         .request(Method::POST, "/auth/signin")
         .header("content-length", "65536");
     let read = async { Err(BodyError::Late) };
-    let response = begin(&site, request).answer(&site.wire, read).await;
+    let response = answer(&site, request, read).await;
     assert_eq!(response.status(), 408);
 }
 
@@ -172,8 +180,9 @@ const ANSWERED: [&str; 11] = [
 
 #[test]
 fn no_header_is_read_or_written_that_adapters_are_not_told_of() {
-    let listed: BTreeSet<String> = READ_HEADERS
+    let listed: BTreeSet<String> = GUARD_HEADERS
         .iter()
+        .chain(&OTHER_HEADERS)
         .chain(&WRITTEN_HEADERS)
         .map(|name| name.as_str().to_owned())
         .chain(ANSWERED.map(|name| name.to_ascii_lowercase().replace('_', "-")))
