@@ -53,6 +53,8 @@ mod routes_only;
 mod second_factor;
 #[path = "attacks/secrets.rs"]
 mod secrets;
+#[path = "attacks/senders.rs"]
+mod senders;
 #[path = "attacks/sessions.rs"]
 mod sessions;
 #[path = "attacks/tenants.rs"]

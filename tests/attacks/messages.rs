@@ -18,11 +18,11 @@ use super::own::Own;
 use crate::kit::{Client, Mode, OTHER_PHONE, PHONE, Response, Server, full, half};
 
 const ALICE: &str = "alice@example.com";
-const CREATE: &str = "/auth/signinup/code";
+pub(super) const CREATE: &str = "/auth/signinup/code";
 
 /// The names of the events.
 #[derive(Clone, Debug, Default)]
-struct Events(Arc<Mutex<Vec<&'static str>>>);
+pub(super) struct Events(Arc<Mutex<Vec<&'static str>>>);
 
 impl EventSink for Events {
     fn record(&self, event: &Event) {
@@ -31,7 +31,7 @@ impl EventSink for Events {
 }
 
 impl Events {
-    fn count(&self, name: &str) -> usize {
+    pub(super) fn count(&self, name: &str) -> usize {
         self.0
             .lock()
             .unwrap()
@@ -54,16 +54,16 @@ async fn by_phone(events: &Events) -> Server {
     .await
 }
 
-fn swiss(n: usize) -> String {
+pub(super) fn swiss(n: usize) -> String {
     format!("+41791{n:06}")
 }
 
-fn german(n: usize) -> String {
+pub(super) fn german(n: usize) -> String {
     format!("+491511{n:07}")
 }
 
 /// For a session's second factor if there is one, for a sign-in otherwise.
-async fn ask(client: &Client, path: &str, phone: &str, from: &str) -> Response {
+pub(super) async fn ask(client: &Client, path: &str, phone: &str, from: &str) -> Response {
     let linking = client.access_token().is_some();
     let body = json!({ "phoneNumber": phone, "shouldTryLinkingWithSessionUser": linking });
     client
@@ -73,7 +73,7 @@ async fn ask(client: &Client, path: &str, phone: &str, from: &str) -> Response {
 
 /// Whether it was sent; if not, it was said how long to wait.
 #[track_caller]
-fn is_sent(answer: &Response) -> bool {
+pub(super) fn is_sent(answer: &Response) -> bool {
     assert_eq!(answer.status, 200, "{answer:?}");
     let sent = answer.status_field() == "OK";
     assert!(sent || answer.header("retry-after").is_some(), "{answer:?}");

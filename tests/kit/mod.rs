@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of the kit")]
 
+pub mod carrier;
 pub mod document;
 pub mod first;
 pub mod framework;
