@@ -617,8 +617,57 @@ async fn a_oau_12_another_person_of_a_provider_that_knows_the_account_does_not_j
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_oau_13_a_token_for_another_application_signs_nobody_in() {
+async fn a_oau_13_tokens_are_taken_only_where_the_site_chose_so() {
     let provider = provider();
+    let server = serving(&provider).await;
+    let own = provider.id_token(&alice(), None);
+    for tokens in [json!({ "id_token": own }), json!({ "access_token": "x" })] {
+        let body = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": tokens });
+        let answer = server.client(Mode::Header).post("/auth/signinup", body).await;
+        refused(&answer, "has to begin in the browser");
+    }
+    assert_eq!((provider.asked(), users(&server).await), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_13_an_id_token_signs_in_once_whoever_presents_it_at_once() {
+    let provider = provider().with_tokens();
+    let held = provider.clone();
+    let server = Server::start_adding(move |builder| {
+        builder
+            .factor(ThirdParty::new().provider(held.clone()))
+            .tenants([Tenant::new("acme")])
+    })
+    .await;
+    let token = provider.id_token(&alice(), None);
+    let body = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": { "id_token": token } });
+    let mut racing = Vec::new();
+    for _ in 0..8 {
+        let (client, body) = (server.client(Mode::Header), body.clone());
+        racing.push(tokio::spawn(async move {
+            client.peek("POST", "/auth/signinup", Some(&body), &[]).await
+        }));
+    }
+    let mut let_in = 0;
+    for answer in racing {
+        let_in += usize::from(answer.await.unwrap().status_field() == "OK");
+    }
+    assert_eq!((let_in, sessions(&server).await), (1, 1));
+    // Nor later, nor in another tenant; another token of hers does.
+    server.moved(59 * 60).await;
+    for path in ["/auth/signinup", "/auth/acme/signinup"] {
+        let answer = server.client(Mode::Header).post(path, body.clone()).await;
+        refused(&answer, "did not confirm");
+    }
+    let token = provider.id_token(&alice(), None);
+    let body = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": { "id_token": token } });
+    let answer = server.client(Mode::Header).post("/auth/signinup", body).await;
+    assert!(!created(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_13_a_token_for_another_application_signs_nobody_in() {
+    let provider = provider().with_tokens();
     let server = serving(&provider).await;
     let mut client = server.client(Mode::Header);
     let tokens = |tokens: Value| json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": tokens });
@@ -991,7 +1040,7 @@ async fn a_user_who_says_no_at_the_provider_is_told_in_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_ins_by_a_provider_are_counted_before_it_is_asked() {
-    let provider = provider();
+    let provider = provider().with_tokens();
     let server = serving(&provider).await;
     let mut client = server.client(Mode::Header);
     let tokens = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": { "id_token": "made up" } });

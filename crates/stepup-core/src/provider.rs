@@ -25,6 +25,16 @@ pub trait Provider: Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// Whether a client takes tokens that an application on a device got by itself ([`Proof::Tokens`]). Nothing of the kind is
+    /// presented otherwise: no ticket tells for whose browser such a token was made, so that it is for the site to choose.
+    ///
+    /// An id token is refused for two hours after it was used, so one must not be believed for longer than that; and one that has
+    /// a nonce is not to be believed at all (threat A-OAU-13).
+    fn takes_tokens(&self, client_type: Option<&str>) -> bool {
+        let _ = client_type;
+        false
+    }
+
     /// Where the browser is sent to. The address has no `state`, which the client of the protocol adds.
     ///
     /// # Errors

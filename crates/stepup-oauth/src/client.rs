@@ -22,6 +22,7 @@ pub struct Client {
     pub(crate) secret: ClientSecret,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) auth: Option<TokenAuth>,
+    pub(crate) takes_tokens: bool,
 }
 
 /// How a client proves itself at the token endpoint.
@@ -67,6 +68,7 @@ impl Client {
             secret,
             scopes: None,
             auth: None,
+            takes_tokens: false,
         }
     }
 
@@ -93,6 +95,20 @@ impl Client {
     pub fn auth(self, auth: TokenAuth) -> Self {
         Self {
             auth: Some(auth),
+            ..self
+        }
+    }
+
+    /// Takes tokens that an application on a device got from the provider by itself (the protocol's `oAuthTokens`), where it can be
+    /// told whom they were given to. Without it only codes are taken, which is safer wherever it is possible: no ticket of ours
+    /// tells for which browser such a token was made (threat A-OAU-13).
+    ///
+    /// An id token works once, within an hour of its issue, and must have no `nonce`: nobody here could compare it. An access token
+    /// works as often as the provider says that it is good.
+    #[must_use]
+    pub fn takes_tokens(self) -> Self {
+        Self {
+            takes_tokens: true,
             ..self
         }
     }

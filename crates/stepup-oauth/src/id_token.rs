@@ -136,9 +136,13 @@ impl Expected<'_> {
         if let Some(reason) = self.refuses_time(claims) {
             return Some(reason);
         }
-        // OpenID Connect Core §3.1.3.7 (11): sent, so it must be there.
-        if self.nonce.is_some_and(|nonce| text("nonce") != Some(nonce)) {
-            return Some("wrong_nonce");
+        match self.nonce {
+            // OpenID Connect Core §3.1.3.7 (11): sent, so it must be there.
+            Some(nonce) if text("nonce") != Some(nonce) => return Some("wrong_nonce"),
+            // Made for a sign-in that somebody else began, and is to compare: taken here, it would be a stolen one's way around
+            // that.
+            None if claims.contains_key("nonce") => return Some("id_token_of_another_sign_in"),
+            _ => {}
         }
         if let (Some(hash), Some(token)) = (claims.get("at_hash"), self.access_token)
             && hash.as_str() != Some(&algorithm.half_hash(token))

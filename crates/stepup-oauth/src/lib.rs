@@ -21,7 +21,8 @@
 //! * The issuer is pinned by the configuration and compared byte for byte: in the discovery document, and in every id token.
 //! * An id token is believed if it is signed by a key of that issuer, by an algorithm of the configuration, for this client, with
 //!   the nonce of this sign-in, and is in time.
-//! * A token that a client brings by itself is accepted only where it can be told whom it was given to (threat A-OAU-13).
+//! * A token that a client brings by itself is accepted only of a client that was told so ([`Client::takes_tokens`]), only where it
+//!   can be told whom it was given to, and only without a nonce, which nobody here could compare (threat A-OAU-13).
 //! * An address is verified only where the provider says so, of this very address.
 //! * Requests go to the addresses of the configuration and of the issuer's documents: over TLS, to no private network, along no
 //!   redirect, for a bounded time, and for at most 1 MiB of answer (threat A-OAU-11).

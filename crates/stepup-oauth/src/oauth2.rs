@@ -220,6 +220,10 @@ impl Provider for OAuth2Provider {
         &self.base.kinds
     }
 
+    fn takes_tokens(&self, client_type: Option<&str>) -> bool {
+        self.base.client_with_tokens(client_type).is_ok()
+    }
+
     async fn authorize(&self, request: &Authorize) -> Result<String, ProviderError> {
         let client = self.base.client(request.client_type.as_deref())?;
         let pkce = pkce(request);
@@ -262,7 +266,7 @@ impl OAuth2Provider {
                 access_token: Some(access),
                 ..
             } => {
-                let client = self.base.client(client_type.as_deref())?;
+                let client = self.base.client_with_tokens(client_type.as_deref())?;
                 self.check_owner(client, access).await?;
                 self.person(access).await
             }

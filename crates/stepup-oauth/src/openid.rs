@@ -170,6 +170,10 @@ impl Provider for OpenIdProvider {
         &self.base.kinds
     }
 
+    fn takes_tokens(&self, client_type: Option<&str>) -> bool {
+        self.base.client_with_tokens(client_type).is_ok()
+    }
+
     async fn authorize(&self, request: &Authorize) -> Result<String, ProviderError> {
         let client = self.base.client(request.client_type.as_deref())?;
         let metadata = self.base.in_time(self.metadata()).await?;
@@ -211,7 +215,7 @@ impl OpenIdProvider {
                 id_token: Some(id),
                 access_token,
             } => {
-                let client = self.base.client(client_type.as_deref())?;
+                let client = self.base.client_with_tokens(client_type.as_deref())?;
                 let tokens = Tokens {
                     id: Some(id.clone()),
                     access: access_token.clone(),

@@ -277,6 +277,18 @@ impl Base {
         found.ok_or(ProviderError::UnknownClient)
     }
 
+    /// The same, if it takes tokens that an application on a device got by itself.
+    ///
+    /// # Errors
+    /// [`ProviderError::UnknownClient`]; [`ProviderError::Unsupported`].
+    pub(crate) fn client_with_tokens(&self, kind: Option<&str>) -> Result<&Client, ProviderError> {
+        let client = self.client(kind)?;
+        client
+            .takes_tokens
+            .then_some(client)
+            .ok_or(ProviderError::Unsupported)
+    }
+
     /// The address that the browser is sent to.
     ///
     /// # Source

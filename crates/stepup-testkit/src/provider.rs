@@ -34,6 +34,7 @@ pub struct FakeProvider {
     id: String,
     name: String,
     clients: Vec<String>,
+    takes_tokens: bool,
     held: Arc<Mutex<Held>>,
 }
 
@@ -46,6 +47,7 @@ struct Held {
     asked: usize,
 }
 
+#[derive(Clone)]
 struct Granted {
     client: Option<String>,
     redirect_uri: String,
@@ -115,6 +117,7 @@ impl FakeProvider {
             name: format!("Provider {id}"),
             id,
             clients: Vec::new(),
+            takes_tokens: false,
             held: Arc::default(),
         }
     }
@@ -124,6 +127,15 @@ impl FakeProvider {
     pub fn with_clients<C: Into<String>>(self, clients: impl IntoIterator<Item = C>) -> Self {
         Self {
             clients: clients.into_iter().map(Into::into).collect(),
+            ..self
+        }
+    }
+
+    /// The same, whose clients take tokens that applications on devices got by themselves.
+    #[must_use]
+    pub fn with_tokens(self) -> Self {
+        Self {
+            takes_tokens: true,
             ..self
         }
     }
@@ -211,6 +223,10 @@ impl Provider for FakeProvider {
         &self.clients
     }
 
+    fn takes_tokens(&self, _: Option<&str>) -> bool {
+        self.takes_tokens
+    }
+
     async fn authorize(&self, request: &Authorize) -> Result<String, ProviderError> {
         if self.held().mood == Mood::Down {
             return Err(down());
@@ -266,7 +282,8 @@ impl Provider for FakeProvider {
                 id_token: Some(token),
                 ..
             } => {
-                let granted = held.tokens.remove(token.expose());
+                // It lives on, as that of a real one.
+                let granted = held.tokens.get(token.expose()).cloned();
                 let granted = granted.ok_or(ProviderError::Refused("unknown_token"))?;
                 if granted.client != self.client(client_type.as_ref()) {
                     return Err(ProviderError::Refused("audience"));

@@ -4,20 +4,26 @@
 //! write, then the provider is asked who it is, and only then is anything of an account read. No transaction waits for a
 //! provider (R-OAU-1).
 
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
 use crate::contact::EmailAddress;
-use crate::error::Fault;
+use crate::error::{Fault, StoreError};
 use crate::event::{EventKind, Outcome};
 use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Ticket};
 use crate::flow::code::{self, CodeRefusal, General};
 use crate::flow::identity::{self, Somebody};
 use crate::flow::session::Checked;
 use crate::flow::{Caller, account, session};
-use crate::id::TenantId;
+use crate::id::{ChallengeId, TenantId, UserId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::policy;
 use crate::provider::{Authorize, Identity, Proof, ProviderError};
-use crate::record::challenge::{Answer, Challenge, SLOTS, Slot};
+use crate::record::challenge::{Answer, Binding, Challenge, SLOTS, Slot};
 use crate::record::user::ThirdParty;
 use crate::rule::{Rule, judge};
 use crate::secret::Secret;
@@ -262,7 +268,7 @@ async fn identify<'p>(
         account::note_throttled(parts, caller, "sign_in");
         return Ok(Err(ProviderRefusal::Throttled(retry_after)));
     }
-    let proof = match spend(parts, caller, factor, from).await? {
+    let proof = match spend(parts, caller, (factor, held), from).await? {
         Ok(proof) => proof,
         Err(refusal) => return failed(parts, caller, refusal).await.map(Err),
     };
@@ -274,6 +280,10 @@ async fn identify<'p>(
     };
     let read = identity.and_then(|identity| read(held, identity));
     match read {
+        Ok(_) if !is_first_use(parts, &proof).await? => {
+            note(parts, caller, EventKind::ProviderRefused, "token_used_before");
+            failed(parts, caller, ProviderRefusal::Refused).await.map(Err)
+        }
         Ok(somebody) => Ok(Ok((factor, somebody))),
         Err(error) => match told(parts, caller, &error) {
             refusal @ ProviderRefusal::Refused => failed(parts, caller, refusal).await.map(Err),
@@ -286,7 +296,7 @@ async fn identify<'p>(
 async fn spend(
     parts: &Parts,
     caller: &Caller,
-    factor: &ThirdPartyFactor,
+    (factor, held): (&ThirdPartyFactor, &Held),
     from: FromProvider<'_>,
 ) -> Result<Result<Proof, ProviderRefusal>, Fault> {
     let client_type = from.client_type.map(str::to_owned);
@@ -295,6 +305,10 @@ async fn spend(
             id_token,
             access_token,
         } => {
+            if !held.provider.takes_tokens(from.client_type) {
+                note(parts, caller, EventKind::ProviderRefused, "code_only");
+                return Ok(Err(ProviderRefusal::CodeOnly));
+            }
             return Ok(Ok(Proof::Tokens {
                 client_type,
                 id_token: id_token.cloned(),
@@ -356,6 +370,53 @@ async fn spend(
         verifier: derived.verifier,
         nonce: derived.nonce,
     }))
+}
+
+/// How long a used id token is remembered: longer than any is believed ([`Provider::takes_tokens`](crate::provider::Provider::takes_tokens)).
+const REMEMBERED: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Whether an id token that was believed is presented for the first time. A row under its digest is what decides: of many
+/// callers one can write it. Codes are spent at the provider, and access tokens are its own to end.
+async fn is_first_use(parts: &Parts, proof: &Proof) -> Result<bool, Fault> {
+    let Proof::Tokens {
+        id_token: Some(token),
+        ..
+    } = proof
+    else {
+        return Ok(true);
+    };
+    // What is signed. The signature is none of it: some algorithms allow several for one text.
+    let token = token.expose();
+    let signed = token.rsplit_once('.').map_or(token.as_str(), |(signed, _)| signed);
+    let id = ChallengeId::new(URL_SAFE_NO_PAD.encode(Sha256::digest(signed)));
+    let now = parts.now();
+    let until = now.plus(REMEMBERED);
+    let row = Challenge {
+        // One for all of them: in another tenant it is the same token.
+        tenant: TenantId::public(),
+        id,
+        binding: Binding {
+            purpose: "oauth:token".to_owned(),
+            user: UserId::from(""),
+            // Never the same, or it would take the place of the first one.
+            session: format!("none:{}", parts.uuid()?).into(),
+        },
+        destination: String::new(),
+        failed: 0,
+        max_failures: 1,
+        slots: [None; SLOTS],
+        sends: 0,
+        next_send_at: until,
+        // There is nothing to answer.
+        closed: true,
+        created_at: now,
+        ends_at: until,
+    };
+    match parts.store.put_challenge(&row).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The longest issuer and subject that are taken (OpenID Connect Core §2 has 255 characters for a subject).

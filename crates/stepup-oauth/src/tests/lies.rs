@@ -476,8 +476,19 @@ async fn a_oau_13_a_token_of_another_application_signs_nobody_in() {
         world.key.sign(&claims)
     };
     let by = async |proof: Proof| world.provider.identify(&proof).await;
-    // Theirs have no nonce of ours.
-    let ours = sign(json!({ "nonce": null }));
+    // What was made for a sign-in that was begun elsewhere, with whatever nonce, is to be finished there.
+    for nonce in [json!(super::world::NONCE), json!(""), json!(7)] {
+        let begun = sign(json!({ "nonce": nonce }));
+        assert_eq!(
+            reason(by(tokens(Some(&begun), None)).await),
+            "refused: id_token_of_another_sign_in"
+        );
+    }
+    let sign = |mut changes: Value| {
+        changes["nonce"] = Value::Null;
+        sign(changes)
+    };
+    let ours = sign(json!({}));
     assert_eq!(
         by(tokens(Some(&ours), None)).await.unwrap().subject,
         "248289761001"
@@ -527,8 +538,38 @@ async fn a_oau_13_a_token_of_another_application_signs_nobody_in() {
 }
 
 #[tokio::test]
+async fn a_oau_13_a_client_that_was_not_told_to_takes_no_tokens() {
+    let world = World::new().await;
+    let setup = crate::openid("own", "Own", &world.issuer.origin(), Client::public(CLIENT).of_type("web"))
+        .client(Client::public("app").of_type("app").takes_tokens())
+        .clock(world.clock.clone());
+    let provider = setup.build().unwrap();
+    let mut claims = world.claims();
+    super::world::change(&mut claims, json!({ "nonce": null, "aud": [CLIENT, "app"], "azp": "app" }));
+    let token = world.key.sign(&claims);
+    let by = async |kind: Option<&str>| {
+        let proof = Proof::Tokens {
+            client_type: kind.map(str::to_owned),
+            id_token: Some(secret(&token)),
+            access_token: None,
+        };
+        provider.identify(&proof).await
+    };
+    // It is not even read, whoever asks.
+    for kind in [None, Some("web")] {
+        assert!(!provider.takes_tokens(kind));
+        assert_eq!(reason(by(kind).await), "the provider takes no such proof");
+    }
+    assert_eq!(world.issuer.count("/keys"), 0);
+    assert!(provider.takes_tokens(Some("app")) && !provider.takes_tokens(Some("other")));
+    assert!(by(Some("app")).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_application_on_a_device_asks_by_its_own_client_for_a_token_of_the_sites() {
-    let web = Client::new(CLIENT, secret("s3cret")).of_type("web");
+    let web = Client::new(CLIENT, secret("s3cret"))
+        .of_type("web")
+        .takes_tokens();
     let world = World::new().await;
     let setup = crate::openid("own", "Own", &world.issuer.origin(), web)
         .client(Client::public("shop-android").of_type("android"))
@@ -538,7 +579,9 @@ async fn an_application_on_a_device_asks_by_its_own_client_for_a_token_of_the_si
     let mut claims = world.claims();
     claims["azp"] = json!("shop-android");
     let token = world.key.sign(&claims);
-    assert!(provider.identify(&tokens(Some(&token), None)).await.is_ok());
+    super::world::change(&mut claims, json!({ "nonce": null }));
+    let bare = world.key.sign(&claims);
+    assert!(provider.identify(&tokens(Some(&bare), None)).await.is_ok());
     // In the code flow the party is the client itself.
     world.token(&token);
     assert_eq!(

@@ -34,7 +34,7 @@ impl World {
     pub(super) async fn with(change: impl FnOnce(Setup<OpenId>) -> Setup<OpenId>) -> Self {
         let issuer = Server::start().await;
         let (key, clock) = (Signer::es256("k1"), Hand::at(NOW));
-        let client = Client::new(CLIENT, secret("s3cret canary"));
+        let client = Client::new(CLIENT, secret("s3cret canary")).takes_tokens();
         let setup = openid("own", "Own", &issuer.origin(), client)
             .clock(clock.clone())
             .patience(Duration::from_millis(500));

@@ -70,7 +70,7 @@ async fn github_is_asked_twice_and_people_are_told_apart_by_number() {
 #[tokio::test]
 async fn a_oau_13_github_is_asked_whose_a_token_is() {
     let net = Internet::new().await;
-    let provider = reached(&net, github(client()));
+    let provider = reached(&net, github(client().takes_tokens()));
     net.answers("api.github.com/user", json!({ "id": 1 }));
     net.answers("api.github.com/user/emails", json!([]));
     let check = "api.github.com/applications/shop/token";
@@ -112,7 +112,7 @@ async fn a_oau_13_github_is_asked_whose_a_token_is() {
     let id_token = provider.identify(&tokens(Some("a.b.c"), None)).await;
     assert_eq!(reason(id_token), "the provider takes no such proof");
     // Nobody asked whose it is without a secret to ask with.
-    let public = reached(&net, github(Client::public("shop")));
+    let public = reached(&net, github(Client::public("shop").takes_tokens()));
     assert_eq!(
         reason(public.identify(&tokens(None, Some("gho_canary"))).await),
         "the provider takes no such proof"
@@ -122,7 +122,7 @@ async fn a_oau_13_github_is_asked_whose_a_token_is() {
 #[tokio::test]
 async fn facebook_is_shown_the_token_in_the_query_and_verifies_no_address() {
     let net = Internet::new().await;
-    let provider = reached(&net, facebook(client()));
+    let provider = reached(&net, facebook(client().takes_tokens()));
     let (to, with) = sent(&provider).await;
     assert_eq!(to, "https://www.facebook.com/v23.0/dialog/oauth");
     assert_eq!(with, usual("email", false));
@@ -176,7 +176,7 @@ async fn facebook_is_shown_the_token_in_the_query_and_verifies_no_address() {
 #[tokio::test]
 async fn discord_says_whether_the_address_is_verified_and_whose_a_token_is() {
     let net = Internet::new().await;
-    let provider = reached(&net, discord(client()));
+    let provider = reached(&net, discord(client().takes_tokens()));
     let (to, with) = sent(&provider).await;
     assert_eq!(to, "https://discord.com/oauth2/authorize");
     assert_eq!(with, usual("identify email", true));
@@ -209,7 +209,7 @@ async fn discord_says_whether_the_address_is_verified_and_whose_a_token_is() {
 #[tokio::test]
 async fn linkedin_gets_no_pkce_and_tells_by_its_user_info() {
     let net = Internet::new().await;
-    let provider = reached(&net, linkedin(client()));
+    let provider = reached(&net, linkedin(client().takes_tokens()));
     let (to, with) = sent(&provider).await;
     assert_eq!(to, "https://www.linkedin.com/oauth/v2/authorization");
     assert_eq!(with, usual("openid profile email", false));
@@ -238,7 +238,7 @@ async fn linkedin_gets_no_pkce_and_tells_by_its_user_info() {
 #[tokio::test]
 async fn x_wants_the_secret_in_the_header_and_tells_no_address() {
     let net = Internet::new().await;
-    let provider = reached(&net, x(client()));
+    let provider = reached(&net, x(client().takes_tokens()));
     assert_eq!(provider.id(), "twitter");
     let (to, with) = sent(&provider).await;
     assert_eq!(to, "https://x.com/i/oauth2/authorize");
