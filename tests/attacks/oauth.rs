@@ -242,7 +242,7 @@ async fn a_oau_03_what_was_begun_at_one_provider_is_not_finished_at_another() {
             ThirdParty::new()
                 .provider(one)
                 .provider(two)
-                .redirect_uri("http://localhost/both"),
+                .redirect_uri("one", "http://localhost/both"),
         )
     })
     .await;
@@ -712,7 +712,10 @@ async fn a_oau_14_a_form_post_is_handed_on_to_a_page_of_ours_and_nowhere_else() 
         builder.factor(
             ThirdParty::new()
                 .provider(held.clone())
-                .redirect_uri("https://app.test/back?a=1"),
+                .provider(FakeProvider::new("other"))
+                .redirect_uri("apple", "https://app.test/back?a=1")
+                .redirect_uri("apple", "com.acme.app:/back")
+                .redirect_uri("other", "https://app.test/other"),
         )
     })
     .await;
@@ -771,6 +774,9 @@ async fn a_oau_14_a_form_post_is_handed_on_to_a_page_of_ours_and_nowhere_else() 
         "//evil.test",
         "javascript:alert(1)",
         "https://app.test/back",
+        // Any application on a device can take a scheme for itself; and what is another provider's is.
+        "com.acme.app:/back",
+        "https://app.test/other",
         &format!("{own}/../../evil"),
         "",
     ] {

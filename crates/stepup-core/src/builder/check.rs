@@ -8,7 +8,7 @@ use crate::config::{Disclosure, EmailVerification};
 use crate::delivery::Channel;
 use crate::evidence::Kind;
 use crate::factor::passwordless::{Countries, Means, Passwordless, factor_of};
-use crate::factor::third_party::ThirdParty;
+use crate::factor::third_party::{Redirect, ThirdParty};
 use crate::id::FactorId;
 use crate::policy::{self, EnrollmentMode, Offered, Policy, SecondFactor};
 use crate::profile::Profile;
@@ -252,7 +252,10 @@ fn problems_of_providers(factor: &ThirdParty) -> Vec<String> {
             problems.push(format!("the provider {id} is there twice"));
         }
     }
-    for uri in &factor.redirects {
+    for Redirect { provider, uri } in &factor.redirects {
+        if !factor.providers.iter().any(|held| held.id() == provider) {
+            problems.push(format!("{uri:?} is an address of {provider}, and there is no such provider"));
+        }
         let read = Url::parse(uri).ok();
         let scripted = |url: &Url| matches!(url.scheme(), "javascript" | "data" | "blob" | "file");
         if read

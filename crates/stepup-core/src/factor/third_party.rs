@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::app::AppInfo;
+use crate::app::{AppInfo, is_loopback};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
 use crate::evidence::Kind;
@@ -34,9 +34,16 @@ pub(crate) const KIND: Kind = Kind::Knowledge;
 #[must_use = "a factor does nothing until the builder has it"]
 pub struct ThirdParty {
     pub(crate) providers: Vec<Arc<dyn Provider>>,
-    pub(crate) redirects: Vec<String>,
+    pub(crate) redirects: Vec<Redirect>,
     pub(crate) linking: Linking,
     pub(crate) address: Address,
+}
+
+/// One more address that one provider may send browsers back to.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirect {
+    pub(crate) provider: String,
+    pub(crate) uri: String,
 }
 
 /// When a provider's account is added to one that exists.
@@ -78,10 +85,15 @@ impl ThirdParty {
         self
     }
 
-    /// Lets providers send browsers back to `uri` too, exactly as it is written here. Without it they come back to
-    /// `{origin}{path of the sign-in pages}/callback/{id}` at the configured origins, and nowhere else.
-    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
-        self.redirects.push(uri.into());
+    /// Lets the provider of this id send browsers back to `uri` too, exactly as it is written here, and no other provider. Without
+    /// it they come back to `{origin}{path of the sign-in pages}/callback/{id}` at the configured origins, and nowhere else.
+    ///
+    /// A form post (Apple's) is handed on only to an address that is https, or http on this machine.
+    pub fn redirect_uri(mut self, provider: impl Into<String>, uri: impl Into<String>) -> Self {
+        self.redirects.push(Redirect {
+            provider: provider.into(),
+            uri: uri.into(),
+        });
         self
     }
 
@@ -102,7 +114,7 @@ impl ThirdParty {
 #[derive(Debug)]
 pub(crate) struct ThirdPartyFactor {
     pub(crate) providers: Vec<Held>,
-    pub(crate) redirects: Vec<String>,
+    pub(crate) redirects: Vec<Redirect>,
     pub(crate) linking: Linking,
     pub(crate) address: Address,
 }
@@ -126,13 +138,23 @@ impl ThirdPartyFactor {
     /// Whether a provider may send a browser to `uri`. It is compared, never taken apart: what two readers of an address
     /// could understand differently is not in the list (RFC 9700 §4.1; threats A-OAU-09, A-OAU-14).
     pub(crate) fn admits(&self, app: &AppInfo, provider: &str, uri: &str) -> bool {
-        let path = app.website_base_path();
-        let usual = |origin: &str| uri == format!("{origin}{path}/callback/{provider}");
         // Providers that answer by a form post come back to the API first.
         let posted = || uri == format!("{}/callback/{provider}", app.issuer());
-        app.origins().any(usual)
-            || (posts_back(provider) && posted())
-            || self.redirects.iter().any(|own| own == uri)
+        self.lists(app, provider, uri) || (posts_back(provider) && posted())
+    }
+
+    /// Whether the form that a provider posts is handed on to `uri`: to a page, and not to whatever application on a device has
+    /// taken a scheme for itself, since nothing but the address says who gets the code (threat A-OAU-14).
+    pub(crate) fn hands_on(&self, app: &AppInfo, provider: &str, uri: &str) -> bool {
+        let is_page = uri.starts_with("https://") || (uri.starts_with("http://") && is_loopback(uri));
+        posts_back(provider) && is_page && self.lists(app, provider, uri)
+    }
+
+    fn lists(&self, app: &AppInfo, provider: &str, uri: &str) -> bool {
+        let path = app.website_base_path();
+        let usual = |origin: &str| uri == format!("{origin}{path}/callback/{provider}");
+        let own = |own: &Redirect| own.provider == provider && own.uri == uri;
+        app.origins().any(usual) || self.redirects.iter().any(own)
     }
 }
 
@@ -387,10 +409,11 @@ mod tests {
         let app = AppInfo::new("Acme", "https://api.acme.test", "https://acme.test")
             .checked()
             .unwrap();
-        let factor = ThirdPartyFactor::from(ThirdParty::new().redirect_uri("acme://callback"));
+        let factor = ThirdPartyFactor::from(ThirdParty::new().redirect_uri("google", "acme://callback"));
         let admits = |provider: &str, uri: &str| factor.admits(&app, provider, uri);
         assert!(admits("google", "https://acme.test/auth/callback/google"));
         assert!(admits("google", "acme://callback"));
+        assert!(!admits("github", "acme://callback"));
         assert!(admits("apple", "https://api.acme.test/auth/callback/apple"));
         for uri in [
             "",
@@ -409,6 +432,34 @@ mod tests {
         ] {
             assert!(!admits("google", uri), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_form_post_is_handed_on_to_pages_of_its_provider_alone() {
+        let app = AppInfo::new("Acme", "https://api.acme.test", "https://acme.test")
+            .checked()
+            .unwrap();
+        let part = ["acme://back", "intent://back", "http://acme.test/back"]
+            .into_iter()
+            .chain(["https://app.acme.test/back", "http://127.0.0.1:7000/back"])
+            .fold(ThirdParty::new(), |part, uri| part.redirect_uri("apple", uri))
+            .redirect_uri("google", "https://acme.test/google");
+        let factor = ThirdPartyFactor::from(part);
+        let hands_on = |uri: &str| factor.hands_on(&app, "apple", uri);
+        assert!(hands_on("https://acme.test/auth/callback/apple"));
+        assert!(hands_on("https://app.acme.test/back") && hands_on("http://127.0.0.1:7000/back"));
+        for uri in [
+            "acme://back",
+            "intent://back",
+            "http://acme.test/back",
+            "https://acme.test/google",
+            // Where it came in.
+            "https://api.acme.test/auth/callback/apple",
+        ] {
+            assert!(!hands_on(uri), "{uri}");
+        }
+        // Nobody else posts forms.
+        assert!(!factor.hands_on(&app, "google", "https://acme.test/google"));
     }
 
     #[test]

@@ -34,10 +34,10 @@ impl Stepup {
                 .any(|held| held.provider.id() == id)
     }
 
-    /// Whether the provider `id` may send browsers to `uri`. It is compared as it is written (threat A-OAU-09).
-    pub fn admits_redirect(&self, id: &str, uri: &str) -> bool {
+    /// Whether a form that the provider `id` posts is handed on to `uri`, which is compared as it is written (threat A-OAU-14).
+    pub fn hands_on(&self, id: &str, uri: &str) -> bool {
         let factor = self.parts.third_party.as_ref();
-        factor.is_some_and(|factor| factor.admits(&self.parts.app, id, uri))
+        factor.is_some_and(|factor| factor.hands_on(&self.parts.app, id, uri))
     }
 
     /// Begins a sign-in by a provider: where the browser is to go, and what it keeps until it is back.

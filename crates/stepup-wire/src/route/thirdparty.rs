@@ -320,7 +320,7 @@ fn target(call: &Call<'_>, provider: &str, state: &str) -> Result<String, Refusa
         Some(Value::String(target)) => target,
         Some(_) => return Err(InputError::WrongType(STATE).into()),
     };
-    if call.stepup().admits_redirect(provider, target) {
+    if call.stepup().hands_on(provider, target) {
         Ok(target.clone())
     } else {
         Err(InputError::Unclear("browsers are not sent back to this address").into())
