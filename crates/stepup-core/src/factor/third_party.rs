@@ -16,7 +16,7 @@ use crate::app::{AppInfo, is_loopback};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
 use crate::evidence::Kind;
-use crate::id::{ChallengeId, FactorId, TenantId};
+use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId};
 use crate::keyring::{Keyring, Purpose};
 use crate::provider::Provider;
 use crate::record::challenge::{Binding, MACS};
@@ -227,10 +227,29 @@ pub(crate) struct Begun<'a> {
     pub(crate) redirect_uri: &'a str,
 }
 
+/// What a browser comes back for. It is in the digest that is stored, so that what was begun for one is not used for the other: a
+/// provider's account that a stranger chose would be added to the session of whoever follows him (threat A-OAU-02).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Use<'a> {
+    /// To sign in, or up.
+    SignIn,
+    /// To be added to the user of this session.
+    Link(&'a SessionHandle),
+}
+
+impl<'a> Use<'a> {
+    fn parts(self) -> (&'a str, &'a str) {
+        match self {
+            Self::SignIn => ("sign-in", ""),
+            Self::Link(session) => ("link", session.as_str()),
+        }
+    }
+}
+
 /// What is derived from a ticket under one root of the keyring.
 #[derive(Debug)]
 pub(crate) struct Derived {
-    /// What is stored.
+    /// What is stored. It alone depends on the use.
     pub(crate) mac: Mac,
     /// PKCE's verifier (RFC 7636 §4.1): 43 unreserved characters.
     pub(crate) verifier: Secret<String>,
@@ -256,29 +275,36 @@ impl Begun<'_> {
     }
 
     /// Under the newest root.
-    pub(crate) fn derive(&self, keyring: &Keyring, ticket: &Ticket) -> Derived {
-        let of = |use_: &str| keyring.mac(Purpose::Provider, &self.message(use_, ticket));
-        derived(of(STORED), &of(VERIFIER), &of(NONCE))
+    pub(crate) fn derive(&self, keyring: &Keyring, ticket: &Ticket, used: Use<'_>) -> Derived {
+        let of = |what, used| keyring.mac(Purpose::Provider, &self.message(what, used, ticket));
+        derived(of(STORED, used.parts()), &of(VERIFIER, ANY), &of(NONCE, ANY))
     }
 
     /// Under each root that the sign-in may have begun under, newest first.
-    pub(crate) fn derive_all(&self, keyring: &Keyring, ticket: &Ticket) -> Vec<Derived> {
-        let of = |use_: &str| keyring.macs(Purpose::Provider, &self.message(use_, ticket));
-        let (macs, verifiers, nonces) = (of(STORED), of(VERIFIER), of(NONCE));
+    pub(crate) fn derive_all(&self, keyring: &Keyring, ticket: &Ticket, used: Use<'_>) -> Vec<Derived> {
+        let of = |what, used| keyring.macs(Purpose::Provider, &self.message(what, used, ticket));
+        let (macs, verifiers, nonces) = (of(STORED, used.parts()), of(VERIFIER, ANY), of(NONCE, ANY));
         let all = macs.into_iter().zip(verifiers).zip(nonces);
         all.take(MACS)
             .map(|((mac, verifier), nonce)| derived(mac, &verifier, &nonce))
             .collect()
     }
 
-    fn message<'m>(&'m self, use_: &'m str, ticket: &'m Ticket) -> [&'m [u8]; 7] {
+    fn message<'m>(
+        &'m self,
+        what: &'m str,
+        (used, session): (&'m str, &'m str),
+        ticket: &'m Ticket,
+    ) -> [&'m [u8]; 9] {
         // No client and a client without a name are two.
         let (named, client) = match self.client_type {
             Some(client) => ("named", client),
             None => ("default", ""),
         };
         [
-            use_.as_bytes(),
+            what.as_bytes(),
+            used.as_bytes(),
+            session.as_bytes(),
             self.tenant.as_str().as_bytes(),
             self.provider.as_bytes(),
             named.as_bytes(),
@@ -296,6 +322,9 @@ fn derived(mac: Mac, verifier: &Mac, nonce: &Mac) -> Derived {
         nonce: URL_SAFE_NO_PAD.encode(nonce.as_bytes()),
     }
 }
+
+/// What the provider is told is the same whatever it is used for, which the clients say when they are back.
+const ANY: (&str, &str) = ("", "");
 
 const STORED: &str = "stored";
 const VERIFIER: &str = "verifier";
@@ -339,7 +368,7 @@ mod tests {
         let keyring = Keyring::new(&SecretList::new(vec![root("a")])).unwrap();
         let ticket = Ticket::random(&OsEntropy).unwrap();
         let tenant = TenantId::public();
-        let derived = begun(&tenant).derive(&keyring, &ticket);
+        let derived = begun(&tenant).derive(&keyring, &ticket, Use::SignIn);
         let stored = URL_SAFE_NO_PAD.encode(derived.mac.as_bytes());
         let all = [
             derived.verifier.expose().clone(),
@@ -382,11 +411,31 @@ mod tests {
                 ..own
             },
         ];
-        let derived = own.derive(&keyring, &ticket);
+        let derived = own.derive(&keyring, &ticket, Use::SignIn);
         for begun in others {
-            let other = begun.derive(&keyring, &ticket);
+            let other = begun.derive(&keyring, &ticket, Use::SignIn);
             assert!(derived.mac != other.mac && derived.nonce != other.nonce);
             assert_ne!(derived.verifier.expose(), other.verifier.expose());
+        }
+    }
+
+    #[test]
+    fn what_is_stored_depends_on_the_use_and_what_the_provider_is_told_does_not() {
+        let keyring = Keyring::new(&SecretList::new(vec![root("a")])).unwrap();
+        let ticket = Ticket::random(&OsEntropy).unwrap();
+        let tenant = TenantId::public();
+        let (one, other, none) = ("one".into(), "other".into(), "".into());
+        let uses = [
+            Use::SignIn,
+            Use::Link(&one),
+            Use::Link(&other),
+            Use::Link(&none),
+        ];
+        let all = uses.map(|used| begun(&tenant).derive(&keyring, &ticket, used));
+        for (at, derived) in all.iter().enumerate() {
+            assert!(all[..at].iter().all(|earlier| earlier.mac != derived.mac));
+            assert_eq!(derived.nonce, all[0].nonce);
+            assert_eq!(derived.challenge(), all[0].challenge());
         }
     }
 
@@ -397,8 +446,8 @@ mod tests {
         let after = Keyring::new(&SecretList::new(vec![new, old])).unwrap();
         let ticket = Ticket::random(&OsEntropy).unwrap();
         let tenant = TenantId::public();
-        let first = begun(&tenant).derive(&before, &ticket);
-        let all = begun(&tenant).derive_all(&after, &ticket);
+        let first = begun(&tenant).derive(&before, &ticket, Use::SignIn);
+        let all = begun(&tenant).derive_all(&after, &ticket, Use::SignIn);
         let found = all.iter().find(|derived| derived.mac == first.mac).unwrap();
         assert_eq!(found.verifier.expose(), first.verifier.expose());
         assert_eq!(found.nonce, first.nonce);

@@ -40,7 +40,9 @@ pub use own::{OwnFactor, OwnFactors, Role};
 pub use pending::Device;
 pub use reset::{ResetAsked, ResetOutcome};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
-pub use third_party::{AskProvider, Bar, Brought, Departure, FromProvider, ProviderOutcome, ProviderRefusal};
+pub use third_party::{
+    AskProvider, Bar, Brought, Departure, FromProvider, Intent, ProviderOutcome, ProviderRefusal,
+};
 pub use undo::UndoOutcome;
 pub use update::{Update, UpdateRefusal};
 pub use user::DerivedKey;

@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 use crate::contact::EmailAddress;
 use crate::error::{Fault, StoreError};
 use crate::event::{EventKind, Outcome};
-use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Ticket};
+use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Ticket, Use};
 use crate::flow::code::{self, CodeRefusal, General};
 use crate::flow::identity::{self, Somebody};
 use crate::flow::session::Checked;
 use crate::flow::{Caller, account, session};
-use crate::id::{ChallengeId, TenantId, UserId};
+use crate::id::{ChallengeId, SessionHandle, TenantId, UserId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::policy;
@@ -26,8 +26,9 @@ use crate::provider::{Authorize, Identity, Proof, ProviderError};
 use crate::record::challenge::{Answer, Binding, Challenge, SLOTS, Slot};
 use crate::record::user::ThirdParty;
 use crate::rule::{Rule, judge};
-use crate::secret::Secret;
+use crate::secret::{Mac, Secret};
 use crate::session::access::AccessClaims;
+use crate::time::Timestamp;
 
 pub use crate::flow::identity::{Bar, ProviderOutcome, ProviderRefusal};
 
@@ -49,6 +50,20 @@ pub struct AskProvider<'a> {
     pub client_type: Option<&'a str>,
     /// Where the browser is to come back to.
     pub redirect_uri: &'a str,
+    /// What for.
+    pub intent: Intent<'a>,
+}
+
+/// What the browser is sent to a provider for.
+#[derive(Clone, Copy, Debug)]
+pub enum Intent<'a> {
+    /// To sign in, or up.
+    SignIn,
+    /// To add the provider's account to the user of this session, and to no other.
+    Link(&'a SessionHandle),
+    /// The client says it when it is back, as the protocol has it: to sign in; or to add the account to the user of this session,
+    /// which it had when it asked.
+    Either(&'a SessionHandle),
 }
 
 /// What a client brings from a provider.
@@ -110,7 +125,12 @@ pub(crate) async fn begin(
         client_type: ask.client_type,
         redirect_uri: ask.redirect_uri,
     };
-    let derived = begun.derive(&parts.keyring, &ticket);
+    let derive = |used| begun.derive(&parts.keyring, &ticket, used);
+    let (derived, other) = match ask.intent {
+        Intent::SignIn => (derive(Use::SignIn), None),
+        Intent::Link(session) => (derive(Use::Link(session)), None),
+        Intent::Either(session) => (derive(Use::SignIn), Some(derive(Use::Link(session)).mac)),
+    };
     let mut authorize = Authorize::new(
         ask.redirect_uri.to_owned(),
         derived.challenge(),
@@ -135,10 +155,7 @@ pub(crate) async fn begin(
         failed: 0,
         // Whoever comes back with something else than was begun has spent it.
         max_failures: 1,
-        slots: slots(Slot {
-            mac: derived.mac,
-            expires_at: until,
-        }),
+        slots: slots(derived.mac, other, until),
         sends: 1,
         next_send_at: until,
         closed: false,
@@ -149,10 +166,12 @@ pub(crate) async fn begin(
     Ok(Ok(Departure { url, ticket }))
 }
 
-fn slots(first: Slot) -> [Option<Slot>; SLOTS] {
+/// One slot for each use: whichever comes spends both.
+fn slots(one: Mac, other: Option<Mac>, expires_at: Timestamp) -> [Option<Slot>; SLOTS] {
+    let slot = |mac| Slot { mac, expires_at };
     let mut slots = [None; SLOTS];
-    if let Some(slot) = slots.first_mut() {
-        *slot = Some(first);
+    for (place, mac) in slots.iter_mut().zip([Some(one), other]) {
+        *place = mac.map(slot);
     }
     slots
 }
@@ -163,7 +182,7 @@ pub(crate) async fn sign_in(
     caller: &Caller,
     from: FromProvider<'_>,
 ) -> Result<ProviderOutcome, Fault> {
-    let (factor, somebody) = match identify(parts, caller, from).await? {
+    let (factor, somebody) = match identify(parts, caller, Use::SignIn, from).await? {
         Ok(found) => found,
         Err(refusal) => return Ok(ProviderOutcome::Refused(refusal)),
     };
@@ -191,7 +210,8 @@ pub(crate) async fn link(
         tenant: access.tenant_id().clone(),
         ..caller.clone()
     };
-    let (factor, somebody) = match identify(parts, caller, from).await? {
+    let used = Use::Link(access.handle());
+    let (factor, somebody) = match identify(parts, caller, used, from).await? {
         Ok(found) => found,
         Err(refusal) => return Ok(Ok(ProviderOutcome::Refused(refusal))),
     };
@@ -257,6 +277,7 @@ fn offered<'p>(
 async fn identify<'p>(
     parts: &'p Parts,
     caller: &Caller,
+    used: Use<'_>,
     from: FromProvider<'_>,
 ) -> Result<Result<(&'p ThirdPartyFactor, Somebody), ProviderRefusal>, Fault> {
     let (factor, held) = match offered(parts, &caller.tenant, from.provider, from.client_type) {
@@ -268,7 +289,7 @@ async fn identify<'p>(
         account::note_throttled(parts, caller, "sign_in");
         return Ok(Err(ProviderRefusal::Throttled(retry_after)));
     }
-    let proof = match spend(parts, caller, (factor, held), from).await? {
+    let proof = match spend(parts, caller, (factor, held), used, from).await? {
         Ok(proof) => proof,
         Err(refusal) => return failed(parts, caller, refusal).await.map(Err),
     };
@@ -297,6 +318,7 @@ async fn spend(
     parts: &Parts,
     caller: &Caller,
     (factor, held): (&ThirdPartyFactor, &Held),
+    used: Use<'_>,
     from: FromProvider<'_>,
 ) -> Result<Result<Proof, ProviderRefusal>, Fault> {
     let client_type = from.client_type.map(str::to_owned);
@@ -343,7 +365,7 @@ async fn spend(
     let Some(challenge) = parts.store.challenge(&caller.tenant, &id).await? else {
         return not_begun("not_begun");
     };
-    let all = begun.derive_all(&parts.keyring, ticket);
+    let all = begun.derive_all(&parts.keyring, ticket, used);
     let macs: Vec<_> = all.iter().map(|derived| derived.mac).collect();
     let answer = parts
         .store
@@ -356,8 +378,8 @@ async fn spend(
         Answer::Expired { .. } => return not_begun("expired"),
     }
     // Keys rotate: the verifier is of the root that the sign-in began under.
-    let stored = challenge.slots.iter().flatten().next().map(|slot| slot.mac);
-    let derived = all.into_iter().find(|derived| Some(derived.mac) == stored);
+    let stored = |mac: Mac| challenge.slots.iter().flatten().any(|slot| slot.mac == mac);
+    let derived = all.into_iter().find(|derived| stored(derived.mac));
     let derived = derived.ok_or(Fault::Key("a challenge that no root made"))?;
     let Some(code) = code else {
         note(parts, caller, EventKind::ProviderRefused, "refused_there");

@@ -108,6 +108,7 @@ fn described(endpoint: Endpoint) -> Description {
                 ("thirdPartyId", true),
                 ("redirectURIOnProviderDashboard", true),
                 ("clientType", false),
+                ("shouldTryLinkingWithSessionUser", false),
             ],
             ..answers(
                 "Where the browser is to go, to sign in by a provider.",

@@ -9,7 +9,7 @@ use http::header::{HeaderValue, LOCATION};
 use serde_json::{Value, json};
 use stepup_core::factor::third_party::Ticket;
 use stepup_core::flow::{
-    AskProvider, Bar, Brought, FromProvider, ProviderOutcome, ProviderRefusal, SignedIn,
+    AskProvider, Bar, Brought, FromProvider, Intent, ProviderOutcome, ProviderRefusal, SignedIn,
 };
 use stepup_core::secret::Secret;
 use url::Url;
@@ -17,7 +17,8 @@ use url::Url;
 use super::emailpassword::throttled;
 use super::{admit, passwordless, user};
 use crate::call::{Call, links_to_session};
-use crate::gate::Verified;
+use crate::csrf::Act;
+use crate::gate::{self, Verified};
 use crate::json::{Fields, InputError, Limits};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -37,12 +38,25 @@ pub(super) async fn authorisation_url(call: &Call<'_>) -> Result<Reply, Refusal>
     let provider = call.query("thirdPartyId")?;
     let redirect_uri = call.query("redirectURIOnProviderDashboard")?;
     let client_type = call.query_if_any("clientType")?;
+    let (links, session) = purpose(call).await?;
+    let handle = session.as_ref().map(|session| session.claims.handle());
+    let intent = match (links, handle) {
+        (_, None) | (Some(false), _) => Intent::SignIn,
+        (Some(true), Some(handle)) => Intent::Link(handle),
+        (None, Some(handle)) => Intent::Either(handle),
+    };
+    let mut caller = call.caller.clone();
+    if let (Some(true), Some(session)) = (links, &session) {
+        // Whatever the path says, it comes back in the session's own tenant.
+        caller.tenant = session.claims.tenant_id().clone();
+    }
     let ask = AskProvider {
         provider: &provider,
         client_type: client_type.as_deref(),
         redirect_uri: &redirect_uri,
+        intent,
     };
-    let departure = match call.stepup().ask_provider(&call.caller, ask).await? {
+    let departure = match call.stepup().ask_provider(&caller, ask).await? {
         Ok(departure) => departure,
         Err(refusal) => return refused(refusal),
     };
@@ -61,6 +75,27 @@ pub(super) async fn authorisation_url(call: &Call<'_>) -> Result<Reply, Refusal>
         ticket::hand_out(rules, &call.parts.headers, ticket, until, reply.headers_mut());
     }
     Ok(reply)
+}
+
+/// Whether the browser goes to be added to a session, if the client says so, and the session that it has. The protocol's clients
+/// say it only when they are back, so that nothing said is both.
+async fn purpose(call: &Call<'_>) -> Result<(Option<bool>, Option<Verified>), Refusal> {
+    const LINKS: &str = "shouldTryLinkingWithSessionUser";
+    let links = match call.query_if_any(LINKS)?.as_deref() {
+        None => None,
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) => return Err(InputError::WrongType(LINKS).into()),
+    };
+    let session = match links {
+        Some(true) => Some(admit(call, Access::HalfLogin).await?),
+        Some(false) => None,
+        // One that is over, or in doubt, is none: who only signs in must not be kept from it.
+        None => gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))
+            .unwrap_or_default()
+            .filter(|session| call.caller.reaches(session.claims.tenant_id())),
+    };
+    Ok((links, session))
 }
 
 /// How the session travels that may come of it, and whether there is a cookie to ask for.
