@@ -254,9 +254,11 @@ impl CookieRules {
 
     fn ticket_slot<'s>(&'s self, name: &'s str) -> Slot<'s> {
         let base = self.refresh_path.strip_suffix("/session/refresh");
+        let base = base.filter(|base| !base.is_empty() && !self.secure);
         Slot {
             name,
-            path: base.filter(|base| !base.is_empty()).unwrap_or(Self::ACCESS_PATH),
+            // Browsers take `__Host-` with no other path than this.
+            path: base.unwrap_or(Self::ACCESS_PATH),
             domain: None,
         }
     }

@@ -1,13 +1,15 @@
 //! The cookie that binds a sign-in by a provider to the browser that began it (threat A-OAU-02).
 //!
 //! Each has a name of its own, after the challenge that it belongs to, so that two tabs do not disturb one another; a few of
-//! them are kept and the oldest go. Only the endpoints get them: the path is that of the protocol.
+//! them are kept and the oldest go. Where cookies are `Secure` its name begins with `__Host-`, so that no sibling host can plant
+//! or overwrite one (RFC 6265bis §4.1.3.2): no client looks for it, so that it needs no other. On plain http only the endpoints
+//! get it, by its path.
 
 use http::HeaderMap;
 use stepup_core::factor::third_party::Ticket;
 use stepup_core::time::Timestamp;
 
-use crate::cookie::{CookieRules, Names, pairs};
+use crate::cookie::{CookieRules, pairs};
 
 /// How many sign-ins of one browser may be under way.
 const MOST: usize = 5;
@@ -16,10 +18,9 @@ const MOST: usize = 5;
 const LETTERS: usize = 16;
 
 fn prefix(rules: &CookieRules) -> &'static str {
-    match rules.names {
-        Names::Compatible => "sTicket-",
-        // The path is not `/`, so it can only be `__Secure-`.
-        Names::Prefixed => "__Secure-sTicket-",
+    match rules.secure {
+        true => "__Host-sTicket-",
+        false => "sTicket-",
     }
 }
 
@@ -79,12 +80,17 @@ mod tests {
     use http::header::{COOKIE, SET_COOKIE};
 
     use super::*;
+    use crate::cookie::Names;
     use crate::site::SameSite;
 
     const LATER: Timestamp = Timestamp::from_ms(1_764_000_600_000);
 
     fn rules() -> CookieRules {
         CookieRules::new(SameSite::Lax, true, "/auth/session/refresh")
+    }
+
+    fn on_plain_http() -> CookieRules {
+        CookieRules::new(SameSite::Lax, false, "/auth/session/refresh")
     }
 
     fn ticket(letter: &str) -> Ticket {
@@ -97,29 +103,34 @@ mod tests {
     }
 
     fn handed(request: &HeaderMap) -> Vec<String> {
+        handed_by(&rules(), request)
+    }
+
+    fn handed_by(rules: &CookieRules, request: &HeaderMap) -> Vec<String> {
         let mut answer = HeaderMap::new();
-        hand_out(&rules(), request, &ticket("a"), LATER, &mut answer);
+        hand_out(rules, request, &ticket("a"), LATER, &mut answer);
         let lines = answer.get_all(SET_COOKIE).iter();
         lines.map(|line| line.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
-    fn a_ticket_is_for_the_endpoints_and_no_script() {
-        let lines = handed(&HeaderMap::new());
-        let [line] = lines.as_slice() else {
-            panic!("{lines:?}");
-        };
-        assert!(line.starts_with(&format!("{}=aaaa", name(&rules(), &ticket("a")))));
-        for part in [
-            "; Path=/auth;",
-            "; HttpOnly",
-            "; Secure",
-            "; SameSite=Lax",
-            "Expires=",
-        ] {
-            assert!(line.contains(part), "{line}");
+    fn a_ticket_is_for_this_host_and_no_script() {
+        for names in [Names::Compatible, Names::Prefixed] {
+            let rules = CookieRules { names, ..rules() };
+            let lines = handed_by(&rules, &HeaderMap::new());
+            let [line] = lines.as_slice() else {
+                panic!("{lines:?}");
+            };
+            assert!(line.starts_with("__Host-sTicket-") && line.contains("=aaaa"), "{line}");
+            for part in ["; Path=/;", "; HttpOnly", "; Secure", "; SameSite=Lax", "Expires="] {
+                assert!(line.contains(part), "{line}");
+            }
+            assert!(!line.contains("Domain"));
         }
-        assert!(!line.contains("Domain"));
+        // A browser would refuse the name on plain http. There it goes to the endpoints alone.
+        let lines = handed_by(&on_plain_http(), &HeaderMap::new());
+        assert!(lines[0].starts_with("sTicket-") && lines[0].contains("; Path=/auth;"), "{lines:?}");
+        assert!(!lines[0].contains("Secure") && !lines[0].contains("Domain"));
     }
 
     #[test]
@@ -132,7 +143,9 @@ mod tests {
         let oldest = name(&rules(), &ticket("b"));
         assert!(lines[0].starts_with(&format!("{oldest}=;")), "{lines:?}");
         // What is none of ours is let lie.
-        let foreign = carrying("sTicket-; sTicket-short=1; sTicket-aaaaaaaaaaaaaaa%0=1; other=1");
+        let foreign = carrying(
+            "__Host-sTicket-; __Host-sTicket-short=1; __Host-sTicket-aaaaaaaaaaaaaaa%0=1; sTicket-aaaaaaaaaaaaaaaa=1; other=1",
+        );
         assert_eq!(handed(&foreign).len(), 1);
     }
 
