@@ -4,6 +4,7 @@
 //! be added, if both sides have proved it, and it is shown (R-OAU-2, threats A-OAU-07, A-OAU-08, A-OAU-12). The second factor
 //! of an account stays due whichever way leads to it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::config::Disclosure;
@@ -110,6 +111,7 @@ pub enum ProviderOutcome {
 const TRIES: u32 = 3;
 
 /// Somebody whom a provider vouches for.
+#[derive(Clone)]
 pub(super) struct Somebody {
     pub(super) who: ThirdParty,
     /// The provider's name for people.
@@ -119,6 +121,19 @@ pub(super) struct Somebody {
 }
 
 impl Somebody {
+    /// As far as an account may be looked at and written by it. Where nothing is told of accounts, an address that nobody vouches
+    /// for could be anybody's, and what became of it would tell: it is neither compared nor kept (threat A-ENU-09).
+    fn discreet(&self, parts: &Parts) -> Cow<'_, Self> {
+        let asks = self.email.as_ref().is_some_and(|(_, vouched)| !vouched);
+        match asks && parts.config.disclosure == Disclosure::Hidden {
+            true => Cow::Owned(Self {
+                email: None,
+                ..self.clone()
+            }),
+            false => Cow::Borrowed(self),
+        }
+    }
+
     fn identifier(&self) -> Identifier {
         Identifier::third_party(&self.who)
     }
@@ -241,7 +256,7 @@ async fn known(
     if user.state != UserState::Live {
         return Ok(ProviderOutcome::NotAllowed(Bar::SignIn));
     }
-    let user = follow(parts, somebody, user).await?;
+    let user = follow(parts, &somebody.discreet(parts), user).await?;
     let method = method_of(&user, somebody).ok_or(Fault::Key("an identity without its method"))?;
     let method = method.id.clone();
     let first = somebody.completion(parts, Some(&user), false);
@@ -368,6 +383,7 @@ pub(super) async fn add(
     checked: Checked,
     somebody: &Somebody,
 ) -> Result<ProviderOutcome, Fault> {
+    let somebody = &*somebody.discreet(parts);
     let user = checked.look.user;
     let held_by = parts
         .store
