@@ -229,7 +229,7 @@ pub(super) fn gate(parts: &Parts, checked: &Checked) -> Vec<ClaimFailure> {
 }
 
 /// What a session is told that may not enroll; where leave is wanted, it is asked for.
-async fn enroll_refusal(
+pub(super) async fn enroll_refusal(
     parts: &Parts,
     caller: &Caller,
     checked: &Checked,

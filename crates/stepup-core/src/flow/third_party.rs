@@ -11,21 +11,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::contact::EmailAddress;
+use crate::delivery::Channel;
 use crate::error::{Fault, StoreError};
 use crate::event::{EventKind, Outcome};
 use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Ticket, Use};
-use crate::flow::code::{self, CodeRefusal, General};
+use crate::flow::code::{self, CodeRefusal};
 use crate::flow::identity::{self, Somebody};
 use crate::flow::session::Checked;
-use crate::flow::{Caller, account, session};
+use crate::flow::{Caller, account, leave};
 use crate::id::{ChallengeId, SessionHandle, TenantId, UserId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
-use crate::policy;
 use crate::provider::{Authorize, Identity, Proof, ProviderError};
 use crate::record::challenge::{Answer, Binding, Challenge, SLOTS, Slot};
 use crate::record::user::ThirdParty;
-use crate::rule::{Rule, judge};
 use crate::secret::{Mac, Secret};
 use crate::session::access::AccessClaims;
 use crate::time::Timestamp;
@@ -194,7 +193,8 @@ pub(crate) async fn sign_in(
 }
 
 /// Adds whom a provider vouches for to the user of a live session, which has to be complete, and its strongest factor new:
-/// it is one more key to the account (threats A-MFA-32, A-STU-11).
+/// it is one more key to the account (threats A-MFA-32, A-STU-11). Without a second factor it needs the leave that the first of
+/// them does: a stolen password would add a key for good by either (threat A-MFA-41).
 pub(crate) async fn link(
     parts: &Parts,
     caller: &Caller,
@@ -202,7 +202,7 @@ pub(crate) async fn link(
     from: FromProvider<'_>,
 ) -> Result<Result<ProviderOutcome, CodeRefusal>, Fault> {
     // Before the provider is asked, so that nothing is spent in vain.
-    if let Err(refusal) = admitted(parts, access).await? {
+    if let Err(refusal) = admitted(parts, caller, access).await? {
         return Ok(Err(refusal));
     }
     // A session acts in its own tenant, whatever the path says.
@@ -219,7 +219,7 @@ pub(crate) async fn link(
         return Ok(Ok(ProviderOutcome::NoEmail));
     }
     // And after it: it took its time.
-    let checked = match admitted(parts, access).await? {
+    let checked = match admitted(parts, caller, access).await? {
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -230,26 +230,22 @@ pub(crate) async fn link(
     Ok(Ok(outcome))
 }
 
-/// The session behind `access`, if it may add a way to sign in.
-async fn admitted(parts: &Parts, access: &AccessClaims) -> Result<Result<Checked, CodeRefusal>, Fault> {
+/// The session behind `access`, if it may add a way to sign in: by the rule for a second factor. Where leave is wanted, it is asked
+/// for.
+async fn admitted(
+    parts: &Parts,
+    caller: &Caller,
+    access: &AccessClaims,
+) -> Result<Result<Checked, CodeRefusal>, Fault> {
     let checked = match code::session_for(parts, access, None).await? {
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let summary = &checked.look.user.summary;
-    let (now, step_up) = (parts.now(), parts.config.sessions.step_up);
-    let at = checked.standing.at;
-    let refusal = if !policy::is_complete(&checked.standing, summary) {
-        CodeRefusal::Claims(code::gate(parts, &checked))
-    } else if at <= now && now.since(at) <= step_up {
-        return Ok(Ok(checked));
-    } else if summary.enrolled.is_empty() {
-        CodeRefusal::General(General::SignInAgain)
-    } else {
-        let facts = session::facts_of(parts, &checked);
-        CodeRefusal::Claims(judge(&Rule::Fresh(step_up), &facts))
-    };
-    Ok(Err(refusal))
+    let leave = leave::of(parts, &checked).await?;
+    Ok(match code::enrollable(parts, &checked, leave, &ID) {
+        Ok(()) => Ok(checked),
+        Err(refusal) => Err(code::enroll_refusal(parts, caller, &checked, Channel::Email, refusal).await?),
+    })
 }
 
 fn offered<'p>(
