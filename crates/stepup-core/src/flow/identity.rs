@@ -12,12 +12,15 @@ use crate::delivery::{Channel, NoticeKind};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
+use crate::factor::password;
 use crate::factor::third_party::{Address, ID, KIND, Linking, ThirdPartyFactor};
 use crate::flow::contact::identifier;
+use crate::flow::password as stored;
 use crate::flow::session::Checked;
 use crate::flow::{Caller, SignedIn, account, session, update, upkeep};
 use crate::id::{MethodId, TenantId, UserId};
 use crate::parts::Parts;
+use crate::record::credential::CredentialKind;
 use crate::record::user::{Identifier, Method, ThirdParty, User, UserState};
 use crate::session::access::AccessClaims;
 use crate::storage::{Account, AccountOutcome, Keep, NewAccount, UpdateOutcome, UserUpdate};
@@ -195,11 +198,11 @@ pub(super) async fn enter(
         let other = owner(parts, &caller.tenant, somebody).await?;
         let vouched = somebody.email.as_ref().is_some_and(|(_, verified)| *verified);
         let outcome = match other {
-            Some(user) if vouched && may_join(factor.linking, &user, somebody) => {
-                join(parts, caller, somebody, user).await?
-            }
-            // Not another account in silence: it would be the address of both, and one person of two.
-            Some(_) => Some(ProviderOutcome::NotAllowed(Bar::SignUp)),
+            Some(user) => match joining(factor.linking, &user, somebody).filter(|_| vouched) {
+                Some(how) => join(parts, caller, somebody, user, how).await?,
+                // Not another account in silence: it would be the address of both, and one person of two.
+                None => Some(ProviderOutcome::NotAllowed(Bar::SignUp)),
+            },
             // Where nothing is told of accounts, an address that nobody vouches for asks about one.
             None if somebody.email.is_some() && !vouched && parts.config.disclosure == Disclosure::Hidden => {
                 Some(ProviderOutcome::NotAllowed(Bar::SignUp))
@@ -224,13 +227,27 @@ async fn owner(parts: &Parts, tenant: &TenantId, somebody: &Somebody) -> Result<
     Ok(found.map(|account| account.user))
 }
 
+/// How somebody is let into an account by an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joining {
+    /// As it is: whoever signs in to it reads the mailbox.
+    AsItIs,
+    /// And its password opens nothing any more, until it was reset by the mailbox.
+    WithoutPassword,
+}
+
 /// Whether somebody, for whose address the provider vouches, is let into `user` by it. The account must have proved the
 /// address before: who made it may not be who reads the mailbox (CVE-2026-53516, threat A-OAU-08). And another subject of a
 /// provider whom the account knows by that provider is another person, by the provider's own word (threat A-OAU-12).
 ///
+/// A code is proof by itself. A password proves nothing, and a link that verified its address may have been asked for by a squatter
+/// and opened by the owner: so it does not survive the join, and if the account has anything beside it, a second factor too, that
+/// could be the squatter's as well and cannot be told from the owner's. Then nobody is let in, since to remove a second factor by
+/// the word of a provider would be a way around it (R-MFA-3).
+///
 /// # Source
 /// R-OAU-2; ASVS v5.0.0-6.8.1.
-fn may_join(linking: Linking, user: &User, somebody: &Somebody) -> bool {
+fn joining(linking: Linking, user: &User, somebody: &Somebody) -> Option<Joining> {
     let address = somebody.email.as_ref().map(|(address, _)| address.as_str());
     let proved = |method: &Method| {
         method.verified && method.third_party.is_none() && method.email.as_deref() == address
@@ -239,10 +256,17 @@ fn may_join(linking: Linking, user: &User, somebody: &Somebody) -> bool {
         let there = method.third_party.as_ref();
         there.is_some_and(|there| there.provider == somebody.who.provider)
     };
-    linking == Linking::VerifiedAddress
+    let may = linking == Linking::VerifiedAddress
         && user.state == UserState::Live
         && user.methods.iter().any(proved)
-        && !user.methods.iter().any(knows)
+        && !user.methods.iter().any(knows);
+    let has_password = user.methods.iter().any(|method| method.factor == password::ID);
+    let has_more = user.methods.len() > 1 || !user.summary.enrolled.is_empty();
+    match (may, has_password, has_more) {
+        (true, false, _) => Some(Joining::AsItIs),
+        (true, true, false) => Some(Joining::WithoutPassword),
+        (true, true, true) | (false, ..) => None,
+    }
 }
 
 /// Signs in by an account that is known.
@@ -359,8 +383,15 @@ async fn join(
     caller: &Caller,
     somebody: &Somebody,
     user: User,
+    how: Joining,
 ) -> Result<Option<ProviderOutcome>, Fault> {
-    let work = addition(parts, caller, somebody, &user, None).await?;
+    let mut work = addition(parts, caller, somebody, &user, None).await?;
+    if how == Joining::WithoutPassword {
+        let kind = CredentialKind::Password;
+        let stored = parts.store.credentials(&user.tenant, &user.id, kind).await?;
+        let retired = stored.first().map(|stored| stored::retired(parts, stored));
+        work.password = retired.transpose()?;
+    }
     let stored = parts.store.update_user(&work);
     match session::ending(parts, &user.tenant, &user.id, stored).await? {
         UpdateOutcome::Done(user) => {
@@ -471,7 +502,10 @@ fn linked(parts: &Parts, caller: &Caller, user: &User) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::factor::{password, passwordless};
+    use crate::evidence::Kind;
+    use crate::factor::passwordless;
+    use crate::id::CredentialId;
+    use crate::record::user::Enrolled;
     use crate::time::Timestamp;
 
     fn ann(method: Method) -> User {
@@ -510,25 +544,63 @@ mod tests {
         }
     }
 
+    fn joins(linking: Linking, user: &User, there: &Somebody) -> bool {
+        joining(linking, user, there).is_some()
+    }
+
+    #[test]
+    fn a_password_does_not_survive_a_join_and_what_stands_beside_it_forbids_one() {
+        let there = somebody("example", "1");
+        let how = |user: &User| joining(Linking::VerifiedAddress, user, &there);
+        let by_link = Method {
+            factor: password::ID,
+            ..by_mail(true)
+        };
+        assert_eq!(how(&ann(by_mail(true))), Some(Joining::AsItIs));
+        assert_eq!(how(&ann(by_link.clone())), Some(Joining::WithoutPassword));
+        let mut enrolled = ann(by_link.clone());
+        enrolled.summary.enrolled.push(Enrolled {
+            factor: passwordless::factor_of(Channel::Sms, false),
+            credential: CredentialId::from("c"),
+            kind: Kind::Possession,
+            channel: None,
+            contact: None,
+            at: Timestamp::from_ms(1),
+        });
+        assert_eq!(how(&enrolled), None);
+        for other in [
+            by_mail(true),
+            Method {
+                third_party: Some(somebody("other", "squatter").who),
+                email: None,
+                ..by_mail(false)
+            },
+        ] {
+            let mut more = ann(by_link.clone());
+            more.methods.push(other);
+            assert_eq!(how(&more), None);
+        }
+    }
+
     #[test]
     fn an_account_that_proved_the_address_is_joined_and_no_other() {
         let there = somebody("example", "1");
         let proved = ann(by_mail(true));
-        assert!(may_join(Linking::VerifiedAddress, &proved, &there));
-        assert!(!may_join(Linking::SignedIn, &proved, &there));
-        assert!(!may_join(Linking::VerifiedAddress, &ann(by_mail(false)), &there));
+        assert!(joins(Linking::VerifiedAddress, &proved, &there));
+        assert!(!joins(Linking::SignedIn, &proved, &there));
+        assert!(!joins(Linking::VerifiedAddress, &ann(by_mail(false)), &there));
         for state in [UserState::Disabled, UserState::Deleted] {
             let user = User {
                 state,
                 ..proved.clone()
             };
-            assert!(!may_join(Linking::VerifiedAddress, &user, &there));
+            assert!(!joins(Linking::VerifiedAddress, &user, &there));
         }
         let elsewhere = Somebody {
             email: Some(("bob@example.test".to_owned(), true)),
             ..somebody("example", "1")
         };
-        assert!(!may_join(Linking::VerifiedAddress, &proved, &elsewhere));
+        assert!(!joins(Linking::VerifiedAddress, &proved, &elsewhere));
     }
 
     #[test]
@@ -538,12 +610,12 @@ mod tests {
             third_party: Some(somebody("example", "1").who),
             ..by_mail(true)
         });
-        assert!(!may_join(
+        assert!(!joins(
             Linking::VerifiedAddress,
             &user,
             &somebody("example", "2")
         ));
-        assert!(may_join(Linking::VerifiedAddress, &user, &somebody("other", "2")));
+        assert!(joins(Linking::VerifiedAddress, &user, &somebody("other", "2")));
     }
 
     #[test]
@@ -552,7 +624,7 @@ mod tests {
             third_party: Some(somebody("example", "1").who),
             ..by_mail(true)
         });
-        assert!(!may_join(
+        assert!(!joins(
             Linking::VerifiedAddress,
             &user,
             &somebody("other", "2")

@@ -1,0 +1,338 @@
+//! A provider's account that is added to one that exists: begun for one thing and used for another, left there by a squatter,
+//! asked about what it must not tell, and added where a second factor would need leave.
+
+use serde_json::{Value, json};
+use stepup::config::EmailVerification;
+use stepup::{EnrollmentMode, FactorId, Policy, Profile, TenantId, UserId, any_of};
+use stepup_core::factor::third_party::{Linking, ThirdParty};
+use stepup_testkit::provider::{FakeProvider, Somebody};
+
+use crate::kit::provider::{
+    Away, EXAMPLE, asking, by_provider, leave, linking, opens_nothing, redirect_uri, serving,
+};
+use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, form, full, half};
+
+const ALICE: &str = "alice@example.com";
+const CAROL: &str = "carol@example.com";
+const NOT_BEGUN: &str = "not begun in this browser";
+
+fn alice() -> Somebody {
+    Somebody::new("alice-there", ALICE)
+}
+
+fn mallory() -> Somebody {
+    Somebody::new("mallory-there", "mallory@example.com")
+}
+
+#[track_caller]
+fn told(response: &Response, says: &str) {
+    assert_eq!(
+        (response.status, response.status_field().as_str()),
+        (200, "GENERAL_ERROR"),
+        "{response:?}"
+    );
+    assert!(response.message().contains(says), "{response:?}");
+    assert!(opens_nothing(response), "{response:?}");
+}
+
+#[track_caller]
+fn barred(response: &Response, code: &str) {
+    assert_eq!(response.status_field(), "SIGN_IN_UP_NOT_ALLOWED", "{response:?}");
+    let reason = response.json()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.ends_with(&format!("(ERR_CODE_{code})")), "{reason}");
+}
+
+/// Comes back with `away`, to be added to the session of `client`.
+async fn link(provider: &FakeProvider, client: &mut Client, away: &Away, somebody: &Somebody) -> Response {
+    let mut body = away.body(&provider.consent(&away.url, somebody));
+    body["shouldTryLinkingWithSessionUser"] = true.into();
+    away.send(client, body).await
+}
+
+/// Asks where to go, and says what for.
+async fn leave_for(server: &Server, client: &mut Client, links: &str) -> Away {
+    let redirect_uri = redirect_uri(server, EXAMPLE);
+    let path = format!(
+        "{}&shouldTryLinkingWithSessionUser={links}",
+        asking("", EXAMPLE, &redirect_uri)
+    );
+    let asked = client.get(&path).await;
+    assert_eq!(asked.status_field(), "OK", "{asked:?}");
+    let text = |name: &str| asked.json()[name].as_str().unwrap().to_owned();
+    Away {
+        tenant: String::new(),
+        provider: EXAMPLE.to_owned(),
+        url: text("urlWithQueryParams"),
+        kept: text("pkceCodeVerifier"),
+        redirect_uri,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_02_what_was_begun_outside_of_a_session_is_added_to_none() {
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = serving(&provider).await;
+        let mut client = server.client(mode);
+        // Somebody else could have begun it, and waited for a session of alice's.
+        let away = leave(&server, &mut client, EXAMPLE).await;
+        assert_eq!(client.sign_up(ALICE).await.status_field(), "OK");
+        client.complete(&server, PHONE).await;
+        told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
+        // It is spent by that.
+        told(
+            &away.back(&mut client.clone(), &provider.consent(&away.url, &mallory())).await,
+            NOT_BEGUN,
+        );
+        assert_eq!(provider.asked(), 0);
+        // Begun in the session it is added to it.
+        let answer = linking(&server, &provider, &mut client, &mallory()).await;
+        assert_eq!(answer.status_field(), "OK", "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_02_what_was_begun_in_one_session_is_not_added_to_another() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = serving(&provider).await;
+    let mut theirs = full(&server, Mode::Header, "mallory@example.com", OTHER_PHONE).await;
+    let mut alices = full(&server, Mode::Header, ALICE, PHONE).await;
+    let away = leave(&server, &mut theirs, EXAMPLE).await;
+    told(&link(&provider, &mut alices, &away, &mallory()).await, NOT_BEGUN);
+    assert_eq!(provider.asked(), 0);
+    // A session is the same after a refresh.
+    let away = leave(&server, &mut alices, EXAMPLE).await;
+    assert_eq!(alices.refresh().await.status, 200);
+    let answer = link(&provider, &mut alices, &away, &alice()).await;
+    assert_eq!(answer.status_field(), "OK", "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_02_what_was_begun_for_one_thing_is_not_used_for_the_other() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = serving(&provider).await;
+    let mut client = full(&server, Mode::Cookie, ALICE, PHONE).await;
+    let away = leave_for(&server, &mut client, "false").await;
+    told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
+    let away = leave_for(&server, &mut client, "true").await;
+    told(
+        &away.back(&mut client.clone(), &provider.consent(&away.url, &mallory())).await,
+        NOT_BEGUN,
+    );
+    assert_eq!(provider.asked(), 0);
+    let away = leave_for(&server, &mut client, "true").await;
+    let answer = link(&provider, &mut client, &away, &mallory()).await;
+    assert_eq!(answer.status_field(), "OK", "{answer:?}");
+    // Without a session there is nothing to add to, and what is neither yes nor no is none.
+    let mut stranger = server.client(Mode::Cookie);
+    let uri = redirect_uri(&server, EXAMPLE);
+    for (links, status) in [("true", 401), ("", 400), ("1", 400), ("TRUE", 400)] {
+        let path = format!(
+            "{}&shouldTryLinkingWithSessionUser={links}",
+            asking("", EXAMPLE, &uri)
+        );
+        assert_eq!(stranger.get(&path).await.status, status, "{links}");
+    }
+}
+
+/// The demo with a provider whose word joins accounts, and links that verify.
+async fn joining(provider: &FakeProvider) -> Server {
+    let provider = provider.clone();
+    Server::start_both(
+        |settings| settings.email_verification = EmailVerification::Optional,
+        move |builder| {
+            let factor = ThirdParty::new().provider(provider.clone());
+            builder.factor(factor.linking(Linking::VerifiedAddress))
+        },
+    )
+    .await
+}
+
+/// Asks for a link that verifies, which the owner of the mailbox opens elsewhere.
+async fn verified_by_its_owner(server: &Server, client: &mut Client) {
+    let asked = client.post("/auth/user/email/verify/token", json!({})).await;
+    assert_eq!(asked.status_field(), "OK", "{asked:?}");
+    let sent = server.sent().await;
+    let link = sent.iter().rev().find_map(|mail| mail.link.clone()).unwrap();
+    let token = link
+        .split(['?', '&'])
+        .find_map(|part| part.strip_prefix("token="));
+    let body = json!({ "method": "token", "token": token.unwrap() });
+    let opened = server
+        .client(Mode::Header)
+        .post("/auth/user/email/verify", body)
+        .await;
+    assert_eq!(opened.status_field(), "OK", "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_08_the_password_of_a_squatter_does_not_survive_a_join() {
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = joining(&provider).await;
+        let mut squatter = half(&server, mode, ALICE).await;
+        verified_by_its_owner(&server, &mut squatter).await;
+        let mut owner = server.client(mode);
+        let joined = by_provider(&server, &provider, &mut owner, &alice()).await;
+        assert_eq!(joined.status_field(), "OK", "{joined:?}");
+        assert_eq!(owner.user_id(), squatter.user_id());
+        assert_eq!(squatter.get("/api/me").await.status, 401);
+        assert_eq!(squatter.refresh().await.status, 401);
+        // Nor is its password good for anything, now or once the owner has a second factor.
+        let mut again = server.client(mode);
+        let answer = again.sign_in(ALICE).await;
+        assert_eq!(answer.status_field(), "WRONG_CREDENTIALS_ERROR", "{answer:?}");
+        owner.complete(&server, PHONE).await;
+        assert_eq!(owner.get("/api/secret").await.status, 200);
+        // The owner is told.
+        server.dump().await;
+        let sent = server.sent().await;
+        assert!(
+            sent.iter()
+                .any(|mail| mail.kind == "identity_linked" && mail.to == ALICE)
+        );
+        // And gets a password again by the mailbox.
+        let fields = json!({ "formFields": [{ "id": "email", "value": ALICE }] });
+        let asked = again.post("/auth/user/password/reset/token", fields).await;
+        assert_eq!(asked.status_field(), "OK", "{asked:?}");
+        server.dump().await;
+        assert!(server.sent().await.iter().any(|mail| mail.kind == "reset"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_08_an_account_in_which_a_squatter_has_more_than_a_password_is_not_joined() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = joining(&provider).await;
+    let mut squatter = half(&server, Mode::Header, ALICE).await;
+    verified_by_its_owner(&server, &mut squatter).await;
+    squatter.complete(&server, OTHER_PHONE).await;
+    let mut owner = server.client(Mode::Header);
+    let answer = by_provider(&server, &provider, &mut owner, &alice()).await;
+    barred(&answer, "006");
+    assert!(opens_nothing(&answer));
+    assert_eq!(squatter.get("/api/secret").await.status, 200, "nothing was touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_enu_09_where_nothing_is_told_an_unvouched_address_is_added_like_any_other() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let held = provider.clone();
+    let server = Server::start_both(
+        |settings| settings.profile = Profile::SafeEnumeration,
+        move |builder| builder.factor(ThirdParty::new().provider(held.clone()).without_email()),
+    )
+    .await;
+    server
+        .client(Mode::Header)
+        .post("/auth/signup", form(CAROL, crate::kit::PASSWORD))
+        .await;
+    let mut shown: Vec<Value> = Vec::new();
+    for (at, address) in [CAROL, "nobody@example.com"].into_iter().enumerate() {
+        let mut client = server.client(Mode::Header);
+        let own = Somebody::new(format!("own-{at}"), format!("own{at}@example.com"));
+        by_provider(&server, &provider, &mut client, &own).await;
+        client.complete(&server, PHONE).await;
+        let asks = Somebody::new(format!("asks-{at}"), address).unverified();
+        for created in [true, false] {
+            let answer = linking(&server, &provider, &mut client, &asks).await;
+            assert_eq!(answer.status_field(), "OK", "{answer:?}");
+            assert_eq!(answer.json()["createdNewRecipeUser"], created);
+            shown.push(json!(answer.json()["user"]["emails"].as_array().unwrap().len()));
+        }
+        // Nor does an account without an address take one, and tell by it.
+        let mut client = server.client(Mode::Header);
+        let shy = Somebody::new(format!("shy-{at}"), address);
+        by_provider(&server, &provider, &mut client, &shy.clone().without_email()).await;
+        let answer = by_provider(&server, &provider, &mut client, &shy.unverified()).await;
+        assert_eq!(answer.status_field(), "OK", "{answer:?}");
+        shown.push(answer.json()["user"]["emails"].clone());
+    }
+    assert_eq!(shown[..3], shown[3..]);
+}
+
+/// A site whose sessions are complete by one factor, and that gives leave to add a second.
+async fn giving_leave(provider: &FakeProvider, mode: EnrollmentMode) -> Server {
+    let provider = provider.clone();
+    Server::start_both(
+        |settings| settings.email_verification = EmailVerification::Optional,
+        move |builder| {
+            let policy = Policy::second_factor(any_of([FactorId::OTP_PHONE])).on_routes_only();
+            builder
+                .policy(policy.with_enrollment(mode))
+                .factor(ThirdParty::new().provider(provider.clone()))
+        },
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider() {
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = giving_leave(&provider, EnrollmentMode::ConfirmByEmail).await;
+        let mut owner = half(&server, mode, ALICE).await;
+        told(
+            &linking(&server, &provider, &mut owner, &alice()).await,
+            "confirm your e-mail address first",
+        );
+        verified_by_its_owner(&server, &mut owner).await;
+        let mut thief = server.client(mode);
+        thief.sign_in(ALICE).await;
+        for client in [&mut thief, &mut owner] {
+            told(
+                &linking(&server, &provider, client, &mallory()).await,
+                "We sent you an e-mail",
+            );
+        }
+        assert_eq!(provider.asked(), 0);
+        let sent = server.sent().await;
+        let links = sent.iter().filter(|mail| mail.kind == "confirm");
+        let link = links.last().unwrap().link.clone().unwrap();
+        let token = link
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("token="));
+        let confirmed = owner
+            .clone()
+            .post("/auth/factor/confirm", json!({ "token": token.unwrap() }))
+            .await;
+        assert_eq!(confirmed.status_field(), "OK", "{confirmed:?}");
+        told(
+            &linking(&server, &provider, &mut thief, &mallory()).await,
+            "We sent you an e-mail",
+        );
+        let answer = linking(&server, &provider, &mut owner, &alice()).await;
+        assert_eq!(answer.status_field(), "OK", "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_where_an_administrator_approves_no_provider_is_added_before() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = giving_leave(&provider, EnrollmentMode::Approve).await;
+    let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
+    let mut client = half(&server, Mode::Header, ALICE).await;
+    told(
+        &linking(&server, &provider, &mut client, &alice()).await,
+        "An administrator",
+    );
+    assert_eq!(provider.asked(), 0);
+    let user = UserId::from(client.user_id().as_str());
+    let pending = stepup.pending_enrollments(&tenant).await.unwrap();
+    assert_eq!(pending.iter().map(|one| &one.user).collect::<Vec<_>>(), [&user]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_in_sign_up_sessions_only_no_later_session_adds_a_provider() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = giving_leave(&provider, EnrollmentMode::InSignUpSession).await;
+    let mut client = half(&server, Mode::Header, ALICE).await;
+    let mut later = server.client(Mode::Header);
+    later.sign_in(ALICE).await;
+    told(
+        &linking(&server, &provider, &mut later, &mallory()).await,
+        "sign in again",
+    );
+    let answer = linking(&server, &provider, &mut client, &alice()).await;
+    assert_eq!(answer.status_field(), "OK", "{answer:?}");
+}
