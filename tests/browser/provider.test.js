@@ -191,6 +191,7 @@ describe("the demo's page and a provider", () => {
     page.setDefaultTimeout(PATIENCE_MS);
     await page.goto(`${callback}?code=foreign&state=foreign`);
     await page.getByRole("heading", { name: "First, a password" }).waitFor();
+    assert.equal(page.url(), `${server.origin}/`, "the code is out of the address");
     assert.deepEqual((await context.cookies()).map((cookie) => cookie.name), []);
   });
 });

@@ -209,7 +209,7 @@ function forget() {
 
 async function start() {
   show("loading", { focus: false });
-  if (location.pathname === callback && sessionStorage.getItem("stepup-demo-provider")) return comeBack();
+  if (location.pathname === callback) return comeBack();
   const { status, body } = await call("GET", "/api/optional");
   if (status !== 200) return show("offline", { problem: explain({ status, body }), focus: false });
   if (!body.userId) return show("door", { focus: false });
@@ -436,7 +436,12 @@ async function enter(path, ids) {
 /** Goes to the provider. What has to be there when this browser is back is kept in this tab. */
 async function leave() {
   const redirect = location.origin + callback;
-  const query = new URLSearchParams({ thirdPartyId: "example", redirectURIOnProviderDashboard: redirect });
+  // What it is for is said here already, so that what comes back is good for nothing else.
+  const query = new URLSearchParams({
+    thirdPartyId: "example",
+    redirectURIOnProviderDashboard: redirect,
+    shouldTryLinkingWithSessionUser: "false",
+  });
   const answer = await send("GET", `${api}/authorisationurl?${query}`, undefined, "thirdparty");
   if (answer.body.status !== "OK") return say("problem", explain(answer));
   const away = { redirect, state: crypto.randomUUID(), kept: answer.body.pkceCodeVerifier };
@@ -449,9 +454,11 @@ async function leave() {
 /** Back from the provider: the code is taken out of the address at once, and spent. */
 async function comeBack() {
   const params = Object.fromEntries(new URLSearchParams(location.search));
+  // Whoever began it: an address is kept in the history, and told to whatever the page links to.
   history.replaceState(null, "", "/");
   const away = JSON.parse(sessionStorage.getItem("stepup-demo-provider"));
   sessionStorage.removeItem("stepup-demo-provider");
+  if (!away) return start();
   // Somebody else's way back, opened here, would sign this browser in to their account.
   if (params.state !== away.state) return show("door", { problem: "This sign-in was not begun in this tab. Please try again." });
   const answer = await send("POST", `${api}/signinup`, {
