@@ -74,6 +74,27 @@ pub(crate) enum Owner {
 ///
 /// Users are kept by the id together with the origin of the authorization endpoint; [`Setup::issuer`] gives another name for the
 /// latter. A provider that has a discovery document is better set up by [`openid`](crate::openid): what it says is signed.
+///
+/// ```
+/// use stepup_core::factor::third_party::ThirdParty;
+/// use stepup_core::secret::Secret;
+/// use stepup_oauth::{Client, Endpoints, Mapping, SetupError, oauth2};
+///
+/// fn sign_in_with_forge(secret: Secret<String>) -> Result<ThirdParty, SetupError> {
+///     let endpoints = Endpoints::new(
+///         "https://forge.test/login/authorize",
+///         "https://forge.test/login/token",
+///         "https://forge.test/api/me",
+///     );
+///     // What is theirs for ever, and not a name that they can give up.
+///     let person = Mapping::new("user.id").email("user.mail").email_verified("user.mail_confirmed");
+///     let forge = oauth2("forge", "Forge", endpoints, person, Client::new("shop", secret))
+///         .scopes(["me"])
+///         .build()?;
+///     Ok(ThirdParty::new().provider(forge))
+/// }
+/// # sign_in_with_forge(Secret::new("secret".to_owned())).unwrap();
+/// ```
 pub fn oauth2(id: &str, name: &str, endpoints: Endpoints, mapping: Mapping, client: Client) -> Setup<OAuth2> {
     let kind = OAuth2 {
         issuer: Url::parse(&endpoints.authorization)
@@ -105,7 +126,7 @@ impl Setup<OAuth2> {
         self
     }
 
-    /// Accepts access tokens from applications on devices, of which `url` tells whom they were given to: it is asked with the
+    /// Accepts access tokens from applications on devices, for clients that take them ([`Client::takes_tokens`]), of which `url` tells whom they were given to: it is asked with the
     /// token, and must answer with the client's id at `path`. Without it only codes are accepted (threat A-OAU-13).
     #[must_use]
     pub fn token_owner(mut self, url: impl Into<String>, path: impl Into<String>) -> Self {

@@ -45,6 +45,25 @@ pub(crate) enum Required {
 /// `issuer` is what the provider calls itself, byte for byte: in its discovery document and in each of its tokens. It is https,
 /// or http on this machine. Only tokens that name it, and that are signed by the keys it publishes, are believed (R-OAU-1). The
 /// scopes are `openid email`.
+///
+/// ```
+/// use stepup_core::factor::third_party::ThirdParty;
+/// use stepup_core::secret::Secret;
+/// use stepup_oauth::{Algorithm, Client, SetupError, openid};
+///
+/// fn sign_in_with_acme(secret: Secret<String>) -> Result<ThirdParty, SetupError> {
+///     let website = Client::new("shop", secret).of_type("web");
+///     // An application on a device, which has a token from the issuer already.
+///     let android = Client::public("shop-android").of_type("android").takes_tokens();
+///     let acme = openid("acme", "Acme", "https://login.acme.test", website)
+///         .client(android)
+///         .algorithms([Algorithm::Es256])
+///         .require_claim("department", ["sales"])
+///         .build()?;
+///     Ok(ThirdParty::new().provider(acme))
+/// }
+/// # sign_in_with_acme(Secret::new("secret".to_owned())).unwrap();
+/// ```
 pub fn openid(id: &str, name: &str, issuer: &str, client: Client) -> Setup<OpenId> {
     of_issuer(id, name, Issuer::Exact(issuer.to_owned()), client)
 }

@@ -7,7 +7,7 @@ use crate::setup::Setup;
 
 /// Facebook, `facebook`. It does not say whether an address is verified, so none is. Its dialog drops the PKCE challenge and its
 /// token endpoint then refuses the verifier, so none is sent. Access tokens of applications on devices are accepted if Facebook
-/// says that they are of this client.
+/// says that they are of this client, and if it takes tokens.
 pub fn facebook(client: Client) -> Setup<OAuth2> {
     let endpoints = Endpoints::new(
         "https://www.facebook.com/v23.0/dialog/oauth",

@@ -6,7 +6,7 @@ use crate::oauth2::{Endpoints, OAuth2, Owner, oauth2};
 use crate::setup::Setup;
 
 /// GitHub, `github`. People are told apart by their number; their main address is the one that counts, and GitHub says whether it is
-/// verified. Access tokens of applications on devices are accepted if GitHub says that they are of this client.
+/// verified. Access tokens of applications on devices are accepted if GitHub says that they are of this client, and if it takes tokens.
 pub fn github(client: Client) -> Setup<OAuth2> {
     let endpoints = Endpoints::new(
         "https://github.com/login/oauth/authorize",

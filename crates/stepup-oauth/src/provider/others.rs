@@ -18,7 +18,7 @@ pub fn okta(domain: &str, client: Client) -> Setup<OpenId> {
 }
 
 /// Discord, `discord`. It says whether the address is verified. Access tokens of applications on devices are accepted if Discord says
-/// that they are of this client.
+/// that they are of this client, and if it takes tokens.
 pub fn discord(client: Client) -> Setup<OAuth2> {
     let endpoints = Endpoints::new(
         "https://discord.com/oauth2/authorize",
