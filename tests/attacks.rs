@@ -29,6 +29,8 @@ mod injection;
 mod leave;
 #[path = "attacks/legacy.rs"]
 mod legacy;
+#[path = "attacks/linking.rs"]
+mod linking;
 #[path = "attacks/mailbox.rs"]
 mod mailbox;
 #[path = "attacks/messages.rs"]

@@ -121,15 +121,27 @@ mod tests {
             let [line] = lines.as_slice() else {
                 panic!("{lines:?}");
             };
-            assert!(line.starts_with("__Host-sTicket-") && line.contains("=aaaa"), "{line}");
-            for part in ["; Path=/;", "; HttpOnly", "; Secure", "; SameSite=Lax", "Expires="] {
+            assert!(
+                line.starts_with("__Host-sTicket-") && line.contains("=aaaa"),
+                "{line}"
+            );
+            for part in [
+                "; Path=/;",
+                "; HttpOnly",
+                "; Secure",
+                "; SameSite=Lax",
+                "Expires=",
+            ] {
                 assert!(line.contains(part), "{line}");
             }
             assert!(!line.contains("Domain"));
         }
         // A browser would refuse the name on plain http. There it goes to the endpoints alone.
         let lines = handed_by(&on_plain_http(), &HeaderMap::new());
-        assert!(lines[0].starts_with("sTicket-") && lines[0].contains("; Path=/auth;"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("sTicket-") && lines[0].contains("; Path=/auth;"),
+            "{lines:?}"
+        );
         assert!(!lines[0].contains("Secure") && !lines[0].contains("Domain"));
     }
 

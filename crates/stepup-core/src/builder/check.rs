@@ -254,7 +254,9 @@ fn problems_of_providers(factor: &ThirdParty) -> Vec<String> {
     }
     for Redirect { provider, uri } in &factor.redirects {
         if !factor.providers.iter().any(|held| held.id() == provider) {
-            problems.push(format!("{uri:?} is an address of {provider}, and there is no such provider"));
+            problems.push(format!(
+                "{uri:?} is an address of {provider}, and there is no such provider"
+            ));
         }
         let read = Url::parse(uri).ok();
         let scripted = |url: &Url| matches!(url.scheme(), "javascript" | "data" | "blob" | "file");

@@ -427,12 +427,7 @@ mod tests {
         let ticket = Ticket::random(&OsEntropy).unwrap();
         let tenant = TenantId::public();
         let (one, other, none) = ("one".into(), "other".into(), "".into());
-        let uses = [
-            Use::SignIn,
-            Use::Link(&one),
-            Use::Link(&other),
-            Use::Link(&none),
-        ];
+        let uses = [Use::SignIn, Use::Link(&one), Use::Link(&other), Use::Link(&none)];
         let all = uses.map(|used| begun(&tenant).derive(&keyring, &ticket, used));
         for (at, derived) in all.iter().enumerate() {
             assert!(all[..at].iter().all(|earlier| earlier.mac != derived.mac));
@@ -504,8 +499,6 @@ mod tests {
             "intent://back",
             "http://acme.test/back",
             "https://acme.test/google",
-            // Where it came in.
-            "https://api.acme.test/auth/callback/apple",
         ] {
             assert!(!hands_on(uri), "{uri}");
         }

@@ -610,11 +610,7 @@ mod tests {
             third_party: Some(somebody("example", "1").who),
             ..by_mail(true)
         });
-        assert!(!joins(
-            Linking::VerifiedAddress,
-            &user,
-            &somebody("example", "2")
-        ));
+        assert!(!joins(Linking::VerifiedAddress, &user, &somebody("example", "2")));
         assert!(joins(Linking::VerifiedAddress, &user, &somebody("other", "2")));
     }
 
@@ -624,10 +620,6 @@ mod tests {
             third_party: Some(somebody("example", "1").who),
             ..by_mail(true)
         });
-        assert!(!joins(
-            Linking::VerifiedAddress,
-            &user,
-            &somebody("other", "2")
-        ));
+        assert!(!joins(Linking::VerifiedAddress, &user, &somebody("other", "2")));
     }
 }

@@ -405,7 +405,9 @@ async fn is_first_use(parts: &Parts, proof: &Proof) -> Result<bool, Fault> {
     };
     // What is signed. The signature is none of it: some algorithms allow several for one text.
     let token = token.expose();
-    let signed = token.rsplit_once('.').map_or(token.as_str(), |(signed, _)| signed);
+    let signed = token
+        .rsplit_once('.')
+        .map_or(token.as_str(), |(signed, _)| signed);
     let id = ChallengeId::new(URL_SAFE_NO_PAD.encode(Sha256::digest(signed)));
     let now = parts.now();
     let until = now.plus(REMEMBERED);

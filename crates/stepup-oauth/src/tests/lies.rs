@@ -540,12 +540,20 @@ async fn a_oau_13_a_token_of_another_application_signs_nobody_in() {
 #[tokio::test]
 async fn a_oau_13_a_client_that_was_not_told_to_takes_no_tokens() {
     let world = World::new().await;
-    let setup = crate::openid("own", "Own", &world.issuer.origin(), Client::public(CLIENT).of_type("web"))
-        .client(Client::public("app").of_type("app").takes_tokens())
-        .clock(world.clock.clone());
+    let setup = crate::openid(
+        "own",
+        "Own",
+        &world.issuer.origin(),
+        Client::public(CLIENT).of_type("web"),
+    )
+    .client(Client::public("app").of_type("app").takes_tokens())
+    .clock(world.clock.clone());
     let provider = setup.build().unwrap();
     let mut claims = world.claims();
-    super::world::change(&mut claims, json!({ "nonce": null, "aud": [CLIENT, "app"], "azp": "app" }));
+    super::world::change(
+        &mut claims,
+        json!({ "nonce": null, "aud": [CLIENT, "app"], "azp": "app" }),
+    );
     let token = world.key.sign(&claims);
     let by = async |kind: Option<&str>| {
         let proof = Proof::Tokens {

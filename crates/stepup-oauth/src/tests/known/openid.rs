@@ -109,8 +109,12 @@ async fn apple_is_asked_with_a_secret_that_its_key_signed() {
     );
     let (pem, _) = handed_out();
     let key = AppleKey::new("KEY1234567", "TEAM123456", &pem).unwrap();
-    let setup = apple(Client::apple("com.acme.web", key.clone()).of_type("web").takes_tokens())
-        .client(Client::apple("com.acme.ios", key).of_type("ios").takes_tokens());
+    let setup = apple(
+        Client::apple("com.acme.web", key.clone())
+            .of_type("web")
+            .takes_tokens(),
+    )
+    .client(Client::apple("com.acme.ios", key).of_type("ios").takes_tokens());
     let provider = net.reaching(setup).build().unwrap();
     let (to, with) = sent(&provider).await;
     assert_eq!(to, "https://appleid.apple.com/auth/authorize");
