@@ -1,11 +1,15 @@
-//! What a person waits for: a sign-in beside the password's hash alone, and a code's request beside a provider's pace.
+//! What a person waits for: a sign-in beside the password's hash alone, a code's request beside a provider's pace, and a
+//! thousand messages that wait for it.
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::Router;
+use stats_alloc::Region;
 use stepup::delivery::Outbox;
 use stepup::session::keys::SigningAlgorithm;
 use stepup::wire::core::delivery::{Channel, Deliver, DeliveryError, Message};
@@ -17,11 +21,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::Effort;
 use crate::client::Client;
 use crate::serve::{app, sqlite};
 use crate::site::Site;
 use crate::table::{Goal, at, figure, judged, median, ratio, show};
+use crate::{COUNTED, Effort};
 
 /// Measures and prints.
 pub fn run(effort: Effort) {
@@ -31,6 +35,7 @@ pub fn run(effort: Effort) {
         .expect("a runtime");
     sign_in(&runtime, effort);
     code(&runtime, effort);
+    drain(&runtime, effort);
 }
 
 const PASSWORD: &str = "correct horse battery";
@@ -110,7 +115,7 @@ fn sign_in(runtime: &Runtime, effort: Effort) {
 fn code(runtime: &Runtime, effort: Effort) {
     let sites = [
         Served::new(runtime, Outbox::new()),
-        Served::new(runtime, Slow(Duration::from_secs(5))),
+        Served::new(runtime, Slow::taking(Duration::from_secs(5))),
     ];
     let mut askers: Vec<_> = sites.iter().map(|site| Asker::new(&site.address)).collect();
     let mut times = [Vec::new(), Vec::new()];
@@ -144,6 +149,60 @@ fn code(runtime: &Runtime, effort: Effort) {
         ratio(median(&mut slow) / median(&mut quick), Goal::AtMost(1.05))
     );
 }
+
+/// How long it takes until a thousand messages that were asked for at once have all been handed over, and what they hold.
+fn drain(runtime: &Runtime, effort: Effort) {
+    let provider = Slow::taking(Duration::from_millis(if effort.rounds > 1 { 200 } else { 100 }));
+    let site = Served::new(runtime, provider.clone());
+    let mut asker = Asker::new(&site.address);
+    // What is made once.
+    asker.ask();
+    provider.wait(1);
+
+    let region = Region::new(COUNTED);
+    let held = || {
+        let change = region.change();
+        (change.bytes_allocated as f64 - change.bytes_deallocated as f64).max(0.0) / MESSAGES as f64
+    };
+    let began = Instant::now();
+    (0..MESSAGES).for_each(|_| asker.ask());
+    let (asked, waiting) = (milliseconds(began), held());
+    let sent_meanwhile = provider.sent() - 1;
+    provider.wait(1 + MESSAGES);
+    let (drained, left) = (milliseconds(began), held());
+
+    let pace = MESSAGES as f64 / LANES as f64 * provider.takes.as_secs_f64() * 1e3;
+    let row = |what: &str, figure: String| vec![what.to_owned(), figure];
+    show(
+        "A thousand messages at once, SQLite, over HTTP",
+        &["", ""],
+        &[
+            row(
+                "the provider takes",
+                format!(
+                    "{} ms, {LANES} at once",
+                    figure(provider.takes.as_secs_f64() * 1e3)
+                ),
+            ),
+            row("all were asked for after", format!("{} ms", figure(asked))),
+            row("handed over by then", sent_meanwhile.to_string()),
+            row("all were handed over after", format!("{} ms", figure(drained))),
+            row(
+                "held by each while they waited",
+                format!("{} bytes", figure(waiting)),
+            ),
+            row("held by each afterwards", format!("{} bytes", figure(left))),
+        ],
+    );
+    println!(
+        "\nAll handed over ÷ the provider's pace: {}",
+        ratio(drained / pace, Goal::AtMost(1.1))
+    );
+}
+
+const MESSAGES: usize = 1_000;
+/// As many as the background hands over side by side.
+const LANES: usize = 32;
 
 fn samples(effort: Effort) -> usize {
     (60 * effort.rounds * effort.seconds as usize).max(60)
@@ -213,9 +272,31 @@ impl Asker {
     }
 }
 
-/// A provider that takes its time.
-#[derive(Debug)]
-struct Slow(Duration);
+/// A provider that takes its time. Clones count together.
+#[derive(Clone, Debug)]
+struct Slow {
+    takes: Duration,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn taking(takes: Duration) -> Self {
+        Self {
+            takes,
+            sent: Arc::default(),
+        }
+    }
+
+    fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn wait(&self, sent: usize) {
+        while self.sent() < sent {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
 
 #[async_trait]
 impl Deliver for Slow {
@@ -224,7 +305,8 @@ impl Deliver for Slow {
     }
 
     async fn deliver(&self, _: &Message) -> Result<(), DeliveryError> {
-        tokio::time::sleep(self.0).await;
+        tokio::time::sleep(self.takes).await;
+        self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -37,7 +37,7 @@ parts, all if none is named:
   writes   G6: a code judged by SQLite, alone and among many
   memory   G8: what ten thousand accounts leave behind in the process
   hash     G9: a guarded route while passwords are hashed
-  latency  a sign-in beside its hash, a code's request beside a slow provider
+  latency  a sign-in beside its hash, a code's request beside a slow provider, a thousand messages
 
 --quick   short rounds and few accounts: to see whether it runs
 ";

@@ -208,7 +208,7 @@ impl Question {
 /// Rounds that do not count: the first request about an address makes its counters.
 const WARM_UP: usize = ADDRESSES;
 
-/// Between requests that send something: as many messages wait for the provider as there is room for, and no more.
+/// Between requests that send something: the background sends 32 messages at once, so that none waits for long.
 const PAUSE: Duration = Duration::from_millis(12);
 
 #[cfg(test)]

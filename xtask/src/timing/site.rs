@@ -176,8 +176,8 @@ pub(crate) struct SlowMail {
     asked: Arc<AtomicUsize>,
 }
 
-/// How long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long: two hundred times what an answer takes, and short enough for the background to keep up with what is asked.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 impl SlowMail {
     fn start() -> Result<Self, String> {
