@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stepup::config::EmailVerification;
-use stepup::{EnrollmentMode, FactorId, Policy, TenantId, UserId, any_of};
+use stepup::{EnrollmentMode, FactorId, Policy, SessionHandle, TenantId, any_of};
 
 use crate::kit::{Client, MODES, Mode, PHONE, Response, Server, half};
 
@@ -143,63 +143,140 @@ async fn a_mfa_41_without_a_verified_mailbox_nothing_is_confirmed_and_nothing_se
     assert!(server.sent().await.is_empty());
 }
 
+/// How many decisions were told, once the background is through with them.
+async fn told(server: &Server) -> usize {
+    server.dump().await;
+    let sent = server.sent().await;
+    sent.iter()
+        .filter(|mail| mail.kind == "enrollment_decided")
+        .count()
+}
+
+fn of(client: &Client) -> SessionHandle {
+    client.handle().as_str().into()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_41_where_an_administrator_approves_nobody_enrolls_before() {
     for mode in MODES {
         let server = serving(EnrollmentMode::Approve).await;
         let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
         let mut alice = half(&server, mode, ALICE).await;
-        let user = UserId::from(alice.user_id().as_str());
+        // Nothing is given that was not asked for.
         assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
+        assert!(!stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
         for _ in 0..2 {
             assert_told(&alice.create_code(PHONE).await, "An administrator");
         }
         let pending = stepup.pending_enrollments(&tenant).await.unwrap();
-        assert_eq!(pending.iter().map(|one| &one.user).collect::<Vec<_>>(), [&user]);
+        let waiting: Vec<_> = pending
+            .iter()
+            .map(|one| (one.user.as_str(), &one.session))
+            .collect();
+        assert_eq!(waiting, [(alice.user_id().as_str(), &of(&alice))]);
         assert_eq!(server.codes_sent().await, 0);
 
-        // Denied, it waits no more; approved, it may, for a day and after a fresh sign-in.
-        assert!(stepup.deny_enrollment(&tenant, &user).await.unwrap());
+        // Denied, it waits no more; approved, it may.
+        assert!(stepup.deny_enrollment(&tenant, &of(&alice)).await.unwrap());
         assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
+        assert!(!stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
         assert_told(&alice.create_code(PHONE).await, "An administrator");
-        assert!(stepup.approve_enrollment(&tenant, &user).await.unwrap());
+        assert!(stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
         assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
-        server.moved(6 * 60).await;
-        let mut late = alice.clone();
-        late.refresh().await;
-        assert_told(&late.create_code(PHONE).await, "sign in again");
-        let mut alice = signed_in(&server, mode).await;
         alice.complete(&server, PHONE).await;
         assert_eq!(alice.get("/api/secret").await.status, 200);
         // Whoever has a second factor needs no leave, and gets none.
-        assert!(!stepup.approve_enrollment(&tenant, &user).await.unwrap());
+        assert!(!stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
         assert!(
             !stepup
                 .approve_enrollment(&tenant, &"nobody".into())
                 .await
                 .unwrap()
         );
-        let told: Vec<&str> = server.sent().await.iter().map(|mail| mail.kind).collect();
-        assert_eq!(
-            told.iter().filter(|kind| **kind == "enrollment_decided").count(),
-            2,
-            "{told:?}"
-        );
+        assert_eq!(told(&server).await, 2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mfa_41_leave_by_an_administrator_lasts_a_day_and_is_taken_back_by_a_denial() {
+async fn a_mfa_41_leave_that_the_owner_asked_for_is_nothing_to_a_thief_with_the_same_password() {
+    for mode in MODES {
+        let server = serving(EnrollmentMode::Approve).await;
+        let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
+        let mut alice = half(&server, mode, ALICE).await;
+        let mut mallory = signed_in(&server, mode).await;
+        let typed = json!({ "phoneNumber": PHONE });
+        let asked = async |client: &mut Client, agent: &str| {
+            let headers = [("user-agent", agent)];
+            let told = client
+                .call("POST", "/auth/signinup/code", Some(typed.clone()), &headers)
+                .await;
+            assert_told(&told, "An administrator");
+        };
+        asked(&mut mallory, "Thief/1.0").await;
+        server.moved(60).await;
+        asked(&mut alice, "Owner/1.0").await;
+        // Both are told apart before anything is decided.
+        let pending = stepup.pending_enrollments(&tenant).await.unwrap();
+        let told: Vec<_> = pending
+            .iter()
+            .map(|one| (&one.session, one.asked_from.agent.as_str()))
+            .collect();
+        assert_eq!(told, [(&of(&alice), "Owner/1.0"), (&of(&mallory), "Thief/1.0")]);
+        assert!(pending.iter().all(|one| one.asked_from.network == "127.0.0.1"));
+        assert!(pending.iter().all(|one| one.signed_in_at <= one.asked_at));
+        assert_eq!(pending[0].asked_at.since(pending[1].asked_at).as_secs(), 60);
+
+        assert!(stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
+        assert_told(&mallory.create_code(PHONE).await, "An administrator");
+        // Nor is it to whoever signs in now.
+        let mut other = signed_in(&server, mode).await;
+        assert_told(&other.create_code(PHONE).await, "An administrator");
+        assert_eq!(server.codes_sent().await, 0);
+        alice.complete(&server, PHONE).await;
+        assert_eq!(mallory.get("/api/me").await.status, 401);
+        assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_leave_that_is_taken_back_admits_not_even_a_code_that_was_sent() {
     let server = serving(EnrollmentMode::Approve).await;
     let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
-    let alice = half(&server, Mode::Header, ALICE).await;
-    let user = UserId::from(alice.user_id().as_str());
-    assert!(stepup.approve_enrollment(&tenant, &user).await.unwrap());
-    assert!(stepup.deny_enrollment(&tenant, &user).await.unwrap());
-    let mut again = signed_in(&server, Mode::Header).await;
-    assert_told(&again.create_code(PHONE).await, "An administrator");
-    assert!(stepup.approve_enrollment(&tenant, &user).await.unwrap());
-    server.moved(24 * 3600).await;
-    let mut again = signed_in(&server, Mode::Header).await;
-    assert_told(&again.create_code(PHONE).await, "An administrator");
+    let mut alice = half(&server, Mode::Header, ALICE).await;
+    assert_told(&alice.create_code(PHONE).await, "An administrator");
+    assert!(stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
+    let created = alice.create_code(PHONE).await;
+    assert_eq!(created.status_field(), "OK", "{created:?}");
+    assert!(stepup.deny_enrollment(&tenant, &of(&alice)).await.unwrap());
+    let code = server.code().await;
+    let consumed = alice.consume(&created.json(), &code).await;
+    assert_eq!(consumed.status_field(), "RESTART_FLOW_ERROR", "{consumed:?}");
+    assert_told(&alice.create_code(PHONE).await, "An administrator");
+    assert_eq!(alice.get("/api/secret").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_leave_by_an_administrator_is_asked_for_freshly_and_ends_with_its_session() {
+    let server = serving(EnrollmentMode::Approve).await;
+    let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
+    let mut late = half(&server, Mode::Header, ALICE).await;
+    server.moved(6 * 60).await;
+    late.refresh().await;
+    assert_told(&late.create_code(PHONE).await, "sign in again");
+    assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
+    // An administrator takes longer than a first factor is fresh.
+    let mut alice = signed_in(&server, Mode::Header).await;
+    assert_told(&alice.create_code(PHONE).await, "An administrator");
+    server.moved(6 * 60).await;
+    alice.refresh().await;
+    assert!(stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
+    let handle = of(&alice);
+    assert_eq!(alice.sign_out().await.status_field(), "OK");
+    assert!(!stepup.deny_enrollment(&tenant, &handle).await.unwrap());
+    // A half-login that is over waits for nothing more.
+    let mut alice = signed_in(&server, Mode::Header).await;
+    assert_told(&alice.create_code(PHONE).await, "An administrator");
+    server.moved(16 * 60).await;
+    assert!(stepup.pending_enrollments(&tenant).await.unwrap().is_empty());
+    assert!(!stepup.approve_enrollment(&tenant, &of(&alice)).await.unwrap());
 }

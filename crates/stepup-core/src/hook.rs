@@ -270,10 +270,10 @@ pub enum Step {
     UndoFactor,
     /// Lets a session add the account's first second factor, by a link in the mailbox.
     ConfirmEnrollment,
-    /// Gives, or denies, leave to add the first second factor.
+    /// Gives, or denies, a session leave to add the first second factor.
     DecideEnrollment {
-        /// Whose.
-        user: UserId,
+        /// Which.
+        session: SessionHandle,
         /// Whether it is given. To change it changes nothing.
         allow: bool,
     },

@@ -104,7 +104,8 @@ pub enum EnrollmentMode {
     /// After a link in the account's verified mailbox was followed that names this wish, and only in the session that asked
     /// for it: a password is not enough (threat A-MFA-41).
     ConfirmByEmail,
-    /// After an administrator gave leave (`Stepup::approve_enrollment`), with a first factor no older than the step-up age.
+    /// After an administrator gave leave (`Stepup::approve_enrollment`) to the session that asked. It asks with a first factor
+    /// no older than the step-up age, and waits for no longer than it lives.
     Approve,
 }
 
@@ -312,12 +313,15 @@ pub fn may_enroll(
         return Err(EnrollRefusal::Gate);
     }
     let (admitted, refusal) = match (policy.enrollment(), session.leave) {
-        (EnrollmentMode::FreshFirstFactor, _) | (EnrollmentMode::Approve, Leave::Given) => {
-            (fresh(session.first_factor_at), EnrollRefusal::SignInAgain)
-        }
+        (EnrollmentMode::FreshFirstFactor, _) => (fresh(session.first_factor_at), EnrollRefusal::SignInAgain),
         (EnrollmentMode::InSignUpSession, _) => (session.signed_up, EnrollRefusal::SignInAgain),
         (EnrollmentMode::ConfirmByEmail, leave) => (leave == Leave::Given, EnrollRefusal::Confirm),
-        (EnrollmentMode::Approve, Leave::None) => (false, EnrollRefusal::Approval),
+        // The first factor is fresh when leave is asked for: whoever came by an old session cannot ask.
+        (EnrollmentMode::Approve, Leave::Given) => (true, EnrollRefusal::Approval),
+        (EnrollmentMode::Approve, Leave::None) if fresh(session.first_factor_at) => {
+            (false, EnrollRefusal::Approval)
+        }
+        (EnrollmentMode::Approve, Leave::None) => (false, EnrollRefusal::SignInAgain),
     };
     if admitted { Ok(()) } else { Err(refusal) }
 }
@@ -333,7 +337,8 @@ pub struct SessionAge {
     pub leave: Leave,
 }
 
-/// Leave to add the first second factor: confirmed from the mailbox for this session, or given by an administrator.
+/// Leave to add the first second factor: confirmed from the mailbox, or given by an administrator, for this
+/// session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Leave {
     /// Nobody gave it.

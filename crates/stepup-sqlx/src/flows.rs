@@ -338,7 +338,14 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
         match rows.first().map(|row| Columns::of(row).int()).transpose()? {
             None => return Ok(FactorOutcome::Gone),
             Some(revision) if revision != enrollment.revision => return Ok(FactorOutcome::Outrun),
-            Some(_) => risen = enroll(tx, completion, enrollment).await?,
+            Some(_) => {
+                if let Some(payment) = &enrollment.paid_by
+                    && !challenge::pay(tx, tenant, payment).await?
+                {
+                    return Ok(FactorOutcome::Outrun);
+                }
+                risen = enroll(tx, completion, enrollment).await?;
+            }
         }
     }
     let Some(session) = record(tx, completion, risen).await? else {

@@ -14,11 +14,11 @@ use crate::flow::code::{
 };
 use crate::flow::link::{self, LinkKind, NewLink};
 use crate::flow::session::{self, Checked};
-use crate::flow::{Caller, IssuedRefresh, SignedIn, account, mailbox, upkeep};
+use crate::flow::{Caller, IssuedRefresh, SignedIn, account, leave, mailbox, upkeep};
 use crate::id::{CredentialId, FactorId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
-use crate::record::challenge::Answer;
+use crate::record::challenge::{Answer, Challenge};
 use crate::record::counter::{Ask, CounterKey};
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Class, Session};
@@ -155,8 +155,8 @@ pub(crate) async fn consume(
         }
         Answer::Right => {
             let keys = limits.second_factor_keys(&user.tenant, &user.id, std::slice::from_ref(factor));
-            let destination = challenge.destination.clone();
-            complete(parts, caller, access, &checked, &second, &destination, keys).await
+            let challenge = challenge.clone();
+            complete(parts, caller, access, &checked, &second, &challenge, keys).await
         }
     }
 }
@@ -210,10 +210,11 @@ async fn complete(
     access: &AccessClaims,
     checked: &Checked,
     second: &Second<'_>,
-    destination: &str,
+    challenge: &Challenge,
     clear: Vec<CounterKey>,
 ) -> Result<ConsumeOutcome, Fault> {
     let now = parts.now();
+    let destination = challenge.destination.as_str();
     let user = &checked.look.user;
     let old = &checked.look.session;
     let factor = &second.factor;
@@ -228,7 +229,7 @@ async fn complete(
         signed_up: false,
     };
     let enrollment = match contact(checked, factor) {
-        Contact::None => Some(enrollment(parts, caller, checked, second, destination, &completion).await?),
+        Contact::None => Some(enrollment(parts, caller, checked, second, challenge, &completion).await?),
         _ => None,
     };
     let summary = enrollment.as_ref().map_or(&user.summary, |e| &e.summary);
@@ -359,9 +360,10 @@ async fn enrollment(
     caller: &Caller,
     checked: &Checked,
     Second { channel, factor, .. }: &Second<'_>,
-    destination: &str,
+    challenge: &Challenge,
     completion: &Completion,
 ) -> Result<Enrollment, Fault> {
+    let destination = challenge.destination.as_str();
     let user = &checked.look.user;
     let now = completion.at;
     let credential = CredentialId::new(parts.uuid()?);
@@ -408,6 +410,7 @@ async fn enrollment(
         summary,
         notices,
         end_others: true,
+        paid_by: leave::payment(parts, checked, challenge.created_at),
         challenges: undo.into_iter().map(|link| link.challenge).collect(),
     })
 }

@@ -248,7 +248,7 @@ pub(super) async fn enroll_refusal(
             })
         }
         EnrollRefusal::Approval => {
-            leave::ask_administrator(parts, caller, &checked.look.user).await?;
+            leave::ask_administrator(parts, caller, checked).await?;
             CodeRefusal::General(General::AwaitsApproval)
         }
         EnrollRefusal::SignInAgain => CodeRefusal::General(General::SignInAgain),

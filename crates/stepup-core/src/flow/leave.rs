@@ -1,8 +1,8 @@
 //! Leave to add the first second factor, where a first factor alone is not enough for it: confirmed from the account's verified
-//! mailbox for the session that asked, or given by an administrator (threat A-MFA-41).
+//! mailbox, or given by an administrator, and in both cases for the one session that asked (threat A-MFA-41).
 //!
-//! What is asked, and what is given, is a challenge that nobody can answer: it has its end, dies with the credential epoch of
-//! its user, and the first enrollment ends it like any other.
+//! What is asked, and what is given, is a challenge of that session: it has its end, dies with the session and with the
+//! credential epoch of its user, and the enrollment that it admits spends it in its own transaction.
 
 use std::time::Duration;
 
@@ -19,101 +19,161 @@ use crate::flow::session::{self, Checked};
 use crate::flow::{Caller, account, upkeep};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{ChallengeId, SessionHandle, TenantId, UserId};
+use crate::keyring::Purpose;
 use crate::limit;
 use crate::parts::Parts;
 use crate::policy::{EnrollmentMode, Leave};
-use crate::record::challenge::{Binding, Challenge, SLOTS};
-use crate::record::user::{User, UserState};
-use crate::storage::Look;
+use crate::record::challenge::{Binding, Challenge, MACS, SLOTS, Slot};
+use crate::record::session::{Origin, Session};
+use crate::record::user::User;
+use crate::storage::{Look, Payment};
 use crate::time::Timestamp;
 
-/// Somebody who waits for an administrator's leave to add a first second factor.
+/// A session that waits for an administrator's leave to add a first second factor.
+///
+/// Two people who know one password have two sessions. What is told of each is there to tell the owner's from a thief's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingEnrollment {
-    /// Who.
+    /// Whose it is.
     pub user: UserId,
-    /// Since when.
+    /// The session, to which leave is given.
+    pub session: SessionHandle,
+    /// Since when it waits.
     pub asked_at: Timestamp,
+    /// From where it was asked.
+    pub asked_from: Origin,
+    /// When the session was opened.
+    pub signed_in_at: Timestamp,
+    /// From where the session was opened.
+    pub signed_in_from: Origin,
 }
 
 /// Whether this session has leave, where the policy wants one. Most sites ask the store nothing here.
 pub(crate) async fn of(parts: &Parts, checked: &Checked) -> Result<Leave, Fault> {
     let Look { user, session, .. } = &checked.look;
-    if !user.summary.enrolled.is_empty() {
+    let Some(mark) = wanted(parts, user) else {
         return Ok(Leave::None);
-    }
-    let mark = match parts.policy_of(&user.tenant).enrollment() {
-        EnrollmentMode::ConfirmByEmail => Mark::Confirmed(&session.handle),
-        EnrollmentMode::Approve => Mark::Approved,
-        EnrollmentMode::FreshFirstFactor | EnrollmentMode::InSignUpSession => return Ok(Leave::None),
     };
-    let found = parts.store.challenge(&user.tenant, &mark.id(&user.id)).await?;
-    let lasts = |c: &Challenge| c.binding == mark.binding(&user.id) && parts.now() < c.ends_at;
+    let found = parts
+        .store
+        .challenge(&user.tenant, &mark.id(&session.handle))
+        .await?;
+    let now = parts.now();
+    let lasts = |c: &Challenge| {
+        c.is_open(&mark.binding(session), now) && c.slots.iter().flatten().any(|slot| now < slot.expires_at)
+    };
     Ok(match found.filter(lasts) {
         Some(_) => Leave::Given,
         None => Leave::None,
     })
 }
 
-/// What stands for a wish, or for leave.
+/// What the enrollment that a code of `asked_at` admits pays with, where the policy wants leave for it. An administrator who
+/// takes the word back meanwhile is obeyed; that the leave ends meanwhile does not matter, as with a first factor that was
+/// fresh enough when the code was sent.
+pub(crate) fn payment(parts: &Parts, checked: &Checked, asked_at: Timestamp) -> Option<Payment> {
+    let Look { user, session, .. } = &checked.look;
+    let mark = wanted(parts, user)?;
+    let mut macs = parts.keyring.macs(Purpose::ConfirmLink, &mark.message(session));
+    macs.truncate(MACS);
+    Some(Payment {
+        challenge: mark.id(&session.handle),
+        binding: mark.binding(session),
+        macs,
+        now: asked_at,
+    })
+}
+
+/// The leave that the policy wants of `user`; none if it wants none.
+fn wanted(parts: &Parts, user: &User) -> Option<Mark> {
+    if !user.summary.enrolled.is_empty() {
+        return None;
+    }
+    match parts.policy_of(&user.tenant).enrollment() {
+        EnrollmentMode::ConfirmByEmail => Some(Mark::Confirmed),
+        EnrollmentMode::Approve => Some(Mark::Approved),
+        EnrollmentMode::FreshFirstFactor | EnrollmentMode::InSignUpSession => None,
+    }
+}
+
+/// What stands for a wish of a session, or for leave.
 #[derive(Clone, Copy)]
-enum Mark<'a> {
-    /// Leave for one session.
-    Confirmed(&'a SessionHandle),
-    /// A user waits for an administrator.
+enum Mark {
+    /// The mailbox gave leave.
+    Confirmed,
+    /// It waits for an administrator.
     Asked,
-    /// An administrator's leave for a user.
+    /// From where it asked the administrator: a row beside [`Mark::Asked`], with that in the place of a destination.
+    AskedFrom,
+    /// An administrator gave leave.
     Approved,
 }
 
-impl Mark<'_> {
+impl Mark {
     const fn purpose(self) -> &'static str {
         match self {
-            Self::Confirmed(_) => "leave:confirmed",
+            Self::Confirmed => "leave:confirmed",
             Self::Asked => "leave:asked",
+            Self::AskedFrom => "leave:asked_from",
             Self::Approved => "leave:approved",
         }
     }
 
-    /// One for each session or user, so that two at once are one.
-    fn id(self, user: &UserId) -> ChallengeId {
-        let of = match self {
-            Self::Confirmed(session) => session.as_str(),
-            Self::Asked | Self::Approved => user.as_str(),
-        };
+    /// One for each session, so that two at once are one.
+    fn id(self, session: &SessionHandle) -> ChallengeId {
         let digest = Sha256::new()
             .chain_update(self.purpose())
             .chain_update([0])
-            .chain_update(of)
+            .chain_update(session.as_str())
             .finalize();
         ChallengeId::new(URL_SAFE_NO_PAD.encode(digest))
     }
 
-    fn binding(self, user: &UserId) -> Binding {
+    /// It names the session, so that it ends with it.
+    fn binding(self, session: &Session) -> Binding {
         Binding {
             purpose: self.purpose().to_owned(),
-            user: user.clone(),
-            session: match self {
-                Self::Confirmed(session) => session.clone(),
-                Self::Asked | Self::Approved => format!("leave:{}", self.id(user)).into(),
-            },
+            user: session.user.clone(),
+            session: session.handle.clone(),
         }
     }
 
-    /// The row. It is closed from the start: there is nothing to answer.
-    fn row(self, tenant: &TenantId, user: &UserId, now: Timestamp, lasts: Duration) -> Challenge {
-        let ends_at = now.plus(lasts);
+    /// What its digest is made of. Nobody types an answer to it: the enrollment itself gives it.
+    fn message(self, session: &Session) -> [&[u8]; 4] {
+        [
+            self.purpose().as_bytes(),
+            session.tenant.as_str().as_bytes(),
+            session.user.as_str().as_bytes(),
+            session.handle.as_str().as_bytes(),
+        ]
+    }
+
+    /// The row of a wish, or of leave for `lasts`. The row stays somewhat longer, for a code that was sent in time.
+    fn row(self, parts: &Parts, session: &Session, lasts: Duration) -> Challenge {
+        let now = parts.now();
+        let expires_at = now.plus(lasts);
+        let (slot, ends_at) = match self {
+            Self::Asked | Self::AskedFrom => (None, expires_at),
+            Self::Confirmed | Self::Approved => {
+                let mac = parts.keyring.mac(Purpose::ConfirmLink, &self.message(session));
+                let ends_at = expires_at.plus(parts.config.codes.challenge);
+                (Some(Slot { mac, expires_at }), ends_at)
+            }
+        };
+        let mut slots = [None; SLOTS];
+        slots[0] = slot;
         Challenge {
-            tenant: tenant.clone(),
-            id: self.id(user),
-            binding: self.binding(user),
+            tenant: session.tenant.clone(),
+            id: self.id(&session.handle),
+            binding: self.binding(session),
             destination: ALL.to_owned(),
             failed: 0,
             max_failures: 1,
-            slots: [None; SLOTS],
+            slots,
             sends: 0,
             next_send_at: ends_at,
-            closed: true,
+            // There is nothing to answer in a wish.
+            closed: slot.is_none(),
             created_at: now,
             ends_at,
         }
@@ -258,8 +318,7 @@ pub(crate) async fn confirm(parts: &Parts, caller: &Caller, token: &str) -> Resu
         return Ok(ConfirmOutcome::InvalidToken);
     }
     let lasts = parts.config.links.confirmation;
-    let mark = Mark::Confirmed(&session.handle);
-    put(parts, &mark.row(&user.tenant, &user.id, parts.now(), lasts)).await?;
+    put(parts, &Mark::Confirmed.row(parts, &session, lasts)).await?;
     note(
         parts,
         caller,
@@ -285,14 +344,25 @@ async fn found(parts: &Parts, caller: &Caller, token: &str) -> Result<Option<(Li
     Ok(look.map(|look| (link, look)))
 }
 
-/// Notes that a user waits for an administrator. Once, however often it is tried.
-pub(crate) async fn ask_administrator(parts: &Parts, caller: &Caller, user: &User) -> Result<(), Fault> {
-    let now = parts.now();
-    let row = Mark::Asked.row(&user.tenant, &user.id, now, parts.config.links.approval);
+/// Notes that a session waits for an administrator. Once, however often it is tried.
+pub(crate) async fn ask_administrator(
+    parts: &Parts,
+    caller: &Caller,
+    checked: &Checked,
+) -> Result<(), Fault> {
+    let Look { user, session, .. } = &checked.look;
+    let lasts = parts.config.links.approval;
+    let row = Mark::Asked.row(parts, session, lasts);
     let waiting = parts.store.challenge(&user.tenant, &row.id).await?;
-    if waiting.is_some_and(|c| c.binding == row.binding && now < c.ends_at) {
+    if waiting.is_some_and(|c| c.binding == row.binding && parts.now() < c.ends_at) {
         return Ok(());
     }
+    // First, so that no wish is listed of which it is not known where it came from.
+    let from = Challenge {
+        destination: place(&caller.origin),
+        ..Mark::AskedFrom.row(parts, session, lasts)
+    };
+    put(parts, &from).await?;
     put(parts, &row).await?;
     note(
         parts,
@@ -305,48 +375,99 @@ pub(crate) async fn ask_administrator(parts: &Parts, caller: &Caller, user: &Use
     Ok(())
 }
 
-/// Who waits, newest first.
+/// An origin as one text. No network has a space in it.
+fn place(origin: &Origin) -> String {
+    format!("{} {}", origin.network, origin.agent)
+}
+
+fn placed(text: &str) -> Origin {
+    let (network, agent) = text.split_once(' ').unwrap_or((text, ""));
+    Origin {
+        network: network.to_owned(),
+        agent: agent.to_owned(),
+    }
+}
+
+/// The living sessions that wait, newest wish first.
 pub(crate) async fn pending(parts: &Parts, tenant: &TenantId) -> Result<Vec<PendingEnrollment>, Fault> {
     let all = parts
         .store
         .challenges_to(tenant, Mark::Asked.purpose(), ALL)
         .await?;
     let now = parts.now();
-    let waiting = all.into_iter().filter(|c| now < c.ends_at);
-    Ok(waiting
-        .map(|c| PendingEnrollment {
-            user: c.binding.user,
-            asked_at: c.created_at,
-        })
-        .collect())
+    let mut waiting = Vec::new();
+    for wish in all.into_iter().filter(|wish| now < wish.ends_at) {
+        let handle = &wish.binding.session;
+        let from = Mark::AskedFrom.id(handle);
+        let Some(look) = waits(parts, tenant, handle, Some(&from)).await? else {
+            continue;
+        };
+        let Look {
+            session, challenge, ..
+        } = look;
+        waiting.push(PendingEnrollment {
+            user: session.user,
+            session: session.handle,
+            asked_at: wish.created_at,
+            asked_from: challenge
+                .map(|from| placed(&from.destination))
+                .unwrap_or_default(),
+            signed_in_at: session.created_at,
+            signed_in_from: session.origin,
+        });
+    }
+    Ok(waiting)
 }
 
-/// Decides for a user, asked or not, and tells it. Whether there is such a user without a second factor.
+/// The session `handle`, if it lives and its user has no second factor.
+async fn waits(
+    parts: &Parts,
+    tenant: &TenantId,
+    handle: &SessionHandle,
+    beside: Option<&ChallengeId>,
+) -> Result<Option<Look>, Fault> {
+    let look = parts.store.look(handle, beside).await?;
+    Ok(look.filter(|look| {
+        let is_of = look.user.tenant == *tenant;
+        is_of && session::is_alive(look, parts.now()) && look.user.summary.enrolled.is_empty()
+    }))
+}
+
+/// Decides for a session that asked, and tells its user. Whether there was anything to decide.
 pub(crate) async fn decide(
     parts: &Parts,
     tenant: &TenantId,
-    id: &UserId,
+    handle: &SessionHandle,
     allow: bool,
 ) -> Result<bool, Fault> {
-    let found = parts.store.user(tenant, id).await?;
-    let without = |user: &User| user.state == UserState::Live && user.summary.enrolled.is_empty();
-    let Some(user) = found.filter(without) else {
+    let Some(Look { user, session, .. }) = waits(parts, tenant, handle, None).await? else {
         return Ok(false);
     };
-    let now = parts.now();
-    for mark in [Mark::Asked, Mark::Approved] {
-        parts.store.drop_challenge(tenant, &mark.id(id)).await?;
+    let wish = Mark::Asked.id(handle);
+    let found = parts.store.challenge(tenant, &wish).await?;
+    let lasts = found.is_some_and(|c| c.binding == Mark::Asked.binding(&session) && parts.now() < c.ends_at);
+    // Of two who decide at once, one does.
+    let mut decided = parts.store.drop_challenge(tenant, &wish).await? && lasts;
+    parts
+        .store
+        .drop_challenge(tenant, &Mark::AskedFrom.id(handle))
+        .await?;
+    if !allow {
+        decided |= parts
+            .store
+            .drop_challenge(tenant, &Mark::Approved.id(handle))
+            .await?;
+    }
+    if !decided {
+        return Ok(false);
     }
     if allow {
-        put(
-            parts,
-            &Mark::Approved.row(tenant, id, now, parts.config.links.approval),
-        )
-        .await?;
+        let leave = Mark::Approved.row(parts, &session, parts.config.links.approval);
+        put(parts, &leave).await?;
     }
     let kind = NoticeKind::EnrollmentDecided {
         allowed: allow,
-        at: now,
+        at: parts.now(),
     };
     let notices = upkeep::notices(parts, &user, &kind, None, None).await?;
     parts.store.add_notices(&notices).await?;
@@ -358,4 +479,24 @@ pub(crate) async fn decide(
     let caller = Caller::within(tenant);
     note(parts, &caller, kind, Outcome::Noted, &user, "administrator");
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_read_as_it_was_written() {
+        for (network, agent) in [
+            ("192.0.2.1", "Mozilla/5.0 (X11)"),
+            ("", ""),
+            ("2001:db8::/64", ""),
+        ] {
+            let origin = Origin {
+                network: network.to_owned(),
+                agent: agent.to_owned(),
+            };
+            assert_eq!(placed(&place(&origin)), origin);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::caller::Caller;
 use crate::error::Fault;
 use crate::flow::leave::{self, ConfirmOutcome, PendingEnrollment};
 use crate::hook::{Done, Step};
-use crate::id::{TenantId, UserId};
+use crate::id::{SessionHandle, TenantId};
 use crate::stepup::turn::Told;
 use crate::stepup::{Stepup, other_step};
 
@@ -31,7 +31,7 @@ impl Stepup {
         turn.end(leave::confirm(&self.parts, caller, token)).await
     }
 
-    /// Who waits for leave to add a first second factor, newest first
+    /// The sessions that wait for leave to add a first second factor, newest wish first
     /// ([`EnrollmentMode::Approve`](crate::policy::EnrollmentMode::Approve)). For administrators.
     ///
     /// # Errors
@@ -40,31 +40,46 @@ impl Stepup {
         leave::pending(&self.parts, tenant).await
     }
 
-    /// Gives a user leave to add a first second factor, and tells it. Whether it asked does not matter: an administrator makes
-    /// sure beforehand that it is the owner who asks. False if there is no such user, or if it has a second factor.
+    /// Gives a session that asked leave to add a first second factor, and tells its user. It is for that session alone and for
+    /// one enrollment: of two people with one password the other has nothing of it. An administrator makes sure beforehand
+    /// that the owner is the one who asked, by what [`Stepup::pending_enrollments`] tells of it. False if no such session
+    /// waits.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn approve_enrollment(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.decide_enrollment(tenant, user, true).await
+    ///
+    /// # Source
+    /// Threat A-MFA-41.
+    pub async fn approve_enrollment(
+        &self,
+        tenant: &TenantId,
+        session: &SessionHandle,
+    ) -> Result<bool, Fault> {
+        self.decide_enrollment(tenant, session, true).await
     }
 
-    /// Gives a user no leave, takes back what was given, and tells it. As [`Stepup::approve_enrollment`].
+    /// Gives a session no leave, takes back what was given and is not spent, and tells its user. False if it neither waits nor
+    /// has leave.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn deny_enrollment(&self, tenant: &TenantId, user: &UserId) -> Result<bool, Fault> {
-        self.decide_enrollment(tenant, user, false).await
+    pub async fn deny_enrollment(&self, tenant: &TenantId, session: &SessionHandle) -> Result<bool, Fault> {
+        self.decide_enrollment(tenant, session, false).await
     }
 
-    async fn decide_enrollment(&self, tenant: &TenantId, user: &UserId, allow: bool) -> Result<bool, Fault> {
-        let user = user.clone();
-        let step = Step::DecideEnrollment { user, allow };
+    async fn decide_enrollment(
+        &self,
+        tenant: &TenantId,
+        session: &SessionHandle,
+        allow: bool,
+    ) -> Result<bool, Fault> {
+        let session = session.clone();
+        let step = Step::DecideEnrollment { session, allow };
         let turn = self.turn(Caller::within(tenant), step).await?;
-        let Step::DecideEnrollment { user, .. } = turn.step() else {
+        let Step::DecideEnrollment { session, .. } = turn.step() else {
             return Err(other_step());
         };
-        turn.end(leave::decide(&self.parts, tenant, user, allow)).await
+        turn.end(leave::decide(&self.parts, tenant, session, allow)).await
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Account, ChallengeStore, CounterStore, CredentialStore, KeyStore, NoticeStore, SessionStore, Stored,
-    UserStore,
+    Account, ChallengeStore, CounterStore, CredentialStore, KeyStore, NoticeStore, Payment, SessionStore,
+    Stored, UserStore,
 };
 use crate::error::StoreError;
 use crate::id::{ChallengeId, CredentialId, KeyId, MethodId, NoticeId, SessionHandle, TenantId, UserId};
@@ -150,6 +150,17 @@ impl Tables {
         }
         let challenge = self.challenges.get_mut(&(tenant.clone(), id.clone()));
         Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
+    }
+
+    /// Spends what pays for a verb. Whether it was right.
+    fn pay(&mut self, tenant: &TenantId, payment: &Payment) -> Stored<bool> {
+        let Payment {
+            challenge,
+            binding,
+            macs,
+            now,
+        } = payment;
+        Ok(self.answer(tenant, challenge, binding, macs, *now)? == Answer::Right)
     }
 
     /// Ends all sessions of a user but `keep`, and all its challenges. The handles of the ended sessions.

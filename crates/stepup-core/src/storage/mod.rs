@@ -293,6 +293,9 @@ pub struct Enrollment {
     /// Whether other sessions, half-logins and trusted devices end, by a new epoch that only this session takes
     /// (R-MFA-8).
     pub end_others: bool,
+    /// What pays for it, and is spent in the same step; nothing has to be paid if none. If it is not right, the enrollment is
+    /// [`FactorOutcome::Outrun`] and nothing else is written.
+    pub paid_by: Option<Payment>,
     /// Challenges that begin with it, behind the end of the others: what undoes it. Their ids are fresh, so a clash is a
     /// [`StoreError::Conflict`].
     pub challenges: Vec<Challenge>,

@@ -214,6 +214,7 @@ sentences! { $
     a_later_enrollment_ends_nothing
     what_begins_with_an_enrollment_outlives_the_end_of_all_else
     a_change_is_made_only_by_what_pays_for_it
+    an_enrollment_is_made_only_by_what_pays_for_it
     of_many_changes_that_one_challenge_pays_for_one_is_made
     a_retired_password_says_so_until_another_takes_its_place
     a_changed_user_loses_sessions_challenges_and_keeps_its_password

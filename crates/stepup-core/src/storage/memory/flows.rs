@@ -5,13 +5,12 @@ use async_trait::async_trait;
 use super::{MemoryStore, Tables, of_user};
 use crate::error::StoreError;
 use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
-use crate::record::challenge::Answer;
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Rise, Session};
 use crate::record::user::{Identifier, Method, Summary, User, UserState};
 use crate::storage::{
-    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, Payment, RiseTo,
-    SealedBy, Stored, UpdateOutcome, UserChange, UserUpdate,
+    AccountOutcome, Enrollment, FactorCompletion, FactorOutcome, Flows, Look, NewAccount, RiseTo, SealedBy,
+    Stored, UpdateOutcome, UserChange, UserUpdate,
 };
 use crate::time::Timestamp;
 
@@ -96,6 +95,11 @@ impl Flows for MemoryStore {
             }
             tables.check_notices(&enrollment.notices)?;
             tables.check_challenges(&enrollment.challenges)?;
+            if let Some(payment) = &enrollment.paid_by
+                && !tables.pay(&completion.tenant, payment)?
+            {
+                return Ok(FactorOutcome::Outrun);
+            }
         }
 
         session
@@ -141,13 +145,8 @@ impl Flows for MemoryStore {
         if tables.user_mut(tenant, user).is_none() {
             return Ok(None);
         }
-        if let Some(Payment {
-            challenge,
-            binding,
-            macs,
-            now,
-        }) = &change.paid_by
-            && tables.answer(tenant, challenge, binding, macs, *now)? != Answer::Right
+        if let Some(payment) = &change.paid_by
+            && !tables.pay(tenant, payment)?
         {
             return Ok(None);
         }

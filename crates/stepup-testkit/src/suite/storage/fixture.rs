@@ -218,6 +218,7 @@ pub(super) fn enrollment(user: &User, id: &str) -> Enrollment {
         summary: enrolled(id),
         notices: vec![notice(user, id, NOW)],
         end_others: true,
+        paid_by: None,
         challenges: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use stepup_core::error::StoreError;
 use stepup_core::record::challenge::{Answer, Binding, Challenge};
 use stepup_core::record::credential::CredentialKind;
-use stepup_core::storage::{FactorCompletion, FactorOutcome, Payment, UserChange};
+use stepup_core::storage::{Enrollment, FactorCompletion, FactorOutcome, Payment, UserChange};
 
 use super::fixture::*;
 
@@ -124,16 +124,19 @@ pub async fn a_retired_password_says_so_until_another_takes_its_place(store: Sto
     assert!(now[0].is_retired() && now[0].version == version + 2 && now[0].sealed == before[0].sealed);
 }
 
-fn paid(by: &Challenge, answer: u8) -> UserChange {
-    let payment = Payment {
+fn payment(by: &Challenge, answer: u8) -> Payment {
+    Payment {
         challenge: by.id.clone(),
         binding: by.binding.clone(),
         macs: vec![code(answer)],
         now: NOW,
-    };
+    }
+}
+
+fn paid(by: &Challenge, answer: u8) -> UserChange {
     UserChange {
         reset_factors: true,
-        paid_by: Some(payment),
+        paid_by: Some(payment(by, answer)),
         ..change(None)
     }
 }
@@ -168,6 +171,46 @@ pub async fn a_change_is_made_only_by_what_pays_for_it(store: Store) {
     assert_eq!(changed.epoch, ann.epoch + 1);
     assert_eq!(change(public(), "ann", paid(&link, 1)).await, None);
     assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(changed));
+}
+
+/// A-MFA-41: leave to enroll is spent by the enrollment, and one that was taken back admits none.
+pub async fn an_enrollment_is_made_only_by_what_pays_for_it(store: Store) {
+    let (ann, session) = with_session(&store, "ann").await;
+    let leave = Challenge {
+        max_failures: 2,
+        ..challenge("leave")
+    };
+    let by = |answer| {
+        let enrollment = Enrollment {
+            paid_by: Some(payment(&leave, answer)),
+            ..enrollment(&ann, "phone")
+        };
+        FactorCompletion {
+            rise: Some(rise()),
+            enrollment: Some(enrollment),
+            ..completion(&session, &OTP_PHONE)
+        }
+    };
+    // Taken back, and wrong.
+    assert_eq!(
+        store.complete_factor(&by(1)).await.unwrap(),
+        FactorOutcome::Outrun
+    );
+    store.put_challenge(&leave).await.unwrap();
+    assert_eq!(
+        store.complete_factor(&by(9)).await.unwrap(),
+        FactorOutcome::Outrun
+    );
+    let tenant = public();
+    let contacts = store.credentials(&tenant, &ann.id, CredentialKind::Contact);
+    assert_eq!(contacts.await.unwrap(), []);
+    assert_eq!(store.user(&public(), &ann.id).await.unwrap(), Some(ann.clone()));
+    let sessions = store.sessions(&public(), &ann.id, NOW).await.unwrap();
+    assert_eq!(sessions, std::slice::from_ref(&session));
+    let done = store.complete_factor(&by(1)).await.unwrap();
+    assert!(matches!(done, FactorOutcome::Done(_)), "{done:?}");
+    let left = store.challenge(&public(), &leave.id).await.unwrap();
+    assert!(left.is_none_or(|leave| leave.closed));
 }
 
 /// Of two clicks on one link the second finds whatever came in between as it is.

@@ -438,6 +438,7 @@ impl Flows for Forgetful {
         let mut completion = completion.clone();
         if let Some(enrollment) = &mut completion.enrollment {
             enrollment.challenges.clear();
+            enrollment.paid_by = None;
         }
         self.inner.complete_factor(&completion).await
     }
@@ -514,6 +515,10 @@ fn a_store_that_forgets_how_an_enrollment_is_undone_is_found_out() {
     ));
     assert!(is_false(
         super::a_change_is_made_only_by_what_pays_for_it,
+        forgetful
+    ));
+    assert!(is_false(
+        super::an_enrollment_is_made_only_by_what_pays_for_it,
         forgetful
     ));
     assert!(is_false(
