@@ -11,7 +11,7 @@ use crate::app::AppInfo;
 use crate::background::{Background, Job};
 use crate::config::{Config, EmailVerification};
 use crate::delivery::{Channel, Deliver, UserDirectory};
-use crate::digest::PasswordHasher;
+use crate::digest::{PasswordHasher, are_bearable};
 use crate::email::EmailVerified;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Fault;
@@ -354,6 +354,9 @@ impl Builder {
         check_policy("the policy", &policy, &offered, &mut problems);
         self.check_tenants(&offered, &mut problems);
         self.check_mail(&policy, &mut problems);
+        if self.passwords.iter().any(|own| !are_bearable(&own.imported)) {
+            problems.push("the hashes of with_imported cost a failed sign-in more than half a second: drop the costliest kind".to_owned());
+        }
         self.check_profiles(&policy, &mut problems);
         self.warn_of_dead_ends(&policy, &offered);
         let (Some(background), Some(keyring)) = (self.background.clone(), keyring) else {

@@ -2,7 +2,7 @@
 //!
 //! Hashing and verification cost the same whoever asks: a user that does not exist, and a stored hash that cannot be
 //! read, take a hash of the present parameters too (requirement R-ENU-1), and where users have hashes of other systems a
-//! check that fails takes what the costliest of these takes. What is stored is judged before it is obeyed, since a row may
+//! check that fails takes what the costliest of these takes, within bounds. What is stored is judged before it is obeyed, since a row may
 //! have been altered or imported: its costs are capped. Whether a password is acceptable is decided in
 //! [`crate::password`].
 //!
@@ -24,12 +24,12 @@ mod effort;
 mod fault;
 mod foreign;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
 use crate::digest::argon::{ArgonHash, OUTPUT_LEN, SALT_LEN, derive, phc_string};
-use crate::digest::effort::Effort;
+use crate::digest::effort::{Effort, Expected};
 use crate::digest::foreign::{BCRYPT_TAKES, ForeignHash};
 use crate::entropy::{self, Entropy};
 use crate::error::Fault;
@@ -38,7 +38,7 @@ use crate::password::Password;
 use crate::secret::Secret;
 
 pub use crate::digest::argon::{HashParams, HashParamsError};
-pub use crate::digest::effort::ForeignCost;
+pub use crate::digest::effort::{ForeignCost, are_bearable};
 pub use crate::digest::fault::HashFault;
 pub use crate::digest::foreign::FirebaseKey;
 
@@ -49,7 +49,7 @@ pub struct PasswordHasher {
     /// Of hashes that are computed for nobody.
     decoy_salt: [u8; SALT_LEN],
     /// The work of a check that fails.
-    expected: Mutex<Effort>,
+    expected: Mutex<Expected>,
     firebase: Option<FirebaseKey>,
     entropy: Arc<dyn Entropy>,
     offload: Arc<dyn Offload>,
@@ -93,7 +93,7 @@ impl PasswordHasher {
         Ok(Self {
             params,
             decoy_salt: entropy::bytes(&*entropy)?,
-            expected: Mutex::new(Effort::of_argon(params)),
+            expected: Mutex::new(Expected::of(params)),
             firebase: None,
             entropy,
             offload,
@@ -107,10 +107,13 @@ impl PasswordHasher {
         self
     }
 
-    /// Expects that users have hashes of these costs, so that none of them is told from others from the first check on.
+    /// Expects that users have hashes of these costs, so that none of them is told from others from the first check on. What
+    /// is more than [`are_bearable`] is left out.
     #[must_use]
     pub fn expecting(self, costs: &[ForeignCost]) -> Self {
-        costs.iter().for_each(|cost| self.expect(Effort::of(*cost)));
+        for cost in costs {
+            let _ = self.expected().raise_foreign(Effort::of(*cost));
+        }
         self
     }
 
@@ -157,11 +160,13 @@ impl PasswordHasher {
     /// it takes to verify it.
     ///
     /// # Errors
-    /// [`HashFault`]: it would not be verified.
+    /// [`HashFault`]: it would not be verified, or not beside those that are expected.
     pub fn admit(&self, text: &str) -> Result<Secret<String>, HashFault> {
-        let (stored, text) = admit(text, self.firebase.as_ref())?;
-        self.expect(stored.effort());
-        Ok(text)
+        let (effort, text) = admit(text, self.firebase.as_ref())?;
+        match self.expected().raise_foreign(effort) {
+            true => Ok(text),
+            false => Err(HashFault::TooCostly),
+        }
     }
 
     /// Whether `text` holds for other passwords that begin like `password` as well. What is stored in its place has to be
@@ -178,24 +183,29 @@ impl PasswordHasher {
         StoredHash::read(text, self.firebase.as_ref())
     }
 
-    /// Raises the work of a check that fails.
-    fn expect(&self, effort: Effort) {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        *expected = expected.max(effort);
+    /// Raises the work of a check that fails to that of `stored`. False if that is more than any check may cost.
+    ///
+    /// Who calls this opened the text under a key of the site, for its row: an import stored it, in another process.
+    fn expects(&self, stored: &StoredHash) -> bool {
+        let mut expected = self.expected();
+        if stored.is_foreign() {
+            return expected.raise_foreign(stored.effort());
+        }
+        expected.raise_own(stored.effort());
+        true
     }
 
-    fn expected(&self) -> Effort {
-        *self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn judge(&self, text: Option<&str>, password: &Password, pad: Pad) -> Result<Verdict, Fault> {
         let stored = text.and_then(|text| self.read(text).ok());
-        if let Some(stored) = &stored {
-            self.expect(stored.effort());
-        }
-        let (params, salt, expected) = (self.params, self.decoy_salt, self.expected());
+        // What no other check is made to cost would tell its user from others: it is not verified.
+        let stored = stored.filter(|stored| self.expects(stored));
+        let (params, salt, expected) = (self.params, self.decoy_salt, *self.expected());
         let own = stored.as_ref().map_or(0, StoredHash::memory_kib);
-        let memory_kib = expected.memory_kib(params).max(own);
+        let memory_kib = expected.work(1).memory_kib(params).max(own);
         let password = password.clone();
         compute(&*self.offload, memory_kib, move || {
             let (typed, normal) = (password.typed(), password.normal());
@@ -215,7 +225,7 @@ impl PasswordHasher {
                 }
             }
             if pad == Pad::Always || !matches!(verdict, Verdict::Right { .. }) {
-                expected.times(forms).minus(spent).burn(params, &salt, &normal)?;
+                expected.work(forms).minus(spent).burn(params, &salt, &normal)?;
             }
             Ok(verdict)
         })
@@ -228,7 +238,11 @@ impl PasswordHasher {
 /// # Errors
 /// [`HashFault`]: it would not be verified.
 pub fn admit_hash(text: &str, firebase: Option<&FirebaseKey>) -> Result<Secret<String>, HashFault> {
-    admit(text, firebase).map(|(_, text)| text)
+    let (effort, text) = admit(text, firebase)?;
+    match effort.is_bearable() {
+        true => Ok(text),
+        false => Err(HashFault::TooCostly),
+    }
 }
 
 /// What it costs to verify the `text` of a hash, if another system made it: for
@@ -236,28 +250,38 @@ pub fn admit_hash(text: &str, firebase: Option<&FirebaseKey>) -> Result<Secret<S
 pub fn foreign_cost(text: &str, firebase: Option<&FirebaseKey>) -> Option<ForeignCost> {
     match StoredHash::read(text, firebase).ok()? {
         StoredHash::Argon(ArgonHash { params, .. }) if params == HashParams::default() => None,
-        StoredHash::Argon(ArgonHash { params, .. }) => Some(ForeignCost::Argon2id {
-            memory_kib: params.memory_kib,
-            passes: params.passes,
-        }),
+        StoredHash::Argon(ArgonHash { params, .. }) | StoredHash::ForeignArgon(ArgonHash { params, .. }) => {
+            Some(ForeignCost::Argon2id {
+                memory_kib: params.memory_kib,
+                passes: params.passes,
+            })
+        }
         StoredHash::Foreign(hash) => Some(effort::cost_of(&hash)),
     }
 }
 
-fn admit(text: &str, firebase: Option<&FirebaseKey>) -> Result<(StoredHash, Secret<String>), HashFault> {
+/// The work of a hash that is to be stored, and its text.
+fn admit(text: &str, firebase: Option<&FirebaseKey>) -> Result<(Effort, Secret<String>), HashFault> {
     let stored = StoredHash::read(text, firebase)?;
+    if let StoredHash::Argon(_) = stored {
+        // So that it is known for another's: it may have been made from what is no normal form.
+        return Ok((stored.effort(), Secret::new(format!("{FOREIGN_ARGON}{text}"))));
+    }
     let brings_key = text.contains("$k=");
     let key = match (&stored, firebase) {
         (StoredHash::Foreign(ForeignHash::Firebase { .. }), Some(key)) if !brings_key => key.to_text(),
         _ => String::new(),
     };
-    Ok((stored, Secret::new(format!("{text}{key}"))))
+    Ok((stored.effort(), Secret::new(format!("{text}{key}"))))
 }
 
 /// A stored hash that may be verified.
 #[derive(Clone, Debug)]
 enum StoredHash {
+    /// Made here, or without a word of where.
     Argon(ArgonHash),
+    /// Made elsewhere.
+    ForeignArgon(ArgonHash),
     Foreign(ForeignHash),
 }
 
@@ -269,10 +293,10 @@ impl StoredHash {
         // Django writes the name of its hasher in front of texts that have their own.
         let bare = match text.split_once('$') {
             Some(("bcrypt", rest)) => rest,
-            Some(("argon2", _)) => text.get("argon2".len()..).unwrap_or_default(),
-            _ => text,
+            _ => text.strip_prefix(FOREIGN_ARGON).unwrap_or(text),
         };
         match bare.starts_with("$argon2") {
+            true if bare != text => ArgonHash::read(bare).map(Self::ForeignArgon),
             true => ArgonHash::read(bare).map(Self::Argon),
             false => ForeignHash::read(bare, firebase).map(Self::Foreign),
         }
@@ -280,31 +304,33 @@ impl StoredHash {
 
     fn effort(&self) -> Effort {
         match self {
-            Self::Argon(hash) => Effort::of_argon_hash(hash),
+            Self::Argon(hash) | Self::ForeignArgon(hash) => Effort::of_argon_hash(hash),
             Self::Foreign(hash) => Effort::of_foreign(hash),
         }
     }
 
     fn memory_kib(&self) -> u32 {
         match self {
-            Self::Argon(hash) => hash.params.memory_kib,
+            Self::Argon(hash) | Self::ForeignArgon(hash) => hash.params.memory_kib,
             Self::Foreign(hash) => hash.memory_kib(),
         }
     }
 
-    /// The forms of a password, in the order in which they are tried. Ours were made from the normal form, and nobody can
-    /// type what is only raw to a hash of that; those of others were made from what was typed.
+    /// The forms of a password, in the order in which they are tried. Ours were made from the normal form; those of others
+    /// from what was typed, or from a normal form.
     fn order<'p>(&self, typed: &'p str, normal: &'p str) -> impl Iterator<Item = &'p str> + use<'p> {
-        let (first, second) = match self {
-            Self::Argon(_) => (normal, typed),
-            Self::Foreign(_) => (typed, normal),
-        };
-        std::iter::once(first).chain((first != second).then_some(second))
+        let first = if self.is_foreign() { typed } else { normal };
+        std::iter::once(first).chain((first != normal).then_some(normal))
+    }
+
+    fn is_foreign(&self) -> bool {
+        !matches!(self, Self::Argon(_))
     }
 
     fn matches(&self, password: &str) -> Result<bool, Fault> {
         match self {
-            Self::Argon(ArgonHash { params, salt, output }) => {
+            Self::Argon(hash) | Self::ForeignArgon(hash) => {
+                let ArgonHash { params, salt, output } = hash;
                 let computed = derive(*params, password, salt, output.len())?;
                 Ok(computed.ct_eq(output).into())
             }
@@ -316,10 +342,13 @@ impl StoredHash {
     fn is_old(&self, params: HashParams) -> bool {
         match self {
             Self::Argon(hash) => hash.is_weaker_than(params),
-            Self::Foreign(_) => true,
+            Self::ForeignArgon(_) | Self::Foreign(_) => true,
         }
     }
 }
+
+/// What stands in front of an Argon2id hash of others, as Django writes it.
+const FOREIGN_ARGON: &str = "argon2";
 
 /// No text of ours or of a peer comes near.
 const MAX_TEXT: usize = 512;

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use futures_util::stream::{self, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use stepup_core::desk::{Desk, portable};
-use stepup_core::digest::{FirebaseKey, ForeignCost, foreign_cost};
+use stepup_core::digest::{FirebaseKey, ForeignCost, are_bearable, foreign_cost};
 use stepup_core::error::{Fault, StoreError};
 use stepup_core::import::{ImportRefusal, Imported, ImportedUser};
 
@@ -84,6 +84,15 @@ async fn import(place: &Place, file: &Path) -> Done {
     );
     if !tally.costs.is_empty() {
         let costs = costliest(tally.costs);
+        if !are_bearable(&costs) {
+            println!(
+                "these kinds of hashes are too much side by side, and the site will not verify the costliest:"
+            );
+        }
+        let costs: Vec<String> = costs
+            .iter()
+            .map(|cost| format!("ForeignCost::{cost:?}"))
+            .collect();
         println!("tell the site, so that these users are not told apart by the time of a sign-in:");
         println!("    Password::new().with_imported([{}])", costs.join(", "));
     }
@@ -97,14 +106,11 @@ async fn import(place: &Place, file: &Path) -> Done {
     })
 }
 
-/// The costliest of each kind, as the application writes it.
-fn costliest(costs: BTreeSet<ForeignCost>) -> Vec<String> {
+/// The costliest of each kind.
+fn costliest(costs: BTreeSet<ForeignCost>) -> Vec<ForeignCost> {
     let mut costs: Vec<ForeignCost> = costs.into_iter().rev().collect();
     costs.dedup_by_key(|cost| discriminant(cost));
     costs
-        .iter()
-        .map(|cost| format!("ForeignCost::{cost:?}"))
-        .collect()
 }
 
 /// Imports line after line. On an error of the database, or of the file: at which line.

@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU32;
 use std::ops::Add;
+use std::time::Duration;
 
 use crate::digest::argon::{self, ArgonHash, HashParams, MAX_MEMORY_KIB, MAX_PASSES};
 use crate::digest::foreign::{
@@ -128,6 +129,31 @@ impl Effort {
         }
     }
 
+    /// About how long it takes, all kinds together, by one measure for all machines: the default Argon2id is 16 ms by it.
+    pub(super) fn takes(self) -> Duration {
+        let Self {
+            argon2,
+            bcrypt,
+            sha256,
+            sha512,
+            scrypt,
+        } = self;
+        let of_each = [
+            (argon2, NANOS_OF_KIB),
+            (bcrypt, NANOS_OF_EXPANSION),
+            (sha256, NANOS_OF_SHA256),
+            (sha512, NANOS_OF_SHA512),
+            (scrypt, NANOS_OF_BLOCK),
+        ];
+        let nanos = of_each.map(|(count, each)| count.saturating_mul(each));
+        Duration::from_nanos(nanos.into_iter().fold(0, u64::saturating_add))
+    }
+
+    /// Whether hashes of others may cost it, all kinds of them together.
+    pub(super) fn is_bearable(self) -> bool {
+        self.takes() <= MOST
+    }
+
     /// The greater of each kind.
     pub(super) fn max(self, other: Self) -> Self {
         self.with(other, u64::max)
@@ -197,6 +223,51 @@ impl Effort {
     }
 }
 
+/// The work of a check that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Of hashes that were made here, of the strongest parameters that were met.
+    own: Effort,
+    /// Of hashes of others, the costliest of each kind. It is never more than is bearable.
+    foreign: Effort,
+}
+
+impl Expected {
+    pub(super) fn of(params: HashParams) -> Self {
+        Self {
+            own: Effort::of_argon(params),
+            foreign: Effort::default(),
+        }
+    }
+
+    pub(super) fn raise_own(&mut self, effort: Effort) {
+        self.own = self.own.max(effort);
+    }
+
+    /// Expects a hash of others as well; false if it would be too much with those that are expected, and then it is not.
+    #[must_use]
+    pub(super) fn raise_foreign(&mut self, effort: Effort) -> bool {
+        let raised = self.foreign.max(effort);
+        let is_bearable = raised.is_bearable();
+        if is_bearable {
+            self.foreign = raised;
+        }
+        is_bearable
+    }
+
+    /// For a password in so many `forms`. Ours are compared with one of them.
+    pub(super) fn work(self, forms: u64) -> Effort {
+        self.own.max(self.foreign.times(forms))
+    }
+}
+
+/// Whether hashes of these costs are verified side by side: a check that fails takes the costliest of each kind, one behind
+/// the other, and half a second of it at most (threat A-RES-03).
+pub fn are_bearable(costs: &[ForeignCost]) -> bool {
+    let costs = costs.iter().map(|cost| Effort::of(*cost));
+    costs.fold(Effort::default(), Effort::max).is_bearable()
+}
+
 /// The cost of `hash`, in the words of an application.
 pub(super) fn cost_of(hash: &ForeignHash) -> ForeignCost {
     match hash {
@@ -245,6 +316,17 @@ fn powers(mut sum: u64, least: u32, most: u32) -> impl Iterator<Item = u32> {
     })
 }
 
+/// The most that hashes of others may cost a check that fails, for one form of the password. Every stranger can cause it, and
+/// the pool is bounded.
+const MOST: Duration = Duration::from_millis(500);
+
+/// Of one core of a server of the year 2024, rounded up.
+const NANOS_OF_KIB: u64 = 400;
+const NANOS_OF_EXPANSION: u64 = 60_000;
+const NANOS_OF_SHA256: u64 = 300;
+const NANOS_OF_SHA512: u64 = 600;
+const NANOS_OF_BLOCK: u64 = 400;
+
 /// What Firebase uses.
 const SCRYPT_ROUNDS: u32 = 8;
 
@@ -278,20 +360,55 @@ mod tests {
             rounds: 8,
         });
         let own = Effort::of_argon(HashParams::default());
-        let expected = own.max(bcrypt(12)).max(pbkdf2(600_000)).max(firebase);
+        let mut expected = Expected::of(HashParams::default());
+        for foreign in [bcrypt(12), pbkdf2(600_000), firebase] {
+            assert!(expected.raise_foreign(foreign));
+        }
         for forms in [1, 2] {
-            for stored in [own, bcrypt(12), bcrypt(10), pbkdf2(260_000), firebase] {
-                let wanted = expected.times(forms);
+            let wanted = expected.work(forms);
+            for stored in [bcrypt(12), bcrypt(10), pbkdf2(260_000), firebase] {
                 let spent = stored.times(forms);
                 assert_eq!(spent + wanted.minus(spent), wanted);
             }
+            assert_eq!(own + wanted.minus(own), wanted);
         }
+    }
+
+    #[test]
+    fn a_res_03_hashes_of_others_cost_a_check_half_a_second_at_most_all_kinds_together() {
+        let bcrypt = |cost| ForeignCost::Bcrypt { cost };
+        let sha256 = |iterations| ForeignCost::Pbkdf2Sha256 { iterations };
+        let firebase = ForeignCost::FirebaseScrypt {
+            memory_cost: 14,
+            rounds: 8,
+        };
+        let argon = |memory_kib, passes| ForeignCost::Argon2id { memory_kib, passes };
+        // What other systems make today, each alone and some beside each other.
+        assert!(
+            are_bearable(&[bcrypt(13)]) && are_bearable(&[sha256(1_600_000)]) && are_bearable(&[firebase])
+        );
+        assert!(are_bearable(&[argon(256 * 1024, 4)]) && are_bearable(&[]));
+        assert!(are_bearable(&[bcrypt(12), sha256(600_000), firebase]));
+        // The costliest of each kind counts, not each.
+        assert!(are_bearable(&[bcrypt(10), bcrypt(11), bcrypt(12), bcrypt(12)]));
+        assert!(!are_bearable(&[bcrypt(13), firebase]));
+        assert!(!are_bearable(&[sha256(2_000_000)]) && !are_bearable(&[argon(256 * 1024, 10)]));
+
+        let mut expected = Expected::of(HashParams::default());
+        assert!(expected.raise_foreign(Effort::of(bcrypt(12))));
+        let before = expected;
+        assert!(!expected.raise_foreign(Effort::of(argon(256 * 1024, 4))));
+        assert_eq!(expected, before);
+        // Another form of the password doubles the work of others' hashes, and none of ours.
+        let own = Effort::of_argon(HashParams::default());
+        assert_eq!(expected.work(1), own + Effort::of(bcrypt(12)));
+        assert_eq!(expected.work(2), own + Effort::of(bcrypt(13)));
     }
 
     #[test]
     fn what_an_application_names_is_no_more_than_is_ever_verified() {
         let most = [
-            (ForeignCost::Bcrypt { cost: 31 }, ForeignCost::Bcrypt { cost: 14 }),
+            (ForeignCost::Bcrypt { cost: 31 }, ForeignCost::Bcrypt { cost: 13 }),
             (
                 ForeignCost::Pbkdf2Sha512 { iterations: u32::MAX },
                 ForeignCost::Pbkdf2Sha512 {

@@ -374,12 +374,12 @@ pub(super) const BCRYPT_OUTPUT: usize = 23;
 
 pub(super) const MIN_BCRYPT_COST: u32 = 4;
 
-/// About a second.
-pub(super) const MAX_BCRYPT_COST: u32 = 14;
+/// About half a second.
+pub(super) const MAX_BCRYPT_COST: u32 = 13;
 
 const MAX_BCRYPT_COST_AND_ONE: u32 = MAX_BCRYPT_COST + 1;
 
-/// About a second of SHA-256.
+/// More than is bearable of either digest: this only bounds what is read.
 pub(super) const MAX_ITERATIONS: u32 = 2_000_000;
 
 /// The most that Firebase takes by itself.

@@ -45,7 +45,8 @@ impl Password {
     /// Names hashes that users brought along from another system, by their kinds and costs.
     ///
     /// A sign-in that fails then takes as long as one against the costliest of each kind, from the first one on, so that
-    /// users who still have such a hash are not told from others and from nobody (threat A-ENU-02). Hashes that are not
+    /// users who still have such a hash are not told from others and from nobody (threat A-ENU-02). All kinds together may cost
+    /// half a second ([`are_bearable`](crate::digest::are_bearable)): more is a problem that `build` names. Hashes that are not
     /// named are verified as well; that they are there is noticed, in each process, when the first of them is met. Take
     /// this out when all have signed in: until then each wrong password costs that much.
     #[must_use]

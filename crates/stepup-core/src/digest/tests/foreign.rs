@@ -177,7 +177,7 @@ async fn a_pwd_05_hostile_hashes_of_others_are_told_apart_before_any_work() {
 
 /// The work of a check that fails, as the hasher knows it now.
 fn expected(hasher: &PasswordHasher) -> Effort {
-    *hasher.expected.lock().unwrap()
+    hasher.expected().work(1)
 }
 
 #[tokio::test]
@@ -207,6 +207,49 @@ async fn a_enu_02_a_hash_that_is_met_named_or_brought_in_is_expected_from_then_o
     }
     // One job each, whatever it is made of.
     assert_eq!(inline.jobs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_pwd_02_argon2id_of_others_holds_for_what_was_typed_and_is_replaced() {
+    // Made from "pa\u{308}ss", as it was typed, with the parameters that are ours as well.
+    let salt = *b"somesaltsomesalt";
+    let output = derive(HashParams::default(), "pa\u{308}ss", &salt, OUTPUT_LEN).unwrap();
+    let raw = phc_string(HashParams::default(), &salt, &output).unwrap();
+    let (hasher, _) = hasher(HashParams::default());
+    let stored = hasher.admit(&raw).unwrap();
+    let typed = password("pa\u{308}ss");
+    assert_eq!(hasher.verify(stored.expose(), &typed).await.unwrap(), OLD);
+    let normal = password("p\u{e4}ss");
+    assert_eq!(
+        hasher.verify(stored.expose(), &normal).await.unwrap(),
+        Verdict::Wrong
+    );
+    // Read in again, it is marked once.
+    assert_eq!(hasher.admit(stored.expose()).unwrap().expose(), stored.expose());
+}
+
+#[tokio::test]
+async fn a_res_03_a_hash_that_is_too_much_beside_others_is_not_taken_in_and_not_verified() {
+    let (hasher, _) = hasher(HashParams::default());
+    let hasher = hasher.expecting(&[ForeignCost::Bcrypt { cost: 13 }]);
+    let before = expected(&hasher);
+    let pbkdf2 =
+        "$pbkdf2-sha256$i=1000000$MDEyMzQ1Njc4OWFiY2RlZg$HwysB+Ke0YuzHEd/zzqZI6iTbuC8ephxy6jSfQdwV8M";
+    assert_eq!(hasher.admit(pbkdf2).unwrap_err(), HashFault::TooCostly);
+    assert!(admit_hash(pbkdf2, None).is_ok());
+    let costly = "$2b$14$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
+    assert_eq!(admit_hash(costly, None).unwrap_err(), HashFault::TooCostly);
+    assert_eq!(expected(&hasher), before);
+    // In a row it is a hash that tells nothing, and raises nothing.
+    let (narrow, _) = super::hasher(HashParams::default());
+    let most = ForeignCost::Pbkdf2Sha512 { iterations: 830_000 };
+    let narrow = narrow.expecting(&[most]);
+    let before = expected(&narrow);
+    assert_eq!(
+        narrow.verify(pbkdf2, &password("wrong words")).await.unwrap(),
+        Verdict::Hostile
+    );
+    assert_eq!(expected(&narrow), before);
 }
 
 proptest! {
