@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stepup::delivery::Sent;
+use stepup::import::ImportedUser;
 use stepup::{FactorId, TenantId, UserId};
 use tokio::sync::Barrier;
 
@@ -328,6 +329,41 @@ async fn a_rst_07_no_link_goes_where_it_could_take_an_account_over() {
             .unwrap()
     );
     assert_eq!(reset(&server, &kept, NEW).await.status_field(), BAD);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rst_07_who_was_imported_without_a_hash_sets_the_first_password_by_a_verified_address() {
+    let server = server().await;
+    let import = async |line: Value| {
+        let user = ImportedUser::read(line.to_string().as_bytes()).unwrap();
+        server.site.stepup.import_user(&user).await.unwrap().unwrap();
+    };
+    let number = json!([{ "factor": "otp-phone", "contact": PHONE }]);
+    import(json!({ "email": ALICE, "emailVerified": true, "secondFactors": number })).await;
+    import(json!({ "email": MALLORY })).await;
+    let subject = json!([{ "id": "example", "issuer": "https://id.test", "subject": "1" }]);
+    let provided = "provided@example.com";
+    import(json!({ "email": provided, "emailVerified": true, "thirdParty": subject })).await;
+    // Nobody proved this address; and who comes by a provider gets no password by mail.
+    for email in [MALLORY, provided, NOBODY] {
+        assert_eq!(ask_for(&server, ASK, email).await.status_field(), "OK", "{email}");
+    }
+    assert!(resets(&server).await.is_empty());
+    let (first, second) = (token(&server, ALICE).await, token(&server, ALICE).await);
+    assert_eq!(reset(&server, &first, NEW).await.status_field(), "OK");
+    assert_eq!(reset(&server, &second, PASSWORD).await.status_field(), BAD);
+    assert!(!signs_in(&server, ALICE, PASSWORD).await);
+    // It signs nobody in, and her second factor is due still.
+    let mut alice = server.client(Mode::Header);
+    let signed_in = alice.post("/auth/signin", form(ALICE, NEW)).await;
+    assert_eq!(signed_in.status_field(), "OK");
+    assert_eq!(alice.get("/api/secret").await.status, 403);
+    assert_eq!(
+        alice.create_code(OTHER_PHONE).await.status_field(),
+        "GENERAL_ERROR"
+    );
+    alice.complete(&server, PHONE).await;
+    assert_eq!(alice.get("/api/secret").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ use crate::id::FactorId;
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
+use crate::record::credential::{Credential, CredentialKind};
 use crate::record::user::{Identifier, IdentifierKind, Method, User, UserState};
 use crate::storage::{UpdateOutcome, UserUpdate};
 
@@ -105,11 +106,7 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
         return Ok(());
     };
     let user = &account.user;
-    let judged = match account.password {
-        None => Err("no_password"),
-        Some(_) => may_reset(user, address.as_str()),
-    };
-    if let Err(reason) = judged {
+    if let Err(reason) = may_reset(user, account.password.as_ref(), address.as_str()) {
         note(Outcome::Refused, reason, Some(user));
         return Ok(());
     }
@@ -146,14 +143,21 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
 /// The address has to be the one that signs in with the password, and verified. One that nobody verified is good only for a
 /// user who signs in by nothing else: then the mailbox is all that the account ever had, and who reads it gains no other
 /// way in. With another way beside it, it may be a stranger's entry into somebody's account (threat A-RST-07).
-fn may_reset(user: &User, address: &str) -> Result<(), &'static str> {
+///
+/// A user who was imported without a hash has an address to sign in by, and no `password` yet. The link sets the first one
+/// if the address is verified and nothing else signs in. Who signs in by a provider or by codes gets no password by mail: it
+/// would be a way in that the account did not have.
+fn may_reset(user: &User, password: Option<&Credential>, address: &str) -> Result<(), &'static str> {
     if user.state != UserState::Live {
         return Err("disabled");
     }
-    match user.methods.iter().find(|method| is_own(method, address)) {
-        None => Err("no_password"),
-        Some(own) if own.verified || user.methods.len() == 1 => Ok(()),
-        Some(_) => Err("unverified"),
+    let own = user.methods.iter().find(|method| is_own(method, address));
+    let is_alone = user.methods.len() == 1;
+    match (own, password) {
+        (Some(own), Some(_)) if own.verified || is_alone => Ok(()),
+        (Some(own), None) if own.verified && is_alone => Ok(()),
+        (Some(own), _) if !own.verified => Err("unverified"),
+        (Some(_) | None, _) => Err("no_password"),
     }
 }
 
@@ -206,7 +210,11 @@ async fn set(
     let Some(user) = found.filter(|user| link.is_of(LinkKind::Reset, user)) else {
         return invalid("old_token", None);
     };
-    if let Err(reason) = may_reset(&user, &address) {
+    let passwords = parts
+        .store
+        .credentials(&user.tenant, &user.id, CredentialKind::Password)
+        .await?;
+    if let Err(reason) = may_reset(&user, passwords.first(), &address) {
         return invalid(reason, Some(Box::new(user)));
     }
     // Whoever reads the mailbox has proved it.
@@ -329,12 +337,44 @@ mod tests {
         }
     }
 
-    fn judged(methods: Vec<Method>) -> Result<(), &'static str> {
-        let user = User {
+    fn stored() -> Credential {
+        Credential {
+            tenant: TenantId::public(),
+            user: "ann".into(),
+            kind: CredentialKind::Password,
+            id: "password".into(),
+            public: serde_json::json!({}),
+            sealed: None,
+            version: 1,
+            created_at: Timestamp::from_ms(0),
+        }
+    }
+
+    fn ann(methods: Vec<Method>) -> User {
+        User {
             methods,
             ..User::bare(&TenantId::public(), &"ann".into(), Timestamp::from_ms(0))
-        };
-        may_reset(&user, ADDRESS)
+        }
+    }
+
+    fn judged(methods: Vec<Method>) -> Result<(), &'static str> {
+        may_reset(&ann(methods), Some(&stored()), ADDRESS)
+    }
+
+    #[test]
+    fn a_first_password_is_set_by_a_verified_address_that_signs_in_and_by_no_other() {
+        let judged = |methods| may_reset(&ann(methods), None, ADDRESS);
+        let own = |verified| method(password::ID, ADDRESS, verified);
+        let provider = || method(FactorId::new("thirdparty"), ADDRESS, true);
+        assert_eq!(judged(vec![own(true)]), Ok(()));
+        assert_eq!(judged(vec![own(true), provider()]), Err("no_password"));
+        assert_eq!(judged(vec![own(false)]), Err("unverified"));
+        assert_eq!(judged(vec![own(false), provider()]), Err("unverified"));
+        assert_eq!(judged(vec![provider()]), Err("no_password"));
+        assert_eq!(
+            judged(vec![method(FactorId::OTP_EMAIL, ADDRESS, true)]),
+            Err("no_password")
+        );
     }
 
     #[test]
@@ -363,7 +403,7 @@ mod tests {
                 methods: vec![method(password::ID, ADDRESS, true)],
                 ..User::bare(&TenantId::public(), &"ann".into(), Timestamp::from_ms(0))
             };
-            assert_eq!(may_reset(&user, ADDRESS), Err("disabled"));
+            assert_eq!(may_reset(&user, Some(&stored()), ADDRESS), Err("disabled"));
         }
     }
 }
