@@ -252,6 +252,48 @@ async fn a_rst_05_a_mailbox_gets_five_links_a_minute_and_ten_a_day_and_nobody_is
     assert_eq!(resets(&server).await.len(), 11);
 }
 
+/// Asks from a network; how many links were sent by then.
+async fn asked_from(server: &Server, network: &str) -> usize {
+    let body = json!({ "formFields": [{ "id": "email", "value": ALICE }] });
+    let from = [("x-forwarded-for", network)];
+    let client = server.client(Mode::Header);
+    let asked = client.peek("POST", ASK, Some(&body), &from).await;
+    assert_eq!(asked.status_field(), "OK", "{asked:?}");
+    resets(server).await.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rl_06_strangers_do_not_shut_the_links_of_an_owner_off() {
+    let server = Server::start_with(|settings| settings.trusted_proxies = vec!["127.0.0.1".to_owned()]).await;
+    let mut home = server.client(Mode::Header);
+    home.extra = vec![("x-forwarded-for".to_owned(), "192.0.2.1".to_owned())];
+    assert_eq!(home.sign_up(ALICE).await.status_field(), "OK");
+    home.complete(&server, PHONE).await;
+    // One stranger leaves a link for whoever comes from elsewhere.
+    for _ in 0..10 {
+        asked_from(&server, "198.51.100.1").await;
+    }
+    assert_eq!(resets(&server).await.len(), 4);
+    assert_eq!(asked_from(&server, "203.0.113.1").await, 5);
+    // From everywhere they have the mailbox written to now and then, ten times a day, and not never again.
+    for hour in 1..24 {
+        server.moved(3600).await;
+        for n in 0..5 {
+            asked_from(&server, &format!("198.51.{hour}.{n}")).await;
+        }
+    }
+    assert_eq!(resets(&server).await.len(), 10);
+    // Where she is signed in it is as if nobody had asked, and that ends too.
+    assert_eq!(home.refresh().await.status, 200);
+    for sent in 11..=15 {
+        assert_eq!(asked_from(&server, "192.0.2.1").await, sent);
+    }
+    assert_eq!(asked_from(&server, "192.0.2.1").await, 15);
+    // Elsewhere she waits for some hours at most.
+    server.moved(4 * 3600).await;
+    assert_eq!(asked_from(&server, "203.0.113.9").await, 16);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rst_06_asking_for_a_link_touches_nothing() {
     let server = server().await;

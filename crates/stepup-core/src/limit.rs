@@ -233,11 +233,44 @@ impl Limits<'_> {
         self.near_all("up", network, &self.config.sign_up)
     }
 
-    /// A call for a link that sets a new password: per network, and per address, whether or not it is an account's.
+    /// A call for a link that sets a new password: per network, whatever the address.
+    pub(crate) fn reset_calls(&self, network: &str) -> Ask {
+        self.near("rst-net", network, self.config.reset_network)
+    }
+
+    /// A link for a new password, from a network in which its account is not signed in.
+    ///
+    /// The mailbox is not flooded (threat A-RST-05), and no stranger shuts it off for a day (R-RL-4). Of the long window's count
+    /// half may come at once, and one network causes no more than all but one of those; the other half comes spaced out
+    /// evenly, for as long as it is asked for. What is sent goes to the owner, whoever asked.
     pub(crate) fn reset(&self, network: &str, tenant: &TenantId, address: &str) -> Vec<Ask> {
-        let mut asks = vec![self.near("rst-net", network, self.config.reset_network)];
-        asks.extend(self.windows("rst", &[tenant.as_str(), address], &self.config.reset));
+        let [short, long] = self.config.reset;
+        let place = [tenant.as_str(), address];
+        let scaled = long.count.saturating_mul(self.config.scale);
+        let at_once = scaled.div_ceil(2);
+        let pause = long.window / scaled.saturating_sub(at_once).saturating_add(1);
+        let share = Ask::window(
+            self.key("rst-from", &[place[0], place[1], network]),
+            at_once.saturating_sub(1).max(1),
+            long.window,
+        );
+        let pool = Ask {
+            free: at_once,
+            base: pause,
+            cap: pause,
+            window: long.window,
+            ..Ask::window(self.key("rst", &place), u32::MAX, long.window)
+        };
+        let mut asks = vec![self.window("rst-short", &place, short), pool];
+        // Where networks are not known all callers are one.
+        asks.extend((!network.is_empty()).then_some(share));
         asks
+    }
+
+    /// The same from a network in which the account is signed in: a budget that no stranger elsewhere can spend.
+    pub(crate) fn reset_at_home(&self, tenant: &TenantId, user: &UserId, address: &str) -> Vec<Ask> {
+        let place = [tenant.as_str(), user.as_str(), address];
+        self.windows("rst-home", &place, &self.config.reset).collect()
     }
 
     /// A link that verifies an address: per account, which needs a session of it, and as any message to somebody who may
@@ -495,6 +528,7 @@ pub(crate) fn breaker_opens(config: &LimitConfig, sent: u32, verified: u32) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::counter::Counter;
 
     fn keyring() -> Keyring {
         let root = crate::keyring::Root::random("k".into(), &crate::entropy::OsEntropy).unwrap();
@@ -546,7 +580,9 @@ mod tests {
         asks.extend(limits.sign_up("192.0.2.1"));
         asks.extend(limits.sign_up_mail(&tenant, "a@acme.test"));
         asks.extend(limits.exists("192.0.2.1"));
+        asks.push(limits.reset_calls("192.0.2.1"));
         asks.extend(limits.reset("192.0.2.1", &tenant, "a@acme.test"));
+        asks.extend(limits.reset_at_home(&tenant, &user, "a@acme.test"));
         asks.push(limits.own_calls(&SessionHandle::from("s")));
         let keys: std::collections::BTreeSet<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
         assert_eq!(keys.len(), asks.len());
@@ -554,6 +590,42 @@ mod tests {
             keys.iter()
                 .all(|key| key.len() <= 64 && !key.contains("4179") && !key.contains("192."))
         );
+    }
+
+    #[test]
+    fn a_rst_05_a_mailbox_that_is_asked_for_without_end_gets_ten_links_in_any_day_and_never_none() {
+        let (keyring, config) = (keyring(), LimitConfig::default());
+        let limits = Limits {
+            keyring: &keyring,
+            config: &config,
+        };
+        let minute = Duration::from_secs(60);
+        let mut counters = std::collections::BTreeMap::new();
+        let mut sent: Vec<u32> = Vec::new();
+        // A network of its own for each minute of three days.
+        for now in 0..3 * 24 * 60 {
+            let at = Timestamp::from_ms(1_760_000_000_000).plus(minute * now);
+            let network = format!("net {now}");
+            for _ in 0..6 {
+                let asks = limits.reset(&network, &TenantId::public(), "a@acme.test");
+                let put = |ask: &Ask| ask.put_to(counters.get(&ask.key), at);
+                if let Ok(granted) = asks.iter().map(put).collect::<Result<Vec<Counter>, _>>() {
+                    counters.extend(asks.into_iter().map(|ask| ask.key).zip(granted));
+                    sent.push(now);
+                }
+            }
+        }
+        let in_a_day = |from: u32| {
+            sent.iter()
+                .filter(|at| (from..from + 24 * 60).contains(at))
+                .count()
+        };
+        let most = sent.iter().map(|from| in_a_day(*from)).max();
+        assert_eq!(most, Some(10), "{sent:?}");
+        let longest = sent.windows(2).map(|two| two[1] - two[0]).max();
+        assert!(longest <= Some(4 * 60), "{sent:?}");
+        // One network alone leaves one of those that come at once.
+        assert_eq!(sent.iter().filter(|at| **at == 0).count(), 4);
     }
 
     #[test]

@@ -64,8 +64,8 @@ pub(crate) async fn ask(parts: &Arc<Parts>, caller: &Caller, email: &str) -> Res
     let Ok(address) = EmailAddress::parse(email) else {
         return Ok(ResetAsked::Malformed);
     };
-    let asks = account::limits(parts).reset(&caller.origin.network, &caller.tenant, address.as_str());
-    if let Leave::Refused { .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
+    let calls = [account::limits(parts).reset_calls(&caller.origin.network)];
+    if let Leave::Refused { .. } = limit::ask(&*parts.store, &calls, parts.now()).await? {
         account::note_throttled(parts, caller, "reset");
         // The same answer all the same: a mailbox that is flooded is nobody's to know of (threat A-RST-05).
         return Ok(ResetAsked::Accepted);
@@ -108,6 +108,17 @@ async fn send(parts: &Parts, caller: &Caller, address: &EmailAddress) -> Result<
     let user = &account.user;
     if let Err(reason) = may_reset(user, account.password.as_ref(), address.as_str()) {
         note(Outcome::Refused, reason, Some(user));
+        return Ok(());
+    }
+    let limits = account::limits(parts);
+    // Strangers must not use up what its owner needs (R-RL-4).
+    let network = &caller.origin.network;
+    let asks = match account::is_at_home(parts, user, network).await? {
+        true => limits.reset_at_home(&user.tenant, &user.id, address.as_str()),
+        false => limits.reset(network, &user.tenant, address.as_str()),
+    };
+    if let Leave::Refused { .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
+        account::note_throttled(parts, caller, "reset_address");
         return Ok(());
     }
     let message = Outgoing {
