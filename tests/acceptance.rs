@@ -3,6 +3,8 @@
 
 mod kit;
 
+#[path = "acceptance/cases.rs"]
+mod cases;
 #[path = "acceptance/claims.rs"]
 mod claims;
 #[path = "acceptance/clients.rs"]

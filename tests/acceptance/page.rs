@@ -200,3 +200,36 @@ fn the_acceptance_page_names_every_test() {
         "docs/acceptance.md is stale: run this test with STEPUP_BLESS=1"
     );
 }
+
+#[test]
+fn the_page_of_cases_names_tests_that_there_are_or_says_why_not() {
+    let page = fs::read_to_string(root().join("docs/protocol-cases.md")).unwrap();
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
+    let mut named = Vec::new();
+    for row in rows.filter(|row| *row != "| case | test |") {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [_, tests] = cells[..] else {
+            panic!("not two cells: {row}");
+        };
+        let before = named.len();
+        for span in tests.split('`').skip(1).step_by(2) {
+            let Some((file, name)) = span.split_once("::") else {
+                continue;
+            };
+            let source = fs::read_to_string(root().join(file)).unwrap_or_else(|_| panic!("no file: {file}"));
+            assert!(source.contains(&format!("fn {name}(")), "{file} has no {name}");
+            named.push(name);
+        }
+        let excused = tests.trim().strip_prefix("does not apply: ");
+        assert_eq!(
+            excused.is_some_and(|why| why.len() > 20),
+            named.len() == before,
+            "{row}"
+        );
+    }
+    for name in tests("cases.rs") {
+        assert!(named.contains(&name.as_str()), "{name} stands in no row");
+    }
+}
