@@ -295,8 +295,8 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
         }
         assert_eq!(provider.asked(), 0);
         let sent = server.sent().await;
-        let links = sent.iter().filter(|mail| mail.kind == "confirm");
-        let link = links.last().unwrap().link.clone().unwrap();
+        let mut links = sent.iter().filter(|mail| mail.kind == "confirm");
+        let link = links.next_back().unwrap().link.clone().unwrap();
         let token = link
             .split(['?', '&'])
             .find_map(|part| part.strip_prefix("token="));
