@@ -66,8 +66,8 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Zweiten Faktor für Ihr Konto bei {app} hinzufügen?",
         mail: &[
-            "Jemand, der Ihr Passwort kennt, möchte Ihrem Konto bei {app} einen zweiten Faktor hinzufügen. Wenn Sie das sind, erlauben Sie es: {url}",
-            "Der Link gilt {time}. Wenn Sie es nicht sind, ändern Sie Ihr Passwort.",
+            "Jemand hat sich bei Ihrem Konto bei {app} angemeldet und möchte ihm einen zweiten Faktor hinzufügen. Wenn Sie das sind, erlauben Sie es: {url}",
+            "Der Link gilt {time}. Wenn Sie es nicht sind, ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
             "Zweiten Faktor bei {app} erlauben: {url}",
@@ -113,8 +113,8 @@ pub(super) const WORDS: Words = Words {
             "Wenn Sie das nicht waren, ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
-            "Jemand mit Ihrem Passwort für {app} gab falsche Codes ein. Waren das nicht Sie, ändern Sie Ihr Passwort.",
-            "Jemand mit Ihrem Passwort gab falsche Codes ein. Waren das nicht Sie, ändern Sie Ihr Passwort.",
+            "Falsche Codes bei Ihrem Konto bei {app}. Nicht von Ihnen? Passwort ändern oder bei uns melden.",
+            "Falsche Codes bei Ihrem Konto. Nicht von Ihnen? Passwort ändern oder bei uns melden.",
         ],
     },
     account_made: Phrase {
@@ -197,11 +197,11 @@ pub(super) const WORDS: Words = Words {
         subject: "Kein zweiter Faktor für Ihr Konto bei {app}",
         mail: &[
             "Wir haben es abgelehnt, Ihrem Konto bei {app} einen zweiten Faktor hinzuzufügen.",
-            "Wenn Sie keinen verlangt haben, kennt jemand Ihr Passwort: Ändern Sie es.",
+            "Wenn Sie keinen verlangt haben, kann sich jemand als Sie anmelden: Ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
-            "Wir haben einen zweiten Faktor für Ihr Konto bei {app} abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
-            "Wir haben einen zweiten Faktor für Ihr Konto abgelehnt. Nicht verlangt? Ändern Sie Ihr Passwort.",
+            "Wir haben einen zweiten Faktor für Ihr Konto bei {app} abgelehnt. Nicht verlangt? Passwort ändern oder bei uns melden.",
+            "Wir haben einen zweiten Faktor für Ihr Konto abgelehnt. Nicht verlangt? Passwort ändern oder bei uns melden.",
         ],
     },
     identity_linked: Phrase {

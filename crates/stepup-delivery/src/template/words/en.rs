@@ -66,8 +66,8 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Add a second factor to your {app} account?",
         mail: &[
-            "Somebody who knows your password wants to add a second factor to your {app} account. If that is you, allow it: {url}",
-            "The link works for {time}. If it is not you, change your password.",
+            "Somebody who signed in to your {app} account wants to add a second factor to it. If that is you, allow it: {url}",
+            "The link works for {time}. If it is not you, change your password. If you have none here, contact us.",
         ],
         sms: &[
             "Allow a second factor at {app}: {url}",
@@ -113,8 +113,8 @@ pub(super) const WORDS: Words = Words {
             "If that was not you, change your password. If you have none here, contact us.",
         ],
         sms: &[
-            "Somebody with your {app} password gave wrong codes. If that was not you, change your password.",
-            "Somebody with your password gave wrong codes. If that was not you, change your password.",
+            "Wrong codes were given at your {app} account. If that was not you, change your password or contact us.",
+            "Wrong codes were given at your account. If that was not you, change your password or contact us.",
         ],
     },
     account_made: Phrase {
@@ -197,11 +197,11 @@ pub(super) const WORDS: Words = Words {
         subject: "No second factor for your {app} account",
         mail: &[
             "We have refused to add a second factor to your {app} account.",
-            "If you did not ask for one, somebody knows your password: change it.",
+            "If you did not ask for one, somebody can sign in as you: change your password. If you have none here, contact us.",
         ],
         sms: &[
-            "We refused a second factor for your {app} account. If you did not ask for one, change your password.",
-            "We refused a second factor for your account. If you did not ask for one, change your password.",
+            "We refused a second factor for your {app} account. Not you? Change your password or contact us.",
+            "We refused a second factor for your account. Not you? Change your password or contact us.",
         ],
     },
     identity_linked: Phrase {

@@ -66,8 +66,8 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "¿Añadir un segundo factor a su cuenta de {app}?",
         mail: &[
-            "Alguien que conoce su contraseña quiere añadir un segundo factor a su cuenta de {app}. Si es usted, permítalo: {url}",
-            "El enlace vale {time}. Si no es usted, cambie su contraseña.",
+            "Alguien que ha entrado en su cuenta de {app} quiere añadirle un segundo factor. Si es usted, permítalo: {url}",
+            "El enlace vale {time}. Si no es usted, cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[
             "Permita un segundo factor en {app}: {url}",
@@ -113,8 +113,8 @@ pub(super) const WORDS: Words = Words {
             "Si no ha sido usted, cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[
-            "Alguien tiene su contraseña de {app} y ha dado claves falsas. Si no ha sido usted, cambie la contraseña.",
-            "Alguien tiene su contraseña y ha dado claves falsas. Si no ha sido usted, cambie la contraseña.",
+            "Han dado claves falsas en su cuenta de {app}. Si no ha sido usted, cambie la contraseña o contacte con nosotros.",
+            "Han dado claves falsas en su cuenta. Si no ha sido usted, cambie la contraseña o contacte con nosotros.",
         ],
     },
     account_made: Phrase {
@@ -197,11 +197,11 @@ pub(super) const WORDS: Words = Words {
         subject: "Sin segundo factor para su cuenta de {app}",
         mail: &[
             "No hemos permitido añadir un segundo factor a su cuenta de {app}.",
-            "Si no lo ha pedido, alguien conoce su contraseña: cámbiela.",
+            "Si no lo ha pedido, alguien puede entrar en su cuenta: cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[
-            "Hemos rechazado un segundo factor para su cuenta de {app}. Si no lo ha pedido, cambie su contraseña.",
-            "Hemos rechazado un segundo factor para su cuenta. Si no lo ha pedido, cambie su contraseña.",
+            "Hemos rechazado un segundo factor para su cuenta de {app}. Si no lo ha pedido, contacte con nosotros.",
+            "Hemos rechazado un segundo factor para su cuenta. Si no lo ha pedido, contacte con nosotros.",
         ],
     },
     identity_linked: Phrase {

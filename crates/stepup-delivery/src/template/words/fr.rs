@@ -66,8 +66,8 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Ajouter un second facteur à votre compte {app} ?",
         mail: &[
-            "Une personne qui connaît votre mot de passe veut ajouter un second facteur à votre compte {app}. Si c’est vous, autorisez-le : {url}",
-            "Le lien est valable {time}. Si ce n’est pas vous, changez votre mot de passe.",
+            "Une personne connectée à votre compte {app} veut y ajouter un second facteur. Si c’est vous, autorisez-le : {url}",
+            "Le lien est valable {time}. Si ce n’est pas vous, changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[
             "Autoriser un second facteur chez {app}: {url}",
@@ -113,8 +113,8 @@ pub(super) const WORDS: Words = Words {
             "Si ce n’était pas vous, changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[
-            "Quelqu'un a votre mot de passe {app} et a donné de faux codes. Si ce n'était pas vous, changez-le.",
-            "Quelqu'un a votre mot de passe et a donné de faux codes. Si ce n'était pas vous, changez-le.",
+            "De faux codes ont été donnés pour votre compte {app}. Pas vous? Changez de mot de passe ou contactez-nous.",
+            "De faux codes ont été donnés pour votre compte. Pas vous? Changez de mot de passe ou contactez-nous.",
         ],
     },
     account_made: Phrase {
@@ -197,11 +197,11 @@ pub(super) const WORDS: Words = Words {
         subject: "Pas de second facteur pour votre compte {app}",
         mail: &[
             "Nous avons refusé d’ajouter un second facteur à votre compte {app}.",
-            "Si vous ne l’avez pas demandé, quelqu’un connaît votre mot de passe : changez-le.",
+            "Si vous ne l’avez pas demandé, quelqu’un peut se connecter à votre place : changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[
-            "Nous avons refusé un second facteur à votre compte {app}. Pas demandé? Changez votre mot de passe.",
-            "Nous avons refusé un second facteur à votre compte. Pas demandé? Changez votre mot de passe.",
+            "Nous avons refusé un second facteur à votre compte {app}. Pas demandé? Changez de mot de passe ou contactez-nous.",
+            "Nous avons refusé un second facteur à votre compte. Pas demandé? Changez de mot de passe ou contactez-nous.",
         ],
     },
     identity_linked: Phrase {

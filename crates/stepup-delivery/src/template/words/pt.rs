@@ -66,8 +66,8 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Adicionar um segundo fator à sua conta {app}?",
         mail: &[
-            "Alguém que conhece a sua senha quer adicionar um segundo fator à sua conta {app}. Se é você, permita: {url}",
-            "O link é válido por {time}. Se não é você, altere a sua senha.",
+            "Alguém que entrou na sua conta {app} quer adicionar-lhe um segundo fator. Se é você, permita: {url}",
+            "O link é válido por {time}. Se não é você, altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
             "Permita um segundo fator em {app}: {url}",
@@ -113,8 +113,8 @@ pub(super) const WORDS: Words = Words {
             "Se não foi você, altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
-            "Uma pessoa com a sua senha {app} deu chaves erradas. Se isso lhe é estranho, altere a senha.",
-            "Uma pessoa com a sua senha deu chaves erradas. Se isso lhe é estranho, altere a senha.",
+            "Foram dadas chaves erradas na sua conta {app}. Se isso lhe é estranho, altere a senha ou contacte-nos.",
+            "Foram dadas chaves erradas na sua conta. Se isso lhe é estranho, altere a senha ou contacte-nos.",
         ],
     },
     account_made: Phrase {
@@ -197,11 +197,11 @@ pub(super) const WORDS: Words = Words {
         subject: "Sem segundo fator para a sua conta {app}",
         mail: &[
             "Recusámos adicionar um segundo fator à sua conta {app}.",
-            "Se não o pediu, alguém conhece a sua senha: altere-a.",
+            "Se não o pediu, alguém consegue entrar na sua conta: altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
-            "Foi recusado um segundo fator para a conta {app}. Se isso lhe é estranho, altere a senha.",
-            "Foi recusado um segundo fator para a sua conta. Se isso lhe é estranho, altere a senha.",
+            "Foi recusado um segundo fator para a conta {app}. Se isso lhe é estranho, altere a senha ou contacte-nos.",
+            "Foi recusado um segundo fator para a sua conta. Se isso lhe é estranho, altere a senha ou contacte-nos.",
         ],
     },
     identity_linked: Phrase {
