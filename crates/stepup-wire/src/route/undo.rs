@@ -33,7 +33,7 @@ const ASKS: Words = (
     "Undo the second factor?",
     &[
         "A second factor was added to your account. If you did it yourself, close this page: everything stays as it is.",
-        "If it was not you, somebody knows your password. Undo it: the second factors of your account are removed, \
+        "If it was not you, somebody can sign in as you. Undo it: the second factors of your account are removed, \
          everybody who is signed in to it is signed out, and your password opens nothing until you set a new one.",
     ],
 );
