@@ -202,13 +202,17 @@ pub enum NoticeKind {
         /// When.
         at: Timestamp,
     },
-    /// The contact by which the user signs in was changed. It goes to where the user was reached before, and names no
-    /// address: whoever reads the old one need not know the new one.
+    /// A contact by which the user signs in, or is sent codes, was changed. It goes to where the user was reached before, and
+    /// names no address: whoever reads the old one need not know the new one.
     ContactChanged {
         /// Which kind of contact.
         channel: Channel,
         /// When.
         at: Timestamp,
+        /// Where to undo it, if a session did it: the contact is what it was, all that was signed in ends, and the password
+        /// opens nothing until it was reset. By mail, if there is a mailbox: a phone that is replaced may have been stolen.
+        #[serde(default)]
+        undo: Option<NoticeLink>,
     },
     /// The password was changed.
     PasswordChanged {
@@ -241,7 +245,7 @@ impl NoticeKind {
     #[must_use]
     pub fn without_link(&self) -> Self {
         let mut kind = self.clone();
-        if let Self::FactorAdded { undo, .. } = &mut kind {
+        if let Self::FactorAdded { undo, .. } | Self::ContactChanged { undo, .. } = &mut kind {
             *undo = None;
         }
         kind

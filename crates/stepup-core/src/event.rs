@@ -99,6 +99,12 @@ pub enum EventKind {
     EnrollmentDenied,
     /// `factor.undone`: the first second factor was removed by the link in its notice
     FactorUndone,
+    /// `contact.asked`: a code went to a contact that is to take the place of another
+    ContactAsked,
+    /// `contact.changed`: such a code was right, and the contact is another
+    ContactChanged,
+    /// `contact.undone`: the contact is what it was, by the link in the notice of its change
+    ContactUndone,
     /// `factor.guessed`: somebody with the right first factor fails at the second again and again
     FactorGuessed,
     /// `factor.alarm`: half of what the site stands of such failures is spent
@@ -176,6 +182,9 @@ impl EventKind {
             Self::EnrollmentAllowed => "enrollment.allowed",
             Self::EnrollmentDenied => "enrollment.denied",
             Self::FactorUndone => "factor.undone",
+            Self::ContactAsked => "contact.asked",
+            Self::ContactChanged => "contact.changed",
+            Self::ContactUndone => "contact.undone",
             Self::FactorGuessed => "factor.guessed",
             Self::FactorAlarm => "factor.alarm",
             Self::VerificationAsked => "verification.asked",

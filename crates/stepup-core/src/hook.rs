@@ -279,6 +279,16 @@ pub enum Step {
     },
     /// Sets a new password by the present one.
     ChangePassword,
+    /// Sends a code to a contact that is to take the place of another.
+    ChangeContact {
+        /// The new one, as it was typed.
+        contact: String,
+    },
+    /// Changes a contact by such a code.
+    ConfirmContact {
+        /// The challenge. To change it changes nothing.
+        challenge: ChallengeId,
+    },
     /// Brings in a user of another system.
     ImportUser {
         /// Its id, if it brings one along. To change it changes nothing.
@@ -347,6 +357,8 @@ impl Step {
             Self::ConfirmEnrollment => "confirm_enrollment",
             Self::DecideEnrollment { .. } => "decide_enrollment",
             Self::ChangePassword => "change_password",
+            Self::ChangeContact { .. } => "change_contact",
+            Self::ConfirmContact { .. } => "confirm_contact",
             Self::ImportUser { .. } => "import_user",
             Self::ResetFactors { .. } => "reset_factors",
             Self::ForgiveFailures { .. } => "forgive_failures",

@@ -106,6 +106,15 @@ impl Limits<'_> {
         )
     }
 
+    /// Answers to codes that prove a new contact, by the account: a contact that is not one's own is not guessed into it.
+    pub(crate) fn new_contact(&self, tenant: &TenantId, user: &UserId) -> Ask {
+        self.curve(
+            "new-to",
+            &[tenant.as_str(), user.as_str()],
+            self.config.second_factor,
+        )
+    }
+
     /// Attempts at a second factor: of its kind, and of all kinds together (A-OTP-08).
     pub(crate) fn second_factor(&self, tenant: &TenantId, user: &UserId, factor: &FactorId) -> [Ask; 2] {
         let account = [tenant.as_str(), user.as_str()];
@@ -311,6 +320,7 @@ impl Limits<'_> {
         keys.push(self.sign_in_account_key(&[tenant.as_str(), &format!("user:{user}")]));
         let codes = self.windows("code", &[tenant.as_str(), user.as_str()], &self.config.codes);
         keys.extend(codes.map(|ask| ask.key));
+        keys.push(self.new_contact(tenant, user).key);
         keys.sort();
         keys.dedup();
         keys

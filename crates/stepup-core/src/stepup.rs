@@ -2,6 +2,7 @@
 
 mod admit;
 mod claims;
+mod contact;
 mod ended;
 mod first;
 mod leave;

@@ -100,7 +100,9 @@ impl Deliver for Outbox {
         };
         let in_notice = match &message.content {
             Content::Notice(NoticeKind::AccountMade { verify, .. }) => verify.as_ref(),
-            Content::Notice(NoticeKind::FactorAdded { undo, .. }) => undo.as_ref(),
+            Content::Notice(
+                NoticeKind::FactorAdded { undo, .. } | NoticeKind::ContactChanged { undo, .. },
+            ) => undo.as_ref(),
             _ => None,
         };
         let shown = |secret: &stepup_core::secret::Secret<String>| secret.expose().clone();

@@ -120,6 +120,8 @@ const TO: &str = concat!(
     " FROM stepup_challenge WHERE tenant = ?1 AND destination = ?2 AND purpose = ?3 ORDER BY created_at DESC, id DESC"
 );
 
+const REOPEN: &str = "UPDATE stepup_challenge SET closed = 0 WHERE tenant = ?1 AND id = ?2";
+
 const DROP: &str = "DELETE FROM stepup_challenge WHERE tenant = ?1 AND id = ?2 RETURNING 1";
 
 const DROP_TO: &str =
@@ -166,12 +168,12 @@ fn answering(
     Ok(statement.bind(now.as_ms()))
 }
 
-/// Spends what pays for a verb, within it. Whether it was right.
+/// Spends what pays for a verb, within it.
 pub(crate) async fn pay(
     connection: &mut SqliteConnection,
     tenant: &TenantId,
     payment: &Payment,
-) -> Stored<bool> {
+) -> Stored<Answer> {
     let Payment {
         challenge,
         binding,
@@ -180,8 +182,20 @@ pub(crate) async fn pay(
     } = payment;
     let statement = answering(tenant, challenge, binding, macs, *now)?;
     let rows = statement.fetch_all(connection).await.map_err(fault)?;
-    let answer = rows.first().map_or(Ok(Answer::Gone), verdict)?;
-    Ok(answer == Answer::Right)
+    rows.first().map_or(Ok(Answer::Gone), verdict)
+}
+
+/// Takes a payment back that was right, within the verb that it did not bring about. A right answer changes nothing else.
+pub(crate) async fn refund(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    payment: &Payment,
+) -> Stored<()> {
+    let reopen = sqlx::query(REOPEN)
+        .bind(tenant.as_str())
+        .bind(payment.challenge.as_str());
+    reopen.execute(connection).await.map_err(fault)?;
+    Ok(())
 }
 
 /// Adds `challenge` within a verb.

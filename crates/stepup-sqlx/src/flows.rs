@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use stepup_core::error::StoreError;
 use stepup_core::id::{ChallengeId, FactorId, MethodId, SessionHandle, TenantId, UserId};
+use stepup_core::record::challenge::Answer;
 use stepup_core::record::credential::CredentialKind;
 use stepup_core::record::session::{Class, Session};
 use stepup_core::record::user::{Identifier, Method, Summary, User, UserState};
@@ -90,7 +91,7 @@ const UNBIND: &str = "DELETE FROM stepup_credential
      WHERE tenant = ?1 AND user_id = ?2 AND (kind <> 'password' OR ?3)";
 
 const UPDATE: &str = concat!(
-    "UPDATE stepup_user SET methods = ?3, revision = revision + 1,
+    "UPDATE stepup_user SET methods = ?3, summary = coalesce(?4, summary), revision = revision + 1,
         epoch = (SELECT max(epoch) + 1 FROM stepup_user)
      WHERE tenant = ?1 AND id = ?2
      RETURNING ",
@@ -105,6 +106,12 @@ const RETIRE_PASSWORD: &str = "UPDATE stepup_credential SET version = version + 
 
 const FORGET_PASSWORD: &str = "DELETE FROM stepup_credential
      WHERE tenant = ?1 AND user_id = ?2 AND kind = 'password'";
+
+const FORGET_CONTACTS: &str = "DELETE FROM stepup_credential
+     WHERE tenant = ?1 AND user_id = ?2 AND kind = 'contact'";
+
+const FORGET_CHALLENGES: &str = "DELETE FROM stepup_challenge
+     WHERE tenant = ?1 AND id IN (SELECT value FROM json_each(?2))";
 
 /// Challenges of strangers are bound to no user.
 const FORGET_STRANGERS: &str = "DELETE FROM stepup_challenge
@@ -340,7 +347,7 @@ async fn complete(tx: &mut SqliteConnection, completion: &FactorCompletion) -> S
             Some(revision) if revision != enrollment.revision => return Ok(FactorOutcome::Outrun),
             Some(_) => {
                 if let Some(payment) = &enrollment.paid_by
-                    && !challenge::pay(tx, tenant, payment).await?
+                    && challenge::pay(tx, tenant, payment).await? != Answer::Right
                 {
                     return Ok(FactorOutcome::Outrun);
                 }
@@ -438,7 +445,7 @@ pub(crate) async fn change(
     if let Some(payment) = &change.paid_by {
         let found = user::one(tx, tenant, id).await?;
         let is_there = found.is_some_and(|user| user.state != UserState::Deleted);
-        if !is_there || !challenge::pay(tx, tenant, payment).await? {
+        if !is_there || challenge::pay(tx, tenant, payment).await? != Answer::Right {
             return Ok(None);
         }
     }
@@ -486,13 +493,25 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
             return Ok(UpdateOutcome::Gone);
         }
     }
+    let beside = &update.beside;
+    if let Some(payment) = &beside.paid_by {
+        match challenge::pay(tx, tenant, payment).await? {
+            Answer::Right => {}
+            other => return Ok(UpdateOutcome::Unpaid(other)),
+        }
+    }
     for (identifier, _) in &update.identifiers {
         if is_taken(tx, tenant, id, identifier).await? {
+            if let Some(payment) = &beside.paid_by {
+                challenge::refund(tx, tenant, payment).await?;
+            }
             return Ok(UpdateOutcome::IdentifierTaken(identifier.kind));
         }
     }
+    let summary = beside.second.as_ref().map(|second| json(&second.summary));
     let rows = of(UPDATE, tenant, id)
         .bind(json(&update.methods)?)
+        .bind(summary.transpose()?)
         .fetch_all(&mut *tx)
         .await
         .map_err(fault)?;
@@ -510,6 +529,22 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
         forget.execute(&mut *tx).await.map_err(fault)?;
         credential::insert(tx, password).await?;
     }
+    if beside.retire_password {
+        let retire = of(RETIRE_PASSWORD, tenant, id);
+        retire.execute(&mut *tx).await.map_err(fault)?;
+    }
+    if let Some(second) = &beside.second {
+        let forget = of(FORGET_CONTACTS, tenant, id);
+        forget.execute(&mut *tx).await.map_err(fault)?;
+        for contact in &second.contacts {
+            if contact.kind != CredentialKind::Contact || (&contact.tenant, &contact.user) != (tenant, id) {
+                return Err(StoreError::Conflict(
+                    "a credential that is no contact of the user",
+                ));
+            }
+            credential::insert(tx, contact).await?;
+        }
+    }
     let handle = update.keep.as_ref().map(|keep| &keep.handle);
     session::end_all(tx, tenant, id, handle).await?;
     if !update.contacts.is_empty() {
@@ -519,6 +554,17 @@ async fn update(tx: &mut SqliteConnection, update: &UserUpdate) -> Stored<Update
             .execute(&mut *tx)
             .await
             .map_err(fault)?;
+    }
+    if !beside.end.is_empty() {
+        sqlx::query(FORGET_CHALLENGES)
+            .bind(tenant.as_str())
+            .bind(json(&beside.end)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    for begun in &beside.begin {
+        challenge::insert(tx, begun).await?;
     }
     notice::insert(tx, &update.notices).await?;
     match &update.keep {

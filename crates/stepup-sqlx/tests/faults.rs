@@ -19,7 +19,7 @@ use stepup_core::record::counter::{Ask, Charge, CounterKey};
 use stepup_core::record::user::{Identifier, IdentifierKind, Summary, User, UserState};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
-    ChallengeStore, CounterStore, Flows, KeyStore, UserChange, UserStore, UserUpdate,
+    Beside, ChallengeStore, CounterStore, Flows, KeyStore, UserChange, UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 use stepup_sqlx::SqliteStore;
@@ -384,6 +384,7 @@ fn update() -> UserUpdate {
         contacts: Vec::new(),
         notices: Vec::new(),
         keep: None,
+        beside: Beside::default(),
     }
 }
 

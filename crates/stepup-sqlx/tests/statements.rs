@@ -17,7 +17,8 @@ use stepup_core::record::session::{Chain, Class, Origin, Rotate, Rotation, Sessi
 use stepup_core::record::user::{Identifier, IdentifierKind, Summary, User, UserState};
 use stepup_core::secret::Mac;
 use stepup_core::storage::{
-    ChallengeStore, CounterStore, FactorCompletion, Flows, NewAccount, SessionStore, UserStore, UserUpdate,
+    Beside, ChallengeStore, CounterStore, FactorCompletion, Flows, NewAccount, SessionStore, UserStore,
+    UserUpdate,
 };
 use stepup_core::time::Timestamp;
 use stepup_sqlx::SqliteStore;
@@ -297,5 +298,6 @@ fn update(revision: i64) -> UserUpdate {
         contacts: vec!["ann@example.test".to_owned(), "old@example.test".to_owned()],
         notices: Vec::new(),
         keep: None,
+        beside: Beside::default(),
     }
 }

@@ -378,11 +378,7 @@ async fn enrollment(
     });
     // Whoever stole a password could enroll first: the owner hears of it elsewhere, and can undo it (threat A-MFA-41).
     let undo = match user.summary.enrolled.is_empty() {
-        true => {
-            let lifetime = parts.config.links.undo;
-            let undone = link::undone(&user.id);
-            Some(link::make(parts, LinkKind::Undo, user, &undone, lifetime)?)
-        }
+        true => Some(link::make_undo(parts, user, "")?),
         false => None,
     };
     let url = |link: &NewLink| link::url(parts, LinkKind::Undo, &user.tenant, &link.token);

@@ -19,7 +19,7 @@ use crate::record::credential::CredentialKind;
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
 use crate::session::refresh::RefreshToken;
-use crate::storage::{Keep, RiseTo, UpdateOutcome, UserUpdate};
+use crate::storage::{Beside, Keep, RiseTo, UpdateOutcome, UserUpdate};
 
 /// What became of a change of the password.
 #[derive(Debug)]
@@ -110,13 +110,17 @@ pub(crate) async fn change(
         contacts: Vec::new(),
         notices: upkeep::notices(parts, user, &kind, None, caller.language).await?,
         keep: Some(keep),
+        beside: Beside::default(),
     };
     let stored = parts.store.update_user(&work);
     let (session, user) = match session::ending(parts, &user.tenant, &user.id, stored).await? {
         UpdateOutcome::Kept(kept) => *kept,
         UpdateOutcome::Gone => return Ok(ChangeOutcome::Ended),
         // The account changed while the password was compared: what was right may be right no more.
-        UpdateOutcome::Outrun | UpdateOutcome::IdentifierTaken(_) | UpdateOutcome::Done(_) => {
+        UpdateOutcome::Outrun
+        | UpdateOutcome::Unpaid(_)
+        | UpdateOutcome::IdentifierTaken(_)
+        | UpdateOutcome::Done(_) => {
             return Err(Fault::Busy);
         }
     };

@@ -76,6 +76,10 @@ pub enum General {
     AwaitsApproval,
     /// The account's second factor cannot be used: an administrator has to reset it (A-LEG-03).
     Unusable,
+    /// It is the account's contact already.
+    Unchanged,
+    /// It gets the codes of another factor of the account, and cannot sign in as well.
+    SecondFactor,
     /// Too often, too early.
     Throttled(Duration),
     /// Too much to do.
@@ -288,7 +292,7 @@ fn read(parts: &Parts, channel: Channel, typed: &str) -> Result<(String, bool), 
 }
 
 /// Whether `user` signs in with this address, here or by the application's own account of it.
-async fn signs_in_with(parts: &Parts, user: &User, address: &str) -> Result<bool, Fault> {
+pub(super) async fn signs_in_with(parts: &Parts, user: &User, address: &str) -> Result<bool, Fault> {
     if user.methods.iter().any(|m| m.email.as_deref() == Some(address)) {
         return Ok(true);
     }
@@ -493,7 +497,7 @@ fn send(
 
 /// Charges the budgets of a message. They are all charged before the carrier is called (R-SMS-1). What is returned counts it
 /// among those that were not sent, if it comes to that.
-async fn budget(
+pub(super) async fn budget(
     parts: &Parts,
     caller: &Caller,
     checked: &Checked,

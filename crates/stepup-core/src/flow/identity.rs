@@ -23,7 +23,7 @@ use crate::parts::Parts;
 use crate::record::credential::CredentialKind;
 use crate::record::user::{Identifier, Method, ThirdParty, User, UserState};
 use crate::session::access::AccessClaims;
-use crate::storage::{Account, AccountOutcome, Keep, NewAccount, UpdateOutcome, UserUpdate};
+use crate::storage::{Account, AccountOutcome, Beside, Keep, NewAccount, UpdateOutcome, UserUpdate};
 
 /// Why a provider was not asked, or told nothing that is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -402,6 +402,7 @@ async fn join(
         UpdateOutcome::Kept(_)
         | UpdateOutcome::Gone
         | UpdateOutcome::Outrun
+        | UpdateOutcome::Unpaid(_)
         | UpdateOutcome::IdentifierTaken(_) => Ok(None),
     }
 }
@@ -441,7 +442,10 @@ pub(super) async fn add(
             UpdateOutcome::IdentifierTaken(_) => {
                 return Ok(ProviderOutcome::NotAllowed(Bar::LinkedElsewhere));
             }
-            UpdateOutcome::Done(_) | UpdateOutcome::Gone | UpdateOutcome::Outrun => {
+            UpdateOutcome::Done(_)
+            | UpdateOutcome::Gone
+            | UpdateOutcome::Outrun
+            | UpdateOutcome::Unpaid(_) => {
                 return Ok(ProviderOutcome::Restart);
             }
         };
@@ -489,6 +493,7 @@ async fn addition(
             rise: None,
             now: parts.now(),
         }),
+        beside: Beside::default(),
     })
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum LinkKind {
     Reset,
     /// The proof of an address.
     Verify,
-    /// The end of a first second factor, and of all that was signed in with it.
+    /// The end of a first second factor, or of a change of a contact, and of all that was signed in with it.
     Undo,
     /// Leave for one session to add the first second factor.
     Confirm,
@@ -98,11 +98,31 @@ pub(crate) fn make(
     destination: &str,
     lifetime: Duration,
 ) -> Result<NewLink, Fault> {
+    make_with(parts, kind, user, destination, lifetime, "")
+}
+
+/// Makes a token that undoes something for `user`, and keeps `note` of what it was; empty for the first second factor.
+pub(crate) fn make_undo(parts: &Parts, user: &User, note: &str) -> Result<NewLink, Fault> {
+    let lifetime = parts.config.links.undo;
+    make_with(parts, LinkKind::Undo, user, &undone(&user.id), lifetime, note)
+}
+
+fn make_with(
+    parts: &Parts,
+    kind: LinkKind,
+    user: &User,
+    destination: &str,
+    lifetime: Duration,
+    note: &str,
+) -> Result<NewLink, Fault> {
     let now = parts.now();
     let name: [u8; NAME] = parts.random()?;
     let secret: Zeroizing<[u8; SECRET]> = Zeroizing::new(parts.random()?);
     let id = ChallengeId::new(URL_SAFE_NO_PAD.encode(name));
-    let binding = binding(kind, &user.id, &id, user.epoch);
+    let mut binding = binding(kind, &user.id, &id, user.epoch);
+    if !note.is_empty() {
+        binding.session = format!("{}:{note}", binding.session).into();
+    }
     let bound = (kind, &user.tenant, &id, &binding, destination);
     let expires_at = now.plus(lifetime);
     let mac = parts.keyring.mac(kind.key(), &message(&bound, &*secret));
@@ -196,7 +216,12 @@ impl LiveLink {
             binding: bound,
             ..
         } = &self.challenge;
-        *tenant == user.tenant && *bound == binding(kind, &user.id, id, user.epoch)
+        // The row's own word of what it undoes is part of its name, and of what its token is bound to.
+        let mut own = binding(kind, &user.id, id, user.epoch);
+        if let Some(note) = note(&self.challenge) {
+            own.session = format!("{}:{note}", own.session).into();
+        }
+        *tenant == user.tenant && *bound == own
     }
 
     /// What pays for a verb of the store, which then spends it.
@@ -225,7 +250,7 @@ impl LiveLink {
 /// The binding of a token. Its own name stands in the place of a session, so that several live side by side; and the epoch,
 /// so that none outlives it, however late it was written.
 ///
-/// What undoes an enrollment has to outlive whatever the thief who enrolled does next, every one of which ends the user's
+/// What undoes an enrollment, or a change of a contact, has to outlive whatever the thief who made it does next, every one of which ends the user's
 /// challenges: it is bound to no user but by its destination ([`undone`]), and to no epoch.
 fn binding(kind: LinkKind, user: &UserId, id: &ChallengeId, epoch: i64) -> Binding {
     let (user, session) = match kind {
@@ -239,6 +264,14 @@ fn binding(kind: LinkKind, user: &UserId, id: &ChallengeId, epoch: i64) -> Bindi
         user,
         session: session.into(),
     }
+}
+
+/// What a challenge that undoes something keeps of what it was; none for the first second factor, and for other links.
+pub(crate) fn note(challenge: &Challenge) -> Option<&str> {
+    let Binding { purpose, session, .. } = &challenge.binding;
+    let rest = session.as_str().strip_prefix("link:")?;
+    let note = rest.strip_prefix(challenge.id.as_str())?.strip_prefix(':')?;
+    (purpose == LinkKind::Undo.purpose()).then_some(note)
 }
 
 /// The destination of what undoes an enrollment of `user`. No address looks like it.

@@ -15,9 +15,11 @@ pub(crate) mod info;
 pub(crate) mod leave;
 pub(crate) mod link;
 pub(crate) mod mailbox;
+pub(crate) mod moved;
 pub(crate) mod own;
 pub(crate) mod password;
 pub(crate) mod pending;
+pub(crate) mod readdress;
 pub(crate) mod reset;
 pub(crate) mod session;
 pub(crate) mod third_party;
@@ -38,12 +40,13 @@ pub use info::{ByFactor, FactorInfo, FactorInfoOutcome};
 pub use leave::{ConfirmOutcome, PendingEnrollment};
 pub use own::{OwnFactor, OwnFactors, Role};
 pub use pending::Device;
+pub use readdress::ContactOutcome;
 pub use reset::{ResetAsked, ResetOutcome};
 pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
 pub use third_party::{
     AskProvider, Bar, Brought, Departure, FromProvider, Intent, ProviderOutcome, ProviderRefusal,
 };
-pub use undo::UndoOutcome;
+pub use undo::{UndoOutcome, Undoable};
 pub use update::{Update, UpdateRefusal};
 pub use user::DerivedKey;
 pub use verify::{EmailStatus, VerificationAsked, VerifyOutcome};

@@ -22,7 +22,7 @@ use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::user::{Identifier, IdentifierKind, Method, User, UserState};
-use crate::storage::{UpdateOutcome, UserUpdate};
+use crate::storage::{Beside, UpdateOutcome, UserUpdate};
 
 /// What became of the wish for a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,6 +270,7 @@ async fn set(
         contacts: Vec::new(),
         notices: upkeep::notices(parts, &user, &kind, None, caller.language).await?,
         keep: None,
+        beside: Beside::default(),
     };
     let stored = parts.store.update_user(&work);
     match session::ending(parts, &user.tenant, &user.id, stored).await? {
@@ -287,6 +288,7 @@ async fn set(
         // Another change won, such as a reset by another token: this one was for the account as it was.
         UpdateOutcome::Outrun
         | UpdateOutcome::Gone
+        | UpdateOutcome::Unpaid(_)
         | UpdateOutcome::IdentifierTaken(_)
         | UpdateOutcome::Kept(_) => invalid("changed", Some(Box::new(user))),
     }

@@ -1,70 +1,235 @@
-//! Undoing the first second factor of an account, by the link in its notice.
+//! Undoing the first second factor of an account, or a change of one of its contacts, by the link in its notice.
 //!
-//! Whoever stole a password could enroll a factor before its owner does. Only somebody who reads the account's mailboxes has
-//! the link. It removes every second factor, since all of them came after the first; ends whatever is signed in; and retires
-//! the password, which the thief knows (threat A-MFA-41).
+//! Whoever stole a password could enroll a factor before its owner does, and whoever stole a session could have the account's
+//! messages sent elsewhere. Only somebody who reads the account's mailboxes of before has the link. It takes back what it was
+//! sent for *and all that came after it*: contacts that were changed since, and second factors that were added since; ends
+//! whatever is signed in; and retires the password, which the thief knows or has reset (threats A-MFA-22, A-MFA-41).
 
 use crate::delivery::NoticeKind;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::flow::link::{self, LinkKind, LiveLink};
-use crate::flow::{Caller, session, upkeep};
+use crate::flow::moved::{Contacts, Moved};
+use crate::flow::{Caller, session, update, upkeep};
 use crate::parts::Parts;
-use crate::record::user::{Summary, User, UserState};
-use crate::storage::UserChange;
+use crate::record::challenge::Challenge;
+use crate::record::credential::{Credential, CredentialKind};
+use crate::record::user::{User, UserState};
+use crate::storage::{Beside, SecondFactors, UpdateOutcome, UserChange, UserUpdate};
+
+/// What a link undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undoable {
+    /// The first second factor.
+    Factor,
+    /// A change of a contact.
+    Contact,
+}
 
 /// What became of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UndoOutcome {
-    /// The factor is gone, nothing is signed in any more, and the password has to be reset.
-    Done,
+    /// It is taken back, nothing is signed in any more, and the password has to be reset.
+    Done(Undoable),
     /// The token is none, or used, or too old.
     InvalidToken,
 }
 
-/// Whether `token` undoes something still. It spends nothing.
-pub(crate) async fn is_live(parts: &Parts, caller: &Caller, token: &str) -> Result<bool, Fault> {
-    Ok(found(parts, caller, token).await?.is_some())
+/// How often a user that changes at the same moment is read anew.
+const TRIES: u32 = 3;
+
+/// What `token` undoes still. It spends nothing.
+pub(crate) async fn what(parts: &Parts, caller: &Caller, token: &str) -> Result<Option<Undoable>, Fault> {
+    let found = found(parts, caller, token).await?;
+    Ok(found.map(|(link, _)| undoable(&link)))
+}
+
+fn undoable(link: &LiveLink) -> Undoable {
+    match link::note(&link.challenge) {
+        None => Undoable::Factor,
+        Some(_) => Undoable::Contact,
+    }
 }
 
 /// Undoes what `token` was sent for.
 pub(crate) async fn undo(parts: &Parts, caller: &Caller, token: &str) -> Result<UndoOutcome, Fault> {
-    let note = |outcome, reason, user: Option<&User>| {
-        let event = parts.event(EventKind::FactorUndone, outcome).because(reason);
-        let event = event.from_network(&caller.origin.network);
-        parts.record(&match user {
-            Some(user) => event.of(&user.tenant, &user.id),
-            None => event,
-        });
+    for _ in 0..TRIES {
+        let Some((link, user)) = found(parts, caller, token).await? else {
+            note(
+                parts,
+                caller,
+                EventKind::FactorUndone,
+                Outcome::Refused,
+                "no_such_token",
+                None,
+            );
+            return Ok(UndoOutcome::InvalidToken);
+        };
+        let what = undoable(&link);
+        let kind = match what {
+            Undoable::Factor => EventKind::FactorUndone,
+            Undoable::Contact => EventKind::ContactUndone,
+        };
+        match take_back(parts, caller, &link, &user).await? {
+            Taken::Outrun => {}
+            Taken::Back(reason) => {
+                session::revoke_tokens(parts, &user.tenant, &user.id, None);
+                note(parts, caller, kind, Outcome::Granted, reason, Some(&user));
+                upkeep::wake(parts);
+                return Ok(UndoOutcome::Done(what));
+            }
+            Taken::Not(reason) => {
+                note(parts, caller, kind, Outcome::Refused, reason, Some(&user));
+                return Ok(UndoOutcome::InvalidToken);
+            }
+        }
+    }
+    Err(Fault::Busy)
+}
+
+fn note(
+    parts: &Parts,
+    caller: &Caller,
+    kind: EventKind,
+    outcome: Outcome,
+    reason: &'static str,
+    user: Option<&User>,
+) {
+    let event = parts.event(kind, outcome).because(reason);
+    let event = event.from_network(&caller.origin.network);
+    parts.record(&match user {
+        Some(user) => event.of(&user.tenant, &user.id),
+        None => event,
+    });
+}
+
+/// What one try came to, and why.
+enum Taken {
+    Back(&'static str),
+    Not(&'static str),
+    Outrun,
+}
+
+async fn take_back(parts: &Parts, caller: &Caller, link: &LiveLink, user: &User) -> Result<Taken, Fault> {
+    let (tenant, id, now) = (&user.tenant, &user.id, parts.now());
+    let purpose = LinkKind::Undo.purpose();
+    // After the user was read: a change that is not among them raised the revision, and this is outrun.
+    let all = parts
+        .store
+        .challenges_to(tenant, purpose, &link::undone(id))
+        .await?;
+    let later: Vec<Challenge> = all
+        .into_iter()
+        .filter(|other| is_later(other, &link.challenge))
+        .collect();
+    let contacts = parts
+        .store
+        .credentials(tenant, id, CredentialKind::Contact)
+        .await?;
+    let Some(before) = before(user, contacts, &link.challenge, &later) else {
+        return Ok(Taken::Not("changed_since"));
     };
-    let Some((link, user)) = found(parts, caller, token).await? else {
-        note(Outcome::Refused, "no_such_token", None);
-        return Ok(UndoOutcome::InvalidToken);
-    };
-    let kind = NoticeKind::FactorsReset { at: parts.now() };
-    // Not to what is removed: that is where the thief reads.
-    let own = User {
-        summary: Summary::default(),
+    let restored = User {
+        methods: before.methods,
+        summary: before.summary,
         ..user.clone()
     };
+    let kind = match Moved::undone_by(&link.challenge) {
+        None => NoticeKind::FactorsReset { at: now },
+        Some(Moved { channel, .. }) => NoticeKind::ContactChanged {
+            channel,
+            at: now,
+            undo: None,
+        },
+    };
+    // Not to what is taken back: that is where the thief reads.
+    let notices = upkeep::notices(parts, &restored, &kind, None, caller.language).await?;
+    let undone = later.iter().chain([&link.challenge]).filter_map(Moved::undone_by);
+    let update = UserUpdate {
+        tenant: tenant.clone(),
+        user: id.clone(),
+        revision: user.revision,
+        identifiers: restored.methods.iter().flat_map(update::identifiers).collect(),
+        methods: restored.methods,
+        password: None,
+        contacts: undone.flat_map(|moved| [moved.from, moved.to]).collect(),
+        notices,
+        keep: None,
+        beside: Beside {
+            second: Some(SecondFactors {
+                summary: restored.summary,
+                contacts: before.credentials,
+            }),
+            retire_password: true,
+            begin: Vec::new(),
+            // The links to whom a thief had the account's messages sent.
+            end: later.into_iter().map(|other| other.id).collect(),
+            // Spent in the same step: should anything fail, the owner can try again, and what is done is done once.
+            paid_by: Some(link.payment(now)),
+        },
+    };
+    let stored = parts.store.update_user(&update);
+    match session::ending(parts, tenant, id, stored).await? {
+        UpdateOutcome::Done(_) => Ok(Taken::Back("by_link")),
+        UpdateOutcome::Outrun => Ok(Taken::Outrun),
+        UpdateOutcome::IdentifierTaken(_) => close(parts, link, user, &update).await,
+        UpdateOutcome::Unpaid(_) | UpdateOutcome::Gone | UpdateOutcome::Kept(_) => Ok(Taken::Not("spent")),
+    }
+}
+
+/// Whether `other` is a link that is good still and was made after `link`.
+fn is_later(other: &Challenge, link: &Challenge) -> bool {
+    other.id != link.id && !other.closed && other.created_at >= link.created_at
+}
+
+/// The contacts and second factors of a user as they were before `link` was made and whatever is `later`, newest first; none
+/// if there is nothing to take back.
+fn before(
+    user: &User,
+    credentials: Vec<Credential>,
+    link: &Challenge,
+    later: &[Challenge],
+) -> Option<Contacts> {
+    let mut now = Contacts {
+        methods: user.methods.clone(),
+        summary: user.summary.clone(),
+        credentials,
+    };
+    for moved in later.iter().filter_map(Moved::undone_by) {
+        // What the site set since stays.
+        moved.put_back(&mut now);
+    }
+    match Moved::undone_by(link) {
+        Some(moved) if !moved.put_back(&mut now) => return None,
+        Some(_) => now
+            .summary
+            .enrolled
+            .retain(|enrolled| enrolled.at < link.created_at),
+        // The first one came first, so that all the others are the same hand's.
+        None => now.summary.enrolled.clear(),
+    }
+    let enrolled = &now.summary.enrolled;
+    now.credentials
+        .retain(|credential| enrolled.iter().any(|e| e.credential == credential.id));
+    Some(now)
+}
+
+/// Another account has the contact by now. It cannot be given back, and must not be left to whoever took it: the account opens
+/// for nobody until the site has decided.
+async fn close(parts: &Parts, link: &LiveLink, user: &User, update: &UserUpdate) -> Result<Taken, Fault> {
     let change = UserChange {
-        state: None,
-        reset_factors: true,
+        state: Some(UserState::Disabled),
+        reset_factors: false,
         retire_password: true,
-        notices: upkeep::notices(parts, &own, &kind, None, caller.language).await?,
-        // Spent in the same step: should anything fail, the owner can try again, and what is done is done once.
+        notices: update.notices.clone(),
         paid_by: Some(link.payment(parts.now())),
     };
     let (tenant, id) = (&user.tenant, &user.id);
     let work = parts.store.change_user(tenant, id, &change);
-    if session::ending(parts, tenant, id, work).await?.is_none() {
-        note(Outcome::Refused, "spent", Some(&user));
-        return Ok(UndoOutcome::InvalidToken);
-    }
-    session::revoke_tokens(parts, tenant, id, None);
-    note(Outcome::Granted, "by_link", Some(&user));
-    upkeep::wake(parts);
-    Ok(UndoOutcome::Done)
+    Ok(match session::ending(parts, tenant, id, work).await? {
+        Some(_) => Taken::Back("contact_taken"),
+        None => Taken::Not("spent"),
+    })
 }
 
 async fn found(parts: &Parts, caller: &Caller, token: &str) -> Result<Option<(LiveLink, User)>, Fault> {
@@ -78,4 +243,154 @@ async fn found(parts: &Parts, caller: &Caller, token: &str) -> Result<Option<(Li
     let user = parts.store.user(tenant, &id).await?;
     let user = user.filter(|user| user.state != UserState::Deleted && link.is_of(LinkKind::Undo, user));
     Ok(user.map(|user| (link, user)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Channel;
+    use crate::evidence::Kind;
+    use crate::id::{FactorId, TenantId};
+    use crate::record::challenge::{Binding, SLOTS};
+    use crate::record::user::{Enrolled, Method};
+    use crate::time::Timestamp;
+
+    const fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    /// A link that was made at `ms`; what it keeps, unless it is of an enrollment.
+    fn link(id: &str, ms: i64, moved: Option<&Moved>) -> Challenge {
+        let note = moved
+            .map(|moved| format!(":{}", moved.text().unwrap()))
+            .unwrap_or_default();
+        Challenge {
+            tenant: TenantId::public(),
+            id: id.into(),
+            binding: Binding {
+                purpose: LinkKind::Undo.purpose().to_owned(),
+                user: "".into(),
+                session: format!("link:{id}{note}").into(),
+            },
+            destination: "user:ann".to_owned(),
+            failed: 0,
+            max_failures: 1,
+            slots: [None; SLOTS],
+            sends: 1,
+            next_send_at: at(ms),
+            closed: false,
+            created_at: at(ms),
+            ends_at: at(ms + 1_000),
+        }
+    }
+
+    fn moved(from: &str, to: &str) -> Moved {
+        Moved {
+            channel: Channel::Email,
+            from: from.to_owned(),
+            to: to.to_owned(),
+            method: Some(("m".into(), true)),
+            second: None,
+        }
+    }
+
+    /// Signs in with `email`, and enrolled a factor at each of these times.
+    fn account(email: &str, enrolled: &[i64]) -> (User, Vec<Credential>) {
+        let mut user = User::bare(&TenantId::public(), &"ann".into(), at(0));
+        user.methods.push(Method {
+            id: "m".into(),
+            factor: FactorId::EMAIL_PASSWORD,
+            email: Some(email.to_owned()),
+            phone: None,
+            third_party: None,
+            verified: true,
+            joined_at: at(0),
+        });
+        let mut credentials = Vec::new();
+        for ms in enrolled {
+            let id = ms.to_string();
+            user.summary.enrolled.push(Enrolled {
+                factor: FactorId::new(&*id),
+                credential: id.as_str().into(),
+                kind: Kind::Possession,
+                channel: None,
+                contact: None,
+                at: at(*ms),
+            });
+            credentials.push(Credential {
+                tenant: user.tenant.clone(),
+                user: user.id.clone(),
+                kind: CredentialKind::Contact,
+                id: id.as_str().into(),
+                public: serde_json::json!({}),
+                sealed: None,
+                version: 1,
+                created_at: at(*ms),
+            });
+        }
+        (user, credentials)
+    }
+
+    /// The address and the factors that are left, which have to have their credentials.
+    fn left(email: &str, enrolled: &[i64], link: &Challenge, later: &[Challenge]) -> Option<(String, usize)> {
+        let (user, credentials) = account(email, enrolled);
+        let before = before(&user, credentials, link, later)?;
+        let named = before.summary.enrolled.iter().map(|e| &e.credential);
+        assert!(named.eq(before.credentials.iter().map(|c| &c.id)));
+        Some((
+            before.methods[0].email.clone().unwrap(),
+            before.summary.enrolled.len(),
+        ))
+    }
+
+    #[test]
+    fn a_change_is_taken_back_with_what_came_after_it_and_nothing_before_it() {
+        let (first, second) = (moved("a", "b"), moved("b", "c"));
+        let (first, second) = (link("1", 10, Some(&first)), link("2", 20, Some(&second)));
+        let later = std::slice::from_ref(&second);
+        assert_eq!(left("c", &[5, 15], &first, later), Some(("a".to_owned(), 1)));
+        assert_eq!(left("c", &[5, 15, 25], &second, &[]), Some(("b".to_owned(), 2)));
+    }
+
+    #[test]
+    fn an_enrollment_is_taken_back_with_every_factor_and_with_the_changes_since() {
+        let changed = link("2", 20, Some(&moved("a", "b")));
+        let enrollment = link("1", 10, None);
+        assert_eq!(
+            left("b", &[10, 25], &enrollment, &[changed]),
+            Some(("a".to_owned(), 0))
+        );
+        assert_eq!(left("a", &[10], &enrollment, &[]), Some(("a".to_owned(), 0)));
+    }
+
+    #[test]
+    fn what_the_site_set_since_stays() {
+        let changed = link("2", 20, Some(&moved("a", "b")));
+        assert_eq!(left("site", &[5], &changed, &[]), None);
+        assert_eq!(
+            left("site", &[10], &link("1", 10, None), &[changed]),
+            Some(("site".to_owned(), 0))
+        );
+    }
+
+    #[test]
+    fn later_is_what_was_made_afterwards_and_works_still() {
+        let own = link("1", 10, None);
+        let used = Challenge {
+            closed: true,
+            ..link("4", 20, None)
+        };
+        let others = [
+            own.clone(),
+            link("2", 9, None),
+            link("3", 10, None),
+            used,
+            link("5", 20, None),
+        ];
+        let later = others.iter().filter(|other| is_later(other, &own));
+        assert_eq!(
+            later.map(|other| other.id.as_str()).collect::<Vec<_>>(),
+            ["3", "5"]
+        );
+    }
 }

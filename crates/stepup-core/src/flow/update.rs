@@ -15,7 +15,7 @@ use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::user::{Changed, ContactEdit, Identifier, IdentifierKind, Method, User, UserState};
-use crate::storage::{UpdateOutcome, UserUpdate};
+use crate::storage::{Beside, UpdateOutcome, UserUpdate};
 use crate::time::Timestamp;
 
 /// What is to change about how a user signs in. What is not named stays.
@@ -183,6 +183,7 @@ async fn write(
                 .collect(),
             notices,
             keep: None,
+            beside: Beside::default(),
         };
         let stored = parts.store.update_user(&work);
         match session::ending(parts, tenant, id, stored).await? {
@@ -202,6 +203,7 @@ async fn write(
             UpdateOutcome::IdentifierTaken(IdentifierKind::ThirdParty) => {
                 return Ok(Err(UpdateRefusal::NotAllowed));
             }
+            UpdateOutcome::Unpaid(_) => return Err(Fault::Key("an update was paid for that costs nothing")),
             // Another verb changed the user in between; it never does so for long.
             UpdateOutcome::Outrun => {}
         }
@@ -349,7 +351,7 @@ fn methods(
 
 /// Whether the contact of `channel` signs in by `method`. A factor of the application's own keeps its contacts elsewhere, and
 /// who comes by a provider signs in as who it is there, whatever its address.
-fn signs_in_by(method: &Method, channel: Channel) -> bool {
+pub(super) fn signs_in_by(method: &Method, channel: Channel) -> bool {
     let by_contact = method.factor.is_reserved() && method.third_party.is_none();
     match channel {
         Channel::Email => method.email.is_some() && by_contact,
@@ -411,7 +413,10 @@ fn changed(before: &[Method], after: &[Method]) -> Vec<Identifier> {
 /// What the user is told.
 fn kinds(changed: &[Identifier], password: bool, at: Timestamp) -> Vec<NoticeKind> {
     let of = |kind| changed.iter().any(|identifier| identifier.kind == kind);
-    let contact = |kind, channel| of(kind).then_some(NoticeKind::ContactChanged { channel, at });
+    let contact = |kind, channel| {
+        let undo = None;
+        of(kind).then_some(NoticeKind::ContactChanged { channel, at, undo })
+    };
     let kinds = [
         contact(IdentifierKind::Email, Channel::Email),
         contact(IdentifierKind::Phone, Channel::Sms),

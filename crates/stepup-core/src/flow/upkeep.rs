@@ -219,8 +219,12 @@ pub(crate) async fn notices(
         }
     }
     to.retain(|(channel, _)| deliver.carries(*channel));
+    let may_undo = |to: &(Channel, String)| may_undo(user, parts.verifies_email(), to);
+    // Whoever found or stole the phone that is replaced reads its text messages.
+    let by_mail = matches!(kind, NoticeKind::ContactChanged { .. })
+        && to.iter().any(|to| to.0 == Channel::Email && may_undo(to));
     to.into_iter()
-        .map(|to| match may_undo(user, parts.verifies_email(), &to) {
+        .map(|to| match may_undo(&to) && !(by_mail && to.0 == Channel::Sms) {
             true => sealed(parts, user, kind, to, language),
             false => sealed(parts, user, &kind.without_link(), to, language),
         })

@@ -152,15 +152,37 @@ impl Tables {
         Ok(challenge.map_or(Answer::Gone, |challenge| challenge.answer(to, macs, now)))
     }
 
-    /// Spends what pays for a verb. Whether it was right.
-    fn pay(&mut self, tenant: &TenantId, payment: &Payment) -> Stored<bool> {
+    /// Spends what pays for a verb, within it.
+    fn pay(&mut self, tenant: &TenantId, payment: &Payment) -> Stored<Answer> {
         let Payment {
             challenge,
             binding,
             macs,
             now,
         } = payment;
-        Ok(self.answer(tenant, challenge, binding, macs, *now)? == Answer::Right)
+        self.answer(tenant, challenge, binding, macs, *now)
+    }
+
+    /// What [`Tables::pay`] would say. It charges nothing and spends nothing.
+    fn peek(&self, tenant: &TenantId, payment: &Payment) -> Stored<Answer> {
+        let Payment {
+            challenge,
+            binding,
+            macs,
+            now,
+        } = payment;
+        if macs.len() > MACS {
+            return Err(StoreError::Conflict("too many digests of one answer"));
+        }
+        let found = self.challenges.get(&(tenant.clone(), challenge.clone()));
+        Ok(found.map_or(Answer::Gone, |found| found.clone().answer(binding, macs, *now)))
+    }
+
+    fn retire_password(&mut self, tenant: &TenantId, user: &UserId) {
+        self.credentials
+            .values_mut()
+            .filter(|c| c.tenant == *tenant && c.user == *user && c.kind == CredentialKind::Password)
+            .for_each(Credential::retire);
     }
 
     /// Ends all sessions of a user but `keep`, and all its challenges. The handles of the ended sessions.

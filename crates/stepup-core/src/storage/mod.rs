@@ -363,6 +363,33 @@ pub struct UserUpdate {
     pub notices: Vec<Notice>,
     /// The session in which the user did it, which goes on.
     pub keep: Option<Keep>,
+    /// What else is done in the same step; mostly nothing.
+    pub beside: Beside,
+}
+
+/// What an update of a user does beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// The second factors from now on.
+    pub second: Option<SecondFactors>,
+    /// Retires the password, as [`UserChange::retire_password`] does.
+    pub retire_password: bool,
+    /// Challenges that begin with it, behind the end of the others: what undoes it. Their ids are fresh, so a clash is a
+    /// [`StoreError::Conflict`].
+    pub begin: Vec<Challenge>,
+    /// Challenges of the same tenant that end with it.
+    pub end: Vec<ChallengeId>,
+    /// What pays for it: it is done only if this spends it.
+    pub paid_by: Option<Payment>,
+}
+
+/// The second factors of a user, all of them.
+#[derive(Clone, Debug)]
+pub struct SecondFactors {
+    /// The summary that speaks of them.
+    pub summary: Summary,
+    /// The credentials that take the place of all that the user has of [`CredentialKind::Contact`].
+    pub contacts: Vec<Credential>,
 }
 
 /// A session that outlives an update of its user.
@@ -401,6 +428,9 @@ pub enum UpdateOutcome {
     Outrun,
     /// An identifier of this kind is another account's. Nothing was written.
     IdentifierTaken(IdentifierKind),
+    /// What was to pay for it was not right. The answer is charged as [`ChallengeStore::answer`] does, and nothing else was
+    /// written.
+    Unpaid(Answer),
 }
 
 /// The verbs that cross records. Each is one transaction.
@@ -435,8 +465,11 @@ pub trait Flows: Send + Sync + 'static {
     /// Replaces how a user signs in: methods, identifiers and, if one is given, the password credential; raises epoch and
     /// revision as [`Flows::change_user`] does, deletes all sessions and challenges of the user and those of strangers to the named contacts, writes the
     /// notices. The session to keep, if there is one, is left: it takes the new epoch and, if there is one, a rise, as in
-    /// [`Flows::complete_factor`]. Whether an identifier is free is decided by its primary key. Second factors stay as they are, and so does
-    /// the state of the user.
+    /// [`Flows::complete_factor`]. Whether an identifier is free is decided by its primary key. Second factors stay as they are
+    /// unless [`Beside`] names others, and the state of the user stays in any case.
+    ///
+    /// What pays for it is judged before it is asked whether an identifier is free, so that only a right answer is told; and is
+    /// spent only if all the rest is done.
     async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome>;
 
     /// Replaces the list of factors required of a user, if its revision is still `revision`; touches the user's

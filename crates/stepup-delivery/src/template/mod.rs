@@ -160,7 +160,9 @@ fn paragraphs(words: &'static Words, phrase: &Phrase, content: &Content) -> Vec<
 /// What a notice ends with that has a link.
 fn ending(words: &'static Words, content: &Content) -> Option<&'static str> {
     match content {
-        Content::Notice(NoticeKind::FactorAdded { undo: Some(_), .. }) => Some(words.undo),
+        Content::Notice(
+            NoticeKind::FactorAdded { undo: Some(_), .. } | NoticeKind::ContactChanged { undo: Some(_), .. },
+        ) => Some(words.undo),
         // In the words of the link that does the same.
         Content::Notice(NoticeKind::AccountMade { verify: Some(_), .. }) => {
             words.verify.mail.first().copied()
@@ -188,7 +190,9 @@ impl<'m> Values<'m> {
                 (None, Some(url.expose().as_str()))
             }
             Content::Notice(
-                NoticeKind::FactorAdded { undo: link, .. } | NoticeKind::AccountMade { verify: link, .. },
+                NoticeKind::FactorAdded { undo: link, .. }
+                | NoticeKind::ContactChanged { undo: link, .. }
+                | NoticeKind::AccountMade { verify: link, .. },
             ) => (None, link.as_ref().map(NoticeLink::expose)),
             _ => (None, None),
         };

@@ -38,10 +38,12 @@ fn contents() -> Vec<Content> {
         NoticeKind::ContactChanged {
             channel: Channel::Sms,
             at,
+            undo: None,
         },
         NoticeKind::ContactChanged {
             channel: Channel::Email,
             at,
+            undo: None,
         },
         NoticeKind::PasswordChanged { at },
         NoticeKind::FactorsReset { at },

@@ -19,6 +19,7 @@
 )]
 
 mod accounts;
+mod beside;
 mod challenges;
 mod counters;
 mod fixture;
@@ -36,7 +37,8 @@ use std::sync::Arc;
 use stepup_core::storage::Storage;
 
 pub use self::{
-    accounts::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, undo::*, updates::*, users::*,
+    accounts::*, beside::*, challenges::*, counters::*, flows::*, keys::*, sessions::*, undo::*, updates::*,
+    users::*,
 };
 
 /// Proves one sentence: makes a store and hands it over, on a runtime of several threads.
@@ -117,6 +119,8 @@ sentences! { $
     an_update_ends_sessions_and_the_challenges_of_its_contacts_and_no_others
     an_update_keeps_the_session_it_was_done_in_by_a_new_token
     an_update_keeps_its_session_without_a_rise
+    an_update_replaces_second_factors_and_begins_what_undoes_it
+    an_update_is_done_only_by_what_pays_for_it
     an_update_by_a_session_that_is_none_writes_nothing
     an_update_of_the_password_alone_keeps_every_identifier
     an_update_to_anothers_identifier_writes_nothing

@@ -91,6 +91,30 @@ fn described(endpoint: Endpoint) -> Description {
         .takes(closed(json!({ "currentPassword": text(), "newPassword": text() })))
         .with_tokens()
         .may_be_throttled(),
+        Endpoint::Guarded(Guarded::ChangeContact) => answers(
+            "Sends a code to a contact that is to take the place of one of the account's. Nothing changes yet.",
+            [ok(json!({ "deviceId": text() })), general_error()],
+        )
+        .takes(optional(
+            json!({}),
+            json!({ "email": text(), "phoneNumber": text(), "role": { "enum": ["first", "second"] } }),
+        ))
+        .may_be_throttled(),
+        Endpoint::Guarded(Guarded::ConfirmContact) => answers(
+            "Replaces the contact by the code that went to the new one. Every other session ends, and this one goes on by new \
+             tokens.",
+            [
+                status("OK"),
+                counted("INCORRECT_USER_INPUT_CODE_ERROR"),
+                counted("EXPIRED_USER_INPUT_CODE_ERROR"),
+                status("RESTART_FLOW_ERROR"),
+                status("CONTACT_ALREADY_EXISTS_ERROR"),
+                general_error(),
+            ],
+        )
+        .takes(closed(json!({ "deviceId": text(), "userInputCode": text() })))
+        .with_tokens()
+        .may_be_throttled(),
         Endpoint::Open(Open::EmailExists) => exists("Whether an e-mail address may sign in.", &[("email", true)]),
         Endpoint::Open(Open::PhoneExists) => exists("Whether a phone number may sign in.", &[("phoneNumber", true)]),
         Endpoint::Open(Open::LoginMethods) => answers(
@@ -175,10 +199,10 @@ fn described(endpoint: Endpoint) -> Description {
         .with_tokens(),
         Endpoint::Open(Open::UndoPage) => Description {
             query: &[("token", true)],
-            ..answers("A page that asks whether the first second factor is to be undone.", []).with_page()
+            ..answers("A page that asks whether a second factor or a change of a contact is to be undone.", []).with_page()
         },
         Endpoint::Open(Open::Undo) => answers(
-            "Removes second factors by the link in their notice, ends all sessions, and retires the password.",
+            "Undoes second factors or a change of a contact by the link in the notice, ends all sessions, and retires the password.",
             [status("OK"), status("INVALID_TOKEN_ERROR"), general_error()],
         )
         .takes(closed(json!({ "token": text() })))

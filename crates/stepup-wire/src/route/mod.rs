@@ -1,6 +1,7 @@
 //! The endpoints: one list, one recipe of the protocol a file.
 
 mod confirm;
+mod contact;
 mod describe;
 mod document;
 mod emailpassword;
@@ -103,6 +104,22 @@ pub static ROUTES: &[Row<Endpoint>] = &[
         Access::Fresh,
         Body::Json,
         Endpoint::Guarded(Guarded::ChangePassword),
+    ),
+    row(
+        Method::POST,
+        "/contact/change",
+        false,
+        Access::Fresh,
+        Body::Json,
+        Endpoint::Guarded(Guarded::ChangeContact),
+    ),
+    row(
+        Method::POST,
+        "/contact/change/confirm",
+        false,
+        Access::Fresh,
+        Body::Json,
+        Endpoint::Guarded(Guarded::ConfirmContact),
     ),
     row(
         Method::POST,
@@ -376,6 +393,8 @@ pub enum Guarded {
     Sessions,
     RevokeSession,
     ChangePassword,
+    ChangeContact,
+    ConfirmContact,
 }
 
 /// Endpoints of codes, which are a first factor, a second one, or both. Their row says what the second factor asks.
@@ -521,6 +540,8 @@ async fn answer(
                 Guarded::Sessions => session::list(call, &session).await,
                 Guarded::RevokeSession => session::revoke(call, &session).await,
                 Guarded::ChangePassword => password::change(call, &session).await,
+                Guarded::ChangeContact => contact::change(call, &session).await,
+                Guarded::ConfirmContact => contact::confirm(call, &session).await,
             }
         }
     }

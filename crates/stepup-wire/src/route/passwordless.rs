@@ -169,7 +169,7 @@ fn device(fields: &Fields) -> Result<DeviceId, Refusal> {
         .ok_or_else(|| InputError::Unclear("deviceId and preAuthSessionId do not belong together").into())
 }
 
-fn counted(status: &'static str, failed: u32, max: u32) -> serde_json::Value {
+pub(super) fn counted(status: &'static str, failed: u32, max: u32) -> serde_json::Value {
     json!({ "status": status, "failedCodeInputAttemptCount": failed, "maximumCodeInputAttempts": max })
 }
 
@@ -212,6 +212,10 @@ fn in_words(general: General) -> Reply {
         General::Unusable => {
             Reply::general_error("The second factor of this account cannot be used. Please contact us.")
         }
+        General::Unchanged => Reply::general_error("This is the one that your account has already."),
+        General::SecondFactor => Reply::general_error(
+            "The codes of your second factor go there. Please give another one to sign in with.",
+        ),
         General::Throttled(after) => throttled(after),
         General::Busy => Reply::general_error("We could not send a code just now. Please try again."),
     }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::{MemoryStore, Tables, of_user};
 use crate::error::StoreError;
 use crate::id::{ChallengeId, FactorId, SessionHandle, TenantId, UserId};
+use crate::record::challenge::Answer;
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::session::{Rise, Session};
 use crate::record::user::{Identifier, Method, Summary, User, UserState};
@@ -96,7 +97,7 @@ impl Flows for MemoryStore {
             tables.check_notices(&enrollment.notices)?;
             tables.check_challenges(&enrollment.challenges)?;
             if let Some(payment) = &enrollment.paid_by
-                && !tables.pay(&completion.tenant, payment)?
+                && tables.pay(&completion.tenant, payment)? != Answer::Right
             {
                 return Ok(FactorOutcome::Outrun);
             }
@@ -146,7 +147,7 @@ impl Flows for MemoryStore {
             return Ok(None);
         }
         if let Some(payment) = &change.paid_by
-            && !tables.pay(tenant, payment)?
+            && tables.pay(tenant, payment)? != Answer::Right
         {
             return Ok(None);
         }
@@ -166,10 +167,7 @@ impl Flows for MemoryStore {
                 .retain(|_, c| c.tenant != *tenant || c.user != *user || c.kind == CredentialKind::Password);
         }
         if change.retire_password {
-            let passwords = tables.credentials.values_mut();
-            passwords
-                .filter(|c| c.tenant == *tenant && c.user == *user && c.kind == CredentialKind::Password)
-                .for_each(Credential::retire);
+            tables.retire_password(tenant, user);
         }
         tables.end_sessions(tenant, user, None);
         tables.add_notices(&change.notices);
@@ -195,6 +193,13 @@ impl Flows for MemoryStore {
             };
             kept = Some(session.clone());
         }
+        let beside = &update.beside;
+        if let Some(payment) = &beside.paid_by {
+            let owed = tables.peek(tenant, payment)?;
+            if owed != Answer::Right {
+                return Ok(UpdateOutcome::Unpaid(tables.pay(tenant, payment)?));
+            }
+        }
         for (identifier, _) in &update.identifiers {
             let named = (tenant.clone(), identifier.clone());
             if tables
@@ -217,11 +222,35 @@ impl Flows for MemoryStore {
                 return Err(StoreError::Conflict("credential id"));
             }
         }
+        tables.check_challenges(&beside.begin)?;
+        let of_user =
+            |c: &Credential| c.kind == CredentialKind::Contact && (&c.tenant, &c.user) == (tenant, id);
+        for contact in beside.second.iter().flat_map(|second| &second.contacts) {
+            if !of_user(contact) {
+                return Err(StoreError::Conflict(
+                    "a credential that is no contact of the user",
+                ));
+            }
+            if tables
+                .credentials
+                .values()
+                .any(|c| c.id == contact.id && c.tenant == *tenant && c.kind == contact.kind && !of_user(c))
+            {
+                return Err(StoreError::Conflict("credential id"));
+            }
+        }
+        if let Some(payment) = &beside.paid_by {
+            tables.pay(tenant, payment)?;
+        }
 
         let user = User {
             epoch: tables.newest_epoch() + 1,
             revision: user.revision + 1,
             methods: update.methods.clone(),
+            summary: beside
+                .second
+                .as_ref()
+                .map_or(user.summary, |second| second.summary.clone()),
             ..user
         };
         tables.users.insert((tenant.clone(), id.clone()), user.clone());
@@ -238,12 +267,27 @@ impl Flows for MemoryStore {
                 .retain(|_, c| c.tenant != *tenant || c.user != *id || c.kind != CredentialKind::Password);
             tables.add_credential(password);
         }
+        if beside.retire_password {
+            tables.retire_password(tenant, id);
+        }
+        if let Some(second) = &beside.second {
+            tables.credentials.retain(|_, c| !of_user(c));
+            for contact in &second.contacts {
+                tables.add_credential(contact);
+            }
+        }
         tables.end_sessions(tenant, id, update.keep.as_ref().map(|keep| &keep.handle));
+        for ended in &beside.end {
+            tables.challenges.remove(&(tenant.clone(), ended.clone()));
+        }
         tables.challenges.retain(|_, c| {
             c.tenant != *tenant
                 || !c.binding.user.as_str().is_empty()
                 || !update.contacts.contains(&c.destination)
         });
+        for challenge in &beside.begin {
+            tables.add_challenge(challenge);
+        }
         tables.add_notices(&update.notices);
         if let (Some(mut session), Some(keep)) = (kept, &update.keep) {
             if let Some(rise) = &keep.rise {

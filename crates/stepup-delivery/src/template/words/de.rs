@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "Die Telefonnummer Ihres Kontos bei {app} wurde geändert",
         mail: &[
-            "Die Telefonnummer, mit der man sich bei Ihrem Konto bei {app} anmeldet, wurde geändert, und alle Sitzungen wurden beendet.",
+            "Die Telefonnummer Ihres Kontos bei {app} wurde geändert, und alle anderen Sitzungen wurden beendet.",
             "Wenn Sie das nicht waren, melden Sie sich sofort bei uns.",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "Die E-Mail-Adresse Ihres Kontos bei {app} wurde geändert",
         mail: &[
-            "Die E-Mail-Adresse, mit der man sich bei Ihrem Konto bei {app} anmeldet, wurde geändert, und alle Sitzungen wurden beendet.",
+            "Die E-Mail-Adresse Ihres Kontos bei {app} wurde geändert, und alle anderen Sitzungen wurden beendet.",
             "Wenn Sie das nicht waren, melden Sie sich sofort bei uns.",
         ],
         sms: &[

@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "The phone number of your {app} account was changed",
         mail: &[
-            "The phone number that signs in to your {app} account was changed, and all its sessions were ended.",
+            "The phone number of your {app} account was changed, and all other sessions were ended.",
             "If that was not you, contact us at once.",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "The e-mail address of your {app} account was changed",
         mail: &[
-            "The e-mail address that signs in to your {app} account was changed, and all its sessions were ended.",
+            "The e-mail address of your {app} account was changed, and all other sessions were ended.",
             "If that was not you, contact us at once.",
         ],
         sms: &[

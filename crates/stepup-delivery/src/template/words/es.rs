@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "El teléfono de su cuenta de {app} ha cambiado",
         mail: &[
-            "Se ha cambiado el número de teléfono con el que se entra en su cuenta de {app}, y se han cerrado todas sus sesiones.",
+            "Se ha cambiado el número de teléfono de su cuenta de {app}, y se han cerrado todas las demás sesiones.",
             "Si no ha sido usted, póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "El correo de su cuenta de {app} ha cambiado",
         mail: &[
-            "Se ha cambiado la dirección de correo con la que se entra en su cuenta de {app}, y se han cerrado todas sus sesiones.",
+            "Se ha cambiado la dirección de correo de su cuenta de {app}, y se han cerrado todas las demás sesiones.",
             "Si no ha sido usted, póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[

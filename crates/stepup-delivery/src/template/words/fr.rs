@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "Le numéro de téléphone de votre compte {app} a été modifié",
         mail: &[
-            "Le numéro de téléphone qui permet de se connecter à votre compte {app} a été modifié, et toutes les sessions ont été fermées.",
+            "Le numéro de téléphone de votre compte {app} a été modifié, et toutes les autres sessions ont été fermées.",
             "Si ce n’était pas vous, contactez-nous immédiatement.",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "L’adresse e-mail de votre compte {app} a été modifiée",
         mail: &[
-            "L’adresse e-mail qui permet de se connecter à votre compte {app} a été modifiée, et toutes les sessions ont été fermées.",
+            "L’adresse e-mail de votre compte {app} a été modifiée, et toutes les autres sessions ont été fermées.",
             "Si ce n’était pas vous, contactez-nous immédiatement.",
         ],
         sms: &[

@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "O telefone da sua conta {app} foi alterado",
         mail: &[
-            "O número de telefone com que se entra na sua conta {app} foi alterado, e todas as sessões foram encerradas.",
+            "O número de telefone da sua conta {app} foi alterado, e todas as outras sessões foram encerradas.",
             "Se não foi você, contacte-nos imediatamente.",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "O e-mail da sua conta {app} foi alterado",
         mail: &[
-            "O endereço de e-mail com que se entra na sua conta {app} foi alterado, e todas as sessões foram encerradas.",
+            "O endereço de e-mail da sua conta {app} foi alterado, e todas as outras sessões foram encerradas.",
             "Se não foi você, contacte-nos imediatamente.",
         ],
         sms: &[

@@ -141,7 +141,7 @@ pub(super) const WORDS: Words = Words {
     phone_changed: Phrase {
         subject: "您的 {app} 账户手机号已更改",
         mail: &[
-            "用于登录您 {app} 账户的手机号已更改，所有会话均已结束。",
+            "您的 {app} 账户手机号已更改，其他所有会话均已结束。",
             "如果不是您本人操作，请立即联系我们。",
         ],
         sms: &[
@@ -152,7 +152,7 @@ pub(super) const WORDS: Words = Words {
     mailbox_changed: Phrase {
         subject: "您的 {app} 账户邮箱已更改",
         mail: &[
-            "用于登录您 {app} 账户的邮箱已更改，所有会话均已结束。",
+            "您的 {app} 账户邮箱已更改，其他所有会话均已结束。",
             "如果不是您本人操作，请立即联系我们。",
         ],
         sms: &[

@@ -7,12 +7,12 @@ use stepup_core::record::challenge::{Binding, Challenge};
 use stepup_core::record::credential::{Credential, CredentialKind};
 use stepup_core::record::session::{Rise, Session};
 use stepup_core::record::user::{IdentifierKind, ThirdParty, User, UserState};
-use stepup_core::storage::{AccountOutcome, FactorCompletion, Keep, UpdateOutcome, UserUpdate};
+use stepup_core::storage::{AccountOutcome, Beside, FactorCompletion, Keep, UpdateOutcome, UserUpdate};
 
 use super::fixture::*;
 
 /// `user` signs in with another address from now on.
-fn moved(user: &User, address: &str) -> UserUpdate {
+pub(super) fn moved(user: &User, address: &str) -> UserUpdate {
     let mut methods = user.methods.clone();
     methods[0].email = Some(address.to_owned());
     UserUpdate {
@@ -25,6 +25,7 @@ fn moved(user: &User, address: &str) -> UserUpdate {
         contacts: Vec::new(),
         notices: Vec::new(),
         keep: None,
+        beside: Beside::default(),
     }
 }
 
@@ -37,7 +38,7 @@ fn fresh(user: &User, id: &str) -> Credential {
 }
 
 /// The row as an update leaves it.
-fn after(user: &User, update: &UserUpdate) -> User {
+pub(super) fn after(user: &User, update: &UserUpdate) -> User {
     User {
         epoch: user.epoch + 1,
         revision: user.revision + 1,
@@ -46,7 +47,7 @@ fn after(user: &User, update: &UserUpdate) -> User {
     }
 }
 
-fn done(outcome: UpdateOutcome) -> User {
+pub(super) fn done(outcome: UpdateOutcome) -> User {
     match outcome {
         UpdateOutcome::Done(user) => *user,
         other => panic!("{other:?}"),
@@ -54,7 +55,7 @@ fn done(outcome: UpdateOutcome) -> User {
 }
 
 /// The id of the user that signs in with `address`.
-async fn found(store: &Store, address: &str) -> Option<String> {
+pub(super) async fn found(store: &Store, address: &str) -> Option<String> {
     let account = store
         .user_by_identifier(&public(), &email(address))
         .await
@@ -62,7 +63,7 @@ async fn found(store: &Store, address: &str) -> Option<String> {
     account.map(|account| account.user.id.as_str().to_owned())
 }
 
-async fn passwords(store: &Store, user: &User) -> Vec<Credential> {
+pub(super) async fn passwords(store: &Store, user: &User) -> Vec<Credential> {
     let kind = CredentialKind::Password;
     store.credentials(&user.tenant, &user.id, kind).await.unwrap()
 }
@@ -81,11 +82,11 @@ fn strangers(id: &str, destination: &str) -> Challenge {
     }
 }
 
-async fn has_challenge(store: &Store, id: &str) -> bool {
+pub(super) async fn has_challenge(store: &Store, id: &str) -> bool {
     store.challenge(&public(), &id.into()).await.unwrap().is_some()
 }
 
-fn keep(handle: &str) -> Option<Keep> {
+pub(super) fn keep(handle: &str) -> Option<Keep> {
     Some(Keep {
         handle: handle.into(),
         rise: Some(rise()),

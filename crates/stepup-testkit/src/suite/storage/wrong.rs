@@ -21,9 +21,9 @@ use stepup_core::record::user::{Identifier, Method, User};
 use stepup_core::secret::Mac;
 use stepup_core::storage::memory::MemoryStore;
 use stepup_core::storage::{
-    Account, AccountOutcome, ChallengeStore, CounterStore, CredentialStore, FactorCompletion, FactorOutcome,
-    Flows, KeyStore, Look, NewAccount, NoticeStore, SealedBy, SessionStore, Storage, Stored, UpdateOutcome,
-    UserChange, UserStore, UserUpdate,
+    Account, AccountOutcome, Beside, ChallengeStore, CounterStore, CredentialStore, FactorCompletion,
+    FactorOutcome, Flows, KeyStore, Look, NewAccount, NoticeStore, SealedBy, SessionStore, Storage, Stored,
+    UpdateOutcome, UserChange, UserStore, UserUpdate,
 };
 use stepup_core::time::Timestamp;
 
@@ -458,7 +458,11 @@ impl Flows for Forgetful {
     }
 
     async fn update_user(&self, update: &UserUpdate) -> Stored<UpdateOutcome> {
-        self.inner.update_user(update).await
+        let update = UserUpdate {
+            beside: Beside::default(),
+            ..update.clone()
+        };
+        self.inner.update_user(&update).await
     }
 
     async fn require_factors(
@@ -519,6 +523,14 @@ fn a_store_that_forgets_how_an_enrollment_is_undone_is_found_out() {
     ));
     assert!(is_false(
         super::an_enrollment_is_made_only_by_what_pays_for_it,
+        forgetful
+    ));
+    assert!(is_false(
+        super::an_update_is_done_only_by_what_pays_for_it,
+        forgetful
+    ));
+    assert!(is_false(
+        super::an_update_replaces_second_factors_and_begins_what_undoes_it,
         forgetful
     ));
     assert!(is_false(
