@@ -9,6 +9,8 @@ mod bad_input;
 mod claims;
 #[path = "attacks/codes.rs"]
 mod codes;
+#[path = "attacks/contact.rs"]
+mod contact;
 #[path = "attacks/cookies.rs"]
 mod cookies;
 #[path = "attacks/coverage.rs"]

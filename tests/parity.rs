@@ -31,11 +31,12 @@ use tokio::task::JoinSet;
 const ROWS: usize = 400;
 
 /// The lists of this folder.
-const OWN: [(&str, &str); 9] = [
+const OWN: [(&str, &str); 10] = [
     ("requests", include_str!("parity/requests.txt")),
     ("reset-link", include_str!("parity/reset-link.txt")),
     ("reset", include_str!("parity/reset.txt")),
     ("change", include_str!("parity/change.txt")),
+    ("contact", include_str!("parity/contact.txt")),
     ("verify", include_str!("parity/verify.txt")),
     ("undo", include_str!("parity/undo.txt")),
     ("provider-url", include_str!("parity/provider-url.txt")),

@@ -1,4 +1,4 @@
-// A new password: by a link, or by the present one. The token of a link is taken out of the address at once.
+// A new password: by a link, or by the present one; and another contact. The token of a link is taken out of the address at once.
 
 const api = document.body.dataset.api;
 const $ = (id) => document.getElementById(id);
@@ -28,12 +28,20 @@ function say(id, text) {
 }
 
 function show(name) {
-  for (const id of ["ask", "set", "change"]) $(id).hidden = id !== name;
+  for (const id of ["ask", "set", "change", "contact", "confirm"]) $(id).hidden = id !== name;
   ($(name)?.querySelector("input") ?? $("title")).focus();
 }
 
 const why = (answer) =>
   answer.formFields?.map((field) => field.error).join(" ") ?? answer.reason ?? answer.message ?? "The server refused.";
+
+const refused = (answer) => {
+  if (answer.code === 403) return "Please sign in again, with your second factor: it was given too long ago.";
+  if (answer.code === 401) return "Please sign in first.";
+  if (answer.status === "CONTACT_ALREADY_EXISTS_ERROR") return "Another account signs in with it.";
+  if (["RESTART_FLOW_ERROR", "EXPIRED_USER_INPUT_CODE_ERROR"].includes(answer.status)) return "This code works no more. Please ask for another one.";
+  return why(answer);
+};
 
 const on = (id, work) =>
   $(id).addEventListener("submit", async (happened) => {
@@ -74,9 +82,28 @@ on("change", async () => {
     return say("notice", "The password is changed. Other browsers are signed out.");
   }
   if (answer.status === "WRONG_CREDENTIALS_ERROR") return say("problem", "That is not the present password.");
-  if (answer.code === 403) return say("problem", "Please sign in again, with your second factor: it was given too long ago.");
-  if (answer.code === 401) return say("problem", "Please sign in first.");
-  say("problem", why(answer));
+  say("problem", refused(answer));
+});
+
+let deviceId;
+
+on("contact", async () => {
+  const contact = $("new-contact").value.trim();
+  const answer = await send(`${api}/contact/change`, contact.includes("@") ? { email: contact } : { phoneNumber: contact });
+  if (answer.status !== "OK") return say("problem", refused(answer));
+  ({ deviceId } = answer);
+  show("confirm");
+  say("notice", "A code is on its way to the new one.");
+});
+
+on("confirm", async () => {
+  const answer = await send(`${api}/contact/change/confirm`, { deviceId, userInputCode: $("contact-code").value.trim() });
+  if (answer.status === "INCORRECT_USER_INPUT_CODE_ERROR") return say("problem", "That is not the code.");
+  $("confirm").reset();
+  show("contact");
+  if (answer.status !== "OK") return say("problem", refused(answer));
+  $("contact").reset();
+  say("notice", "It is changed. Other browsers are signed out, and the old one is told.");
 });
 
 for (const button of document.querySelectorAll("[data-reveal]")) {
@@ -89,4 +116,4 @@ for (const button of document.querySelectorAll("[data-reveal]")) {
 }
 
 if (token) show("set");
-else show(location.hash === "#change" ? "change" : "ask");
+else show({ "#change": "change", "#contact": "contact" }[location.hash] ?? "ask");

@@ -316,7 +316,8 @@ fn flow(view: &PageView<'_>) -> String {
 <p>Both factors are proved, so the server hands out what is behind <code>Session&lt;Require2fa&gt;</code>:</p>
 <p id="secret" class="secret"></p>
 </div>
-<p class="hint"><a href="/auth/reset-password#change">Change your password</a></p>
+<p class="hint"><a href="/auth/reset-password#change">Change your password</a>, or
+<a href="/auth/reset-password#contact">your e-mail address or phone</a></p>
 </div>
 </section>"#,
         up_email = Field {

@@ -1,4 +1,4 @@
-//! The page at `/auth/reset-password`: a forgotten password, and a new one. It is where the links of resets lead.
+//! The page at `/auth/reset-password`: a forgotten password, a new one, and another contact. It is where the links of resets lead.
 
 use super::{Field, PageView, Text};
 
@@ -49,6 +49,16 @@ pub fn new_password(view: &PageView<'_>) -> String {
 {next}
 <button>Change the password</button>
 </form>
+<form id="contact" method="post" action="/" novalidate hidden>
+<p>You are signed in. A code goes to the new address or number; until you enter it here, nothing changes.</p>
+{contact}
+<button>Send the code</button>
+</form>
+<form id="confirm" method="post" action="/" novalidate hidden>
+<p>Enter the code. It puts the new address or number in the place of the old one, which is told.</p>
+{code}
+<button>Change it</button>
+</form>
 <p class="hint"><a href="/">Back to the first page</a></p>
 </section>
 </main>
@@ -60,6 +70,14 @@ pub fn new_password(view: &PageView<'_>) -> String {
         email = field("email", "E-mail", "email", "email", ""),
         password = field("password", "New password", "password", "new-password", rule),
         current = field("current", "Present password", "password", "current-password", ""),
+        contact = field(
+            "new-contact",
+            "New e-mail address or phone number",
+            "text",
+            "off",
+            ""
+        ),
+        code = field("contact-code", "Code", "text", "one-time-code", ""),
         next = field("next", "New password", "password", "new-password", rule),
     )
 }
