@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 use stepup::config::EmailVerification;
+use stepup_testkit::provider::{FakeProvider, Somebody};
 use tokio::sync::Barrier;
 
 use super::reset;
+use crate::kit::provider::{EXAMPLE, by_provider, linking, serving};
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PASSWORD, PHONE, Response, Server, form, full, half};
 
 const ALICE: &str = "alice@example.com";
@@ -329,4 +331,83 @@ async fn a_mfa_41_a_reset_by_the_site_ends_the_link() {
         undo(&mut stranger, &token).await.status_field(),
         "INVALID_TOKEN_ERROR"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_what_the_thief_signs_in_by_goes_with_the_factor_and_the_owner_gets_a_new_password() {
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = serving(&provider).await;
+        half(&server, mode, ALICE).await.sign_out().await;
+        let mut mallory = server.client(mode);
+        assert_eq!(mallory.sign_in(ALICE).await.status_field(), "OK");
+        mallory.complete(&server, PHONE).await;
+        let (_, token) = link(&server).await;
+        // Complete and fresh, so that he can add a provider of his own: it would outlive the factor, and with it beside
+        // the password no link would go to an address that nobody verified.
+        server.moved(1).await;
+        let own = Somebody::new("mallory-there", "mallory@example.net");
+        let linked = linking(&server, &provider, &mut mallory, &own).await;
+        assert_eq!(linked.status_field(), "OK", "{linked:?}");
+        let tenant = stepup::TenantId::public();
+        let user = async || {
+            let found = server.site.stepup.user_by_email(&tenant, ALICE).await;
+            found.unwrap().unwrap()
+        };
+        assert_eq!(user().await.methods.len(), 2);
+
+        let mut alice = server.client(mode);
+        assert_eq!(undo(&mut alice, &token).await.status_field(), "OK");
+        let left = user().await;
+        assert_eq!(left.methods.len(), 1);
+        // By his provider he is somebody else now.
+        let mut again = server.client(mode);
+        let elsewhere = by_provider(&server, &provider, &mut again, &own).await;
+        assert_eq!(elsewhere.status_field(), "OK", "{elsewhere:?}");
+        assert_ne!(again.user_id(), left.id.as_str());
+        // And the mailbox is all that the account ever had.
+        let mailed = reset::token(&server, ALICE).await;
+        let set = reset::reset(&server, &mailed, "my own new battery").await;
+        assert_eq!(set.status_field(), "OK");
+        let signed_in = alice
+            .post("/auth/signin", form(ALICE, "my own new battery"))
+            .await;
+        assert_eq!(signed_in.status_field(), "OK");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_of_a_password_only_what_was_done_to_one() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = serving(&provider).await;
+    let mut alice = server.client(Mode::Header);
+    let own = Somebody::new("alice-there", ALICE);
+    let signed_in = by_provider(&server, &provider, &mut alice, &own).await;
+    assert_eq!(signed_in.status_field(), "OK", "{signed_in:?}");
+    alice.complete(&server, PHONE).await;
+    let (path, token) = link(&server).await;
+    let browser = server.client(Mode::Cookie);
+    let asks = browser.peek("GET", &path, None, &[]).await;
+    let body = format!("token={token}");
+    let host = format!("localhost:{}", server.address.port());
+    let request = format!(
+        "POST {UNDO} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\norigin: http://{host}\r\n{}: {}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        FORM.0,
+        FORM.1,
+        body.len()
+    );
+    let done = server.raw(request.as_bytes()).await;
+    for (page, says) in [
+        (asks, "you have no password here"),
+        (done, "Somebody can still sign in"),
+    ] {
+        let text = String::from_utf8(page.body).unwrap();
+        assert!(text.contains(says), "{text}");
+        assert!(
+            !text.contains("new password") && !text.contains("your password"),
+            "{text}"
+        );
+    }
+    assert_eq!(alice.get("/api/secret").await.status, 401);
 }

@@ -46,7 +46,7 @@ pub use session::{Checked, MergeError, RefreshOutcome, SessionEnded};
 pub use third_party::{
     AskProvider, Bar, Brought, Departure, FromProvider, Intent, ProviderOutcome, ProviderRefusal,
 };
-pub use undo::{UndoOutcome, Undoable};
+pub use undo::{AfterUndo, UndoOutcome, Undoable};
 pub use update::{Update, UpdateRefusal};
 pub use user::DerivedKey;
 pub use verify::{EmailStatus, VerificationAsked, VerifyOutcome};

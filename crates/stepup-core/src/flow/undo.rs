@@ -2,8 +2,9 @@
 //!
 //! Whoever stole a password could enroll a factor before its owner does, and whoever stole a session could have the account's
 //! messages sent elsewhere. Only somebody who reads the account's mailboxes of before has the link. It takes back what it was
-//! sent for *and all that came after it*: contacts that were changed since, and second factors that were added since; ends
-//! whatever is signed in; and retires the password, which the thief knows or has reset (threats A-MFA-22, A-MFA-41).
+//! sent for *and all that came after it*: contacts that were changed since, and second factors and ways to sign in that were added
+//! since; ends whatever is signed in; and retires the password, which the thief knows or has reset (threats A-MFA-22,
+//! A-MFA-41).
 
 use crate::delivery::NoticeKind;
 use crate::error::Fault;
@@ -14,7 +15,7 @@ use crate::flow::{Caller, session, update, upkeep};
 use crate::parts::Parts;
 use crate::record::challenge::Challenge;
 use crate::record::credential::{Credential, CredentialKind};
-use crate::record::user::{User, UserState};
+use crate::record::user::{Method, User, UserState};
 use crate::storage::{Beside, SecondFactors, UpdateOutcome, UserChange, UserUpdate};
 
 /// What a link undoes.
@@ -29,19 +30,44 @@ pub enum Undoable {
 /// What became of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UndoOutcome {
-    /// It is taken back, nothing is signed in any more, and the password has to be reset.
-    Done(Undoable),
+    /// It is taken back, and nothing is signed in any more.
+    Done(Undoable, AfterUndo),
     /// The token is none, or used, or too old.
     InvalidToken,
+}
+
+/// What there is to sign in by after an undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterUndo {
+    /// The password of the account is retired: it opens nothing until another took its place.
+    PasswordRetired,
+    /// The account has no password here. Whatever checks its first factor, a provider or the application, lets its owner in as
+    /// before, and whoever else it lets in.
+    NoPassword,
 }
 
 /// How often a user that changes at the same moment is read anew.
 const TRIES: u32 = 3;
 
-/// What `token` undoes still. It spends nothing.
-pub(crate) async fn what(parts: &Parts, caller: &Caller, token: &str) -> Result<Option<Undoable>, Fault> {
-    let found = found(parts, caller, token).await?;
-    Ok(found.map(|(link, _)| undoable(&link)))
+/// What `token` undoes still, and what that leaves. It spends nothing.
+pub(crate) async fn what(
+    parts: &Parts,
+    caller: &Caller,
+    token: &str,
+) -> Result<Option<(Undoable, AfterUndo)>, Fault> {
+    let Some((link, user)) = found(parts, caller, token).await? else {
+        return Ok(None);
+    };
+    Ok(Some((undoable(&link), after(parts, &user).await?)))
+}
+
+async fn after(parts: &Parts, user: &User) -> Result<AfterUndo, Fault> {
+    let kind = CredentialKind::Password;
+    let passwords = parts.store.credentials(&user.tenant, &user.id, kind).await?;
+    Ok(match passwords.is_empty() {
+        true => AfterUndo::NoPassword,
+        false => AfterUndo::PasswordRetired,
+    })
 }
 
 fn undoable(link: &LiveLink) -> Undoable {
@@ -66,6 +92,7 @@ pub(crate) async fn undo(parts: &Parts, caller: &Caller, token: &str) -> Result<
             return Ok(UndoOutcome::InvalidToken);
         };
         let what = undoable(&link);
+        let left = after(parts, &user).await?;
         let kind = match what {
             Undoable::Factor => EventKind::FactorUndone,
             Undoable::Contact => EventKind::ContactUndone,
@@ -76,7 +103,7 @@ pub(crate) async fn undo(parts: &Parts, caller: &Caller, token: &str) -> Result<
                 session::revoke_tokens(parts, &user.tenant, &user.id, None);
                 note(parts, caller, kind, Outcome::Granted, reason, Some(&user));
                 upkeep::wake(parts);
-                return Ok(UndoOutcome::Done(what));
+                return Ok(UndoOutcome::Done(what, left));
             }
             Taken::Not(reason) => {
                 note(parts, caller, kind, Outcome::Refused, reason, Some(&user));
@@ -145,6 +172,16 @@ async fn take_back(parts: &Parts, caller: &Caller, link: &LiveLink, user: &User)
     // Not to what is taken back: that is where the thief reads.
     let notices = upkeep::notices(parts, &restored, &kind, None, caller.language).await?;
     let undone = later.iter().chain([&link.challenge]).filter_map(Moved::undone_by);
+    let undone = undone.flat_map(|moved| [moved.from, moved.to]);
+    let added = user
+        .methods
+        .iter()
+        .filter(|method| restored.methods.iter().all(|kept| kept.id != method.id));
+    let added = added
+        .flat_map(|method| [&method.email, &method.phone])
+        .flatten()
+        .cloned();
+    let contacts = undone.chain(added).collect();
     let update = UserUpdate {
         tenant: tenant.clone(),
         user: id.clone(),
@@ -152,7 +189,7 @@ async fn take_back(parts: &Parts, caller: &Caller, link: &LiveLink, user: &User)
         identifiers: restored.methods.iter().flat_map(update::identifiers).collect(),
         methods: restored.methods,
         password: None,
-        contacts: undone.flat_map(|moved| [moved.from, moved.to]).collect(),
+        contacts,
         notices,
         keep: None,
         beside: Beside {
@@ -182,7 +219,7 @@ fn is_later(other: &Challenge, link: &Challenge) -> bool {
     other.id != link.id && !other.closed && other.created_at >= link.created_at
 }
 
-/// The contacts and second factors of a user as they were before `link` was made and whatever is `later`, newest first; none
+/// The contacts, ways to sign in and second factors of a user as they were before `link` was made and whatever is `later`, newest first; none
 /// if there is nothing to take back.
 fn before(
     user: &User,
@@ -207,6 +244,12 @@ fn before(
             .retain(|enrolled| enrolled.at < link.created_at),
         // The first one came first, so that all the others are the same hand's.
         None => now.summary.enrolled.clear(),
+    }
+    // A provider or a phone of the thief's would outlive the undo, and stand beside the address of the password, to which no
+    // link for a new one would go then.
+    let is_earlier = |method: &Method| method.joined_at <= link.created_at;
+    if now.methods.iter().any(is_earlier) {
+        now.methods.retain(is_earlier);
     }
     let enrolled = &now.summary.enrolled;
     now.credentials
@@ -252,7 +295,7 @@ mod tests {
     use crate::evidence::Kind;
     use crate::id::{FactorId, TenantId};
     use crate::record::challenge::{Binding, SLOTS};
-    use crate::record::user::{Enrolled, Method};
+    use crate::record::user::Enrolled;
     use crate::time::Timestamp;
 
     const fn at(ms: i64) -> Timestamp {
@@ -392,5 +435,27 @@ mod tests {
             later.map(|other| other.id.as_str()).collect::<Vec<_>>(),
             ["3", "5"]
         );
+    }
+
+    #[test]
+    fn a_mfa_41_what_was_added_after_the_factor_goes_and_what_was_there_before_stays() {
+        let left = |joined: &[i64]| {
+            let (mut user, credentials) = account("a@x.test", &[]);
+            let own = user.methods.remove(0);
+            user.methods.extend(joined.iter().map(|ms| Method {
+                joined_at: at(*ms),
+                ..own.clone()
+            }));
+            let left = before(&user, credentials, &link("l", 10, None), &[]).unwrap();
+            left.methods
+                .iter()
+                .map(|method| method.joined_at.as_ms())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[5, 11]), [5]);
+        assert_eq!(left(&[12, 10, 20]), [10]);
+        assert_eq!(left(&[5, 10]), [5, 10]);
+        // Nothing would be left to sign in by.
+        assert_eq!(left(&[11, 12]), [11, 12]);
     }
 }

@@ -2,23 +2,24 @@
 
 use crate::caller::Caller;
 use crate::error::Fault;
-use crate::flow::undo::{self, UndoOutcome, Undoable};
+use crate::flow::undo::{self, AfterUndo, UndoOutcome, Undoable};
 use crate::hook::{Done, Step};
 use crate::stepup::Stepup;
 use crate::stepup::turn::Told;
 
 impl Stepup {
-    /// What `token` undoes still; none if it is used, too old or no such token. It spends nothing.
+    /// What `token` undoes still, and what that leaves to sign in by; none if it is used, too old or no such token. It spends
+    /// nothing.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn undoes(&self, caller: &Caller, token: &str) -> Result<Option<Undoable>, Fault> {
+    pub async fn undoes(&self, caller: &Caller, token: &str) -> Result<Option<(Undoable, AfterUndo)>, Fault> {
         undo::what(&self.parts, caller, token).await
     }
 
-    /// Takes back what `token` was sent for, and what came after it: removes the second factors that the account behind it
-    /// has since, puts its contacts back that were changed since, ends all that is signed in to it, and retires its password:
-    /// it opens nothing until it was reset. If another account has the contact by now, the account is disabled instead.
+    /// Takes back what `token` was sent for, and what came after it: removes the second factors and the ways to sign in that
+    /// the account behind it has since, puts its contacts back that were changed since, ends all that is signed in to it, and
+    /// retires its password if it has one: it opens nothing until it was reset. If another account has the contact by now, the account is disabled instead.
     ///
     /// # Errors
     /// [`Fault`]: try again.
@@ -34,7 +35,7 @@ impl Stepup {
 impl Told for UndoOutcome {
     fn done(&self) -> Done<'_> {
         match self {
-            Self::Done(_) => Done::Granted,
+            Self::Done(..) => Done::Granted,
             Self::InvalidToken => Done::Refused("invalid_token"),
         }
     }

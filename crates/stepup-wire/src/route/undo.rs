@@ -1,6 +1,6 @@
 //! Undoing the first second factor of an account, or a change of a contact, by the link in its notice.
 
-use stepup_core::flow::{UndoOutcome, Undoable};
+use stepup_core::flow::{AfterUndo, UndoOutcome, Undoable};
 
 use crate::call::Call;
 use crate::page::Words;
@@ -13,8 +13,10 @@ pub(super) async fn page(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.query("token")?;
     let asks = match call.stepup().undoes(&call.caller, &token).await? {
         None => return Ok(call.page(&GONE, None)),
-        Some(Undoable::Factor) => &ASKS,
-        Some(Undoable::Contact) => &ASKS_CONTACT,
+        Some((Undoable::Factor, AfterUndo::PasswordRetired)) => &ASKS,
+        Some((Undoable::Factor, AfterUndo::NoPassword)) => &ASKS_ELSEWHERE,
+        Some((Undoable::Contact, AfterUndo::PasswordRetired)) => &ASKS_CONTACT,
+        Some((Undoable::Contact, AfterUndo::NoPassword)) => &ASKS_CONTACT_ELSEWHERE,
     };
     Ok(call.page(asks, Some((&token, "That was not me: undo it"))))
 }
@@ -24,12 +26,21 @@ pub(super) async fn undo(call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = call.only_field("token")?;
     let outcome = call.stepup().undo_factor(&call.caller, &token).await?;
     Ok(match (outcome, call.is_form()) {
-        (UndoOutcome::Done(Undoable::Factor), true) => call.page(&DONE, None),
-        (UndoOutcome::Done(Undoable::Contact), true) => call.page(&DONE_CONTACT, None),
+        (UndoOutcome::Done(what, left), true) => call.page(done(what, left), None),
         (UndoOutcome::InvalidToken, true) => call.page(&GONE, None),
-        (UndoOutcome::Done(_), false) => Reply::status("OK"),
+        (UndoOutcome::Done(..), false) => Reply::status("OK"),
         (UndoOutcome::InvalidToken, false) => Reply::status("INVALID_TOKEN_ERROR"),
     })
+}
+
+/// It says of a password what was done to one, and nothing to whom ours means nothing.
+const fn done(what: Undoable, left: AfterUndo) -> &'static Words {
+    match (what, left) {
+        (Undoable::Factor, AfterUndo::PasswordRetired) => &DONE,
+        (Undoable::Factor, AfterUndo::NoPassword) => &DONE_ELSEWHERE,
+        (Undoable::Contact, AfterUndo::PasswordRetired) => &DONE_CONTACT,
+        (Undoable::Contact, AfterUndo::NoPassword) => &DONE_CONTACT_ELSEWHERE,
+    }
 }
 
 const ASKS: Words = (
@@ -40,6 +51,27 @@ const ASKS: Words = (
          everybody who is signed in to it is signed out, and your password opens nothing until you set a new one.",
     ],
 );
+
+const ASKS_ELSEWHERE: Words = (
+    "Undo the second factor?",
+    &[
+        "A second factor was added to your account. If you did it yourself, close this page: everything stays as it is.",
+        "If it was not you, somebody can sign in as you. Undo it: the second factors of your account are removed, and \
+         everybody who is signed in to it is signed out. How you sign in stays as it is: you have no password here.",
+    ],
+);
+
+const DONE_ELSEWHERE: Words = (
+    "It is undone",
+    &[
+        "The second factors of your account are removed, and everybody who was signed in is signed out.",
+        ELSEWHERE,
+    ],
+);
+
+/// What the undo cannot do.
+const ELSEWHERE: &str = "Somebody can still sign in the way that you do. Secure that account, or that mailbox or phone, before \
+                         you sign in again and add a second factor of your own.";
 
 const DONE: Words = (
     "It is undone",
@@ -65,6 +97,25 @@ const DONE_CONTACT: Words = (
     &[
         "The old address or number of your account is in its place again, and everybody who was signed in is signed out.",
         "Now set a new password: go to the sign-in page and choose that you forgot it. The old one does not work any more.",
+        "If that does not help, contact us.",
+    ],
+);
+
+const ASKS_CONTACT_ELSEWHERE: Words = (
+    "Undo the change of your contact?",
+    &[
+        "An e-mail address or phone number of your account was changed. If you did it yourself, close this page: everything \
+         stays as it is.",
+        "If it was not you, somebody is in your account. Undo it: the old address or number takes its place again, second \
+         factors that were added since are removed, and everybody who is signed in is signed out. You have no password here.",
+    ],
+);
+
+const DONE_CONTACT_ELSEWHERE: Words = (
+    "It is undone",
+    &[
+        "The old address or number of your account is in its place again, and everybody who was signed in is signed out.",
+        ELSEWHERE,
         "If that does not help, contact us.",
     ],
 );
