@@ -47,6 +47,7 @@ pub use stepup_sqlx as sqlite;
 #[cfg(feature = "verify")]
 pub use stepup_verify as verify;
 
+pub use stepup_core::config::EmailVerification;
 pub use stepup_core::delivery::{Channel, Deliver, DeliveryError, Message, UserDirectory};
 pub use stepup_core::digest::{FirebaseKey, ForeignCost, HashParams};
 pub use stepup_core::factor::password::Password;

@@ -44,9 +44,9 @@ impl Carriers {
 /// # Errors
 /// A sentence that quotes nothing of it.
 pub fn twilio(url: &str) -> Result<Twilio, String> {
-    const FORM: &str = "STEPUP_TWILIO_URL must look like https://ACCOUNT:TOKEN@api.twilio.com?from=SENDER";
-    let (url, from) = split(url).ok_or(FORM)?;
-    let token = Secret::new(url.password().ok_or(FORM)?.to_owned());
+    let form = || format!("STEPUP_TWILIO_URL must look like {TWILIO_FORM}");
+    let (url, from) = split(url).ok_or_else(form)?;
+    let token = Secret::new(url.password().ok_or_else(form)?.to_owned());
     let base = url.origin().ascii_serialization();
     Twilio::at(&base, url.username(), token, &from).map_err(|error| format!("STEPUP_TWILIO_URL: {error}"))
 }
@@ -56,10 +56,16 @@ pub fn twilio(url: &str) -> Result<Twilio, String> {
 /// # Errors
 /// A sentence that quotes nothing of it.
 pub fn smtp(url: &str) -> Result<Smtp, String> {
-    const FORM: &str = "STEPUP_SMTP_URL must look like smtps://USER:PASSWORD@HOST?from=SENDER";
-    let (url, from) = split(url).ok_or(FORM)?;
+    let form = || format!("STEPUP_SMTP_URL must look like {SMTP_FORM}");
+    let (url, from) = split(url).ok_or_else(form)?;
     Smtp::new(url.as_str(), &from).map_err(|error| format!("STEPUP_SMTP_URL: {error}"))
 }
+
+/// How `STEPUP_TWILIO_URL` is written.
+pub(crate) const TWILIO_FORM: &str = "https://ACCOUNT:TOKEN@api.twilio.com?from=SENDER";
+
+/// How `STEPUP_SMTP_URL` is written.
+pub(crate) const SMTP_FORM: &str = "smtps://USER:PASSWORD@HOST?from=SENDER";
 
 fn split(url: &str) -> Option<(Url, String)> {
     let mut url = Url::parse(url).ok()?;

@@ -265,7 +265,7 @@ fn flow(view: &PageView<'_>) -> String {
 
 <div data-step="phone" role="group" aria-labelledby="phone-title" data-stair="2" hidden>
 <h2 id="phone-title" tabindex="-1">Second, your phone</h2>
-<p>The password is right, but it opens only half the door. Add a phone number: a code goes there at every sign-in.</p>
+<p>The first factor is right, but it opens only half the door. Add a phone number: a code goes there at every sign-in.</p>
 <form id="phone-form" method="post" action="/" novalidate>
 {phone}
 <button>Send the code</button>
@@ -275,7 +275,7 @@ fn flow(view: &PageView<'_>) -> String {
 
 <div data-step="mailbox" role="group" aria-labelledby="mailbox-title" data-stair="2" hidden>
 <h2 id="mailbox-title" tabindex="-1">Second, a mailbox</h2>
-<p>The password is right, but it opens only half the door. Give an e-mail address: a code goes there at every sign-in.</p>
+<p>The first factor is right, but it opens only half the door. Give an e-mail address: a code goes there at every sign-in.</p>
 <form id="mailbox-form" method="post" action="/" novalidate>
 {mailbox}
 <button>Send the code</button>
@@ -502,7 +502,7 @@ fn about(view: &PageView<'_>) -> String {
     let read = if view.has_outbox {
         format!("# read it\ncurl {api}/dev/outbox")
     } else {
-        "# read it on your phone".to_owned()
+        "# read it on your phone, or on the console".to_owned()
     };
     format!(
         r#"<section class="card about" aria-labelledby="about-title">

@@ -253,6 +253,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn read(vars: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
@@ -304,6 +306,41 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(problems.len(), 11, "{problems:?}");
+    }
+
+    /// The names of variables in a text.
+    fn variables(text: &str) -> BTreeSet<&str> {
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        text.split(|c| !is_name(c))
+            .filter(|word| word.starts_with("STEPUP_"))
+            .collect()
+    }
+
+    #[test]
+    fn the_page_about_the_demo_lists_every_variable_and_no_other() {
+        let page = include_str!("../../../docs/demo.md");
+        let read = [
+            include_str!("settings.rs").split("mod tests").next().unwrap(),
+            include_str!("carriers.rs"),
+            include_str!("provider.rs"),
+            include_str!("site.rs"),
+            include_str!("start.rs"),
+        ]
+        .concat();
+        let listed: String = page.lines().filter(|line| line.starts_with("| `STEPUP_")).collect();
+        let mut known = variables(&read);
+        for name in NOT_BUILT {
+            assert!(known.remove(name) && !listed.contains(name), "{name}");
+        }
+        assert_eq!(variables(&listed), known);
+        let words = FIRST_FACTORS.iter().chain(&SECOND_FACTORS).map(FactorId::as_str);
+        let profiles = Profile::ALL.iter().map(|profile| profile.name());
+        for word in words.chain(profiles) {
+            assert!(listed.contains(&format!("`{word}`")), "{word}");
+        }
+        for form in [carriers::TWILIO_FORM, carriers::SMTP_FORM] {
+            assert!(listed.contains(&format!("`{form}`")), "{form}");
+        }
     }
 
     #[test]
