@@ -109,7 +109,7 @@ describe("the demo's page", () => {
     const person = newPerson();
     await signUp(person);
     await isAt("Second, your phone");
-    await page.getByText("Password only").waitFor();
+    await page.getByText("One factor").waitFor();
     await screenshot("2 phone");
 
     await givePhone(person.phone);

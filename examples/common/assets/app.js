@@ -521,10 +521,10 @@ async function advanceClock() {
 // ---------------------------------------------------------------- what the session looks like
 
 const time = (milliseconds) => new Date(milliseconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const factorNames = { emailpassword: "Password", "otp-phone": "Code by SMS", "otp-email": "Code by e-mail", totp: "Authenticator app", webauthn: "Passkey" };
+const factorNames = { emailpassword: "Password", thirdparty: "Continued with a provider", "otp-phone": "Code by SMS", "otp-email": "Code by e-mail", totp: "Authenticator app", webauthn: "Passkey" };
 
 function paint() {
-  const state = !session ? "Signed out" : isComplete() ? "Both factors" : "Password only";
+  const state = !session ? "Signed out" : isComplete() ? "Both factors" : "One factor";
   $("pill").textContent = state;
   $("pill").className = `pill ${!session ? "" : isComplete() ? "good" : "half"}`;
   $("sign-out").hidden = $("calls").hidden = $("security").hidden = !session;
