@@ -85,7 +85,9 @@ impl Need {
         match self {
             Self::Route(method, path) => format!("`{method} {path}`"),
             Self::Source(text) => format!("`{text}`"),
-            Self::File(path, text) => format!("`{text}` in `{path}`"),
+            // A file that is not there yet is no place to look at.
+            Self::File(path, text) if root().join(path).exists() => format!("`{text}` in `{path}`"),
+            Self::File(path, _) => format!("there is `{path}`"),
         }
     }
 }
