@@ -308,6 +308,8 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
         told(&linking(&server, &provider, &mut thief, &mallory()).await, "");
         let answer = linking(&server, &provider, &mut owner, &alice()).await;
         assert_eq!(answer.status_field(), "OK", "{answer:?}");
+        // Leave is spent by it.
+        told(&linking(&server, &provider, &mut owner, &mallory()).await, "");
     }
 }
 
@@ -340,4 +342,52 @@ async fn a_mfa_41_in_sign_up_sessions_only_no_later_session_adds_a_provider() {
     );
     let answer = linking(&server, &provider, &mut client, &alice()).await;
     assert_eq!(answer.status_field(), "OK", "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_a_provider_that_a_thief_added_is_taken_away_by_the_link_in_its_notice() {
+    const UNDO: &str = "/auth/factor/undo";
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = giving_leave(&provider, EnrollmentMode::FreshFirstFactor).await;
+        let mut owner = half(&server, mode, ALICE).await;
+        verified_by_its_owner(&server, &mut owner).await;
+        let mut thief = server.client(mode);
+        thief.sign_in(ALICE).await;
+        let linked = linking(&server, &provider, &mut thief, &mallory()).await;
+        assert_eq!(linked.status_field(), "OK", "{linked:?}");
+        // And whatever else he adds.
+        thief.complete(&server, OTHER_PHONE).await;
+        server.dump().await;
+        let sent = server.sent().await;
+        let mut notices = sent.iter().filter(|mail| mail.kind == "identity_linked");
+        let notice = notices.next().expect("the owner is told");
+        assert_eq!((notice.to.as_str(), notices.count()), (ALICE, 0));
+        let link = notice.link.clone().expect("and can undo it");
+        let token = link
+            .split(['?', '&'])
+            .find_map(|part| part.strip_prefix("token="))
+            .unwrap();
+        let mut browser = server.client(mode);
+        let page = browser.get(&format!("{UNDO}?token={token}")).await;
+        assert!(
+            String::from_utf8_lossy(&page.body).contains("Undo the new way to sign in?"),
+            "{page:?}"
+        );
+        for says in ["OK", "INVALID_TOKEN_ERROR"] {
+            let undone = browser.post(UNDO, json!({ "token": token })).await;
+            assert_eq!(undone.status_field(), says, "{undone:?}");
+        }
+        let id = thief.user_id();
+        assert_eq!(thief.get("/api/me").await.status, 401);
+        assert_eq!(
+            browser.sign_in(ALICE).await.status_field(),
+            "WRONG_CREDENTIALS_ERROR"
+        );
+        // Who comes by that provider is somebody else now.
+        let mut again = server.client(mode);
+        let answer = by_provider(&server, &provider, &mut again, &mallory()).await;
+        assert_eq!(answer.json()["createdNewRecipeUser"], true, "{answer:?}");
+        assert_ne!(again.user_id(), id);
+    }
 }

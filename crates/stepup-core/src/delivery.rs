@@ -232,6 +232,10 @@ pub enum NoticeKind {
         provider: String,
         /// When.
         at: Timestamp,
+        /// Where to undo it: the account at the provider signs in to this one no more, all that is signed in ends, and the
+        /// password opens nothing until it was reset.
+        #[serde(default)]
+        undo: Option<NoticeLink>,
     },
     /// All second factors were removed by the site.
     FactorsReset {
@@ -245,7 +249,10 @@ impl NoticeKind {
     #[must_use]
     pub fn without_link(&self) -> Self {
         let mut kind = self.clone();
-        if let Self::FactorAdded { undo, .. } | Self::ContactChanged { undo, .. } = &mut kind {
+        if let Self::FactorAdded { undo, .. }
+        | Self::ContactChanged { undo, .. }
+        | Self::IdentityLinked { undo, .. } = &mut kind
+        {
             *undo = None;
         }
         kind

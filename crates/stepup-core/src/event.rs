@@ -103,6 +103,8 @@ pub enum EventKind {
     ContactAsked,
     /// `contact.changed`: such a code was right, and the contact is another
     ContactChanged,
+    /// `identity.undone`: a provider's account signs in no more, by the link in the notice of its addition
+    IdentityUndone,
     /// `contact.undone`: the contact is what it was, by the link in the notice of its change
     ContactUndone,
     /// `factor.guessed`: somebody with the right first factor fails at the second again and again
@@ -184,6 +186,7 @@ impl EventKind {
             Self::FactorUndone => "factor.undone",
             Self::ContactAsked => "contact.asked",
             Self::ContactChanged => "contact.changed",
+            Self::IdentityUndone => "identity.undone",
             Self::ContactUndone => "contact.undone",
             Self::FactorGuessed => "factor.guessed",
             Self::FactorAlarm => "factor.alarm",

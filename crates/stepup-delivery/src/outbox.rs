@@ -101,7 +101,9 @@ impl Deliver for Outbox {
         let in_notice = match &message.content {
             Content::Notice(NoticeKind::AccountMade { verify, .. }) => verify.as_ref(),
             Content::Notice(
-                NoticeKind::FactorAdded { undo, .. } | NoticeKind::ContactChanged { undo, .. },
+                NoticeKind::FactorAdded { undo, .. }
+                | NoticeKind::ContactChanged { undo, .. }
+                | NoticeKind::IdentityLinked { undo, .. },
             ) => undo.as_ref(),
             _ => None,
         };

@@ -8,19 +8,19 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::config::Disclosure;
-use crate::delivery::{Channel, NoticeKind};
+use crate::delivery::{Channel, NoticeKind, NoticeLink};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
 use crate::factor::password;
 use crate::factor::third_party::{Address, ID, KIND, Linking, ThirdPartyFactor};
 use crate::flow::contact::identifier;
-use crate::flow::password as stored;
+use crate::flow::link::{self, LinkKind};
+use crate::flow::moved::Added;
 use crate::flow::session::Checked;
-use crate::flow::{Caller, SignedIn, account, session, update, upkeep};
+use crate::flow::{Caller, SignedIn, account, leave, session, update, upkeep};
 use crate::id::{MethodId, TenantId, UserId};
 use crate::parts::Parts;
-use crate::record::credential::CredentialKind;
 use crate::record::user::{Identifier, Method, ThirdParty, User, UserState};
 use crate::session::access::AccessClaims;
 use crate::storage::{Account, AccountOutcome, Beside, Keep, NewAccount, UpdateOutcome, UserUpdate};
@@ -387,10 +387,7 @@ async fn join(
 ) -> Result<Option<ProviderOutcome>, Fault> {
     let mut work = addition(parts, caller, somebody, &user, None).await?;
     if how == Joining::WithoutPassword {
-        let kind = CredentialKind::Password;
-        let stored = parts.store.credentials(&user.tenant, &user.id, kind).await?;
-        let retired = stored.first().map(|stored| stored::retired(parts, stored));
-        work.password = retired.transpose()?;
+        work.beside.retire_password = true;
     }
     let stored = parts.store.update_user(&work);
     match session::ending(parts, &user.tenant, &user.id, stored).await? {
@@ -416,6 +413,8 @@ pub(super) async fn add(
     somebody: &Somebody,
 ) -> Result<ProviderOutcome, Fault> {
     let somebody = &*somebody.discreet(parts);
+    // Leave is good for one addition, as it is for one enrollment.
+    let paid_by = leave::payment(parts, &checked, parts.now());
     let user = checked.look.user;
     let held_by = parts
         .store
@@ -435,7 +434,8 @@ pub(super) async fn add(
     let (user, session) = if is_own {
         (follow(parts, somebody, user).await?, checked.look.session)
     } else {
-        let work = addition(parts, caller, somebody, &user, Some(access)).await?;
+        let mut work = addition(parts, caller, somebody, &user, Some(access)).await?;
+        work.beside.paid_by = paid_by;
         let stored = parts.store.update_user(&work);
         let (session, user) = match session::ending(parts, &user.tenant, &user.id, stored).await? {
             UpdateOutcome::Kept(kept) => *kept,
@@ -472,13 +472,20 @@ async fn addition(
     user: &User,
     keep: Option<&AccessClaims>,
 ) -> Result<UserUpdate, Fault> {
+    let id = MethodId::new(parts.uuid()?);
+    // Whoever stole a password could add a key of his own by it: the owner hears of it elsewhere, and can undo it.
+    let undo = link::make_undo(parts, user, &Added(id.clone()).text())?;
+    let url = link::url(parts, LinkKind::Undo, &user.tenant, &undo.token);
     let kind = NoticeKind::IdentityLinked {
         provider: somebody.provider.clone(),
         at: parts.now(),
+        undo: Some(NoticeLink::new(&url)),
     };
     let notices = upkeep::notices(parts, user, &kind, None, caller.language).await?;
+    // A token that nobody was sent is no use to anybody.
+    let undo = Some(undo).filter(|_| !notices.is_empty());
     let mut methods = user.methods.clone();
-    methods.push(somebody.method(parts, MethodId::new(parts.uuid()?)));
+    methods.push(somebody.method(parts, id));
     Ok(UserUpdate {
         tenant: user.tenant.clone(),
         user: user.id.clone(),
@@ -493,7 +500,10 @@ async fn addition(
             rise: None,
             now: parts.now(),
         }),
-        beside: Beside::default(),
+        beside: Beside {
+            begin: undo.into_iter().map(|link| link.challenge).collect(),
+            ..Beside::default()
+        },
     })
 }
 

@@ -1,6 +1,7 @@
-//! A contact in the place of another: where it stands, how it is replaced, and how it is put back.
+//! A contact in the place of another: where it stands, how it is replaced, and how it is put back; and a way to sign in that was
+//! added.
 //!
-//! What was replaced is kept by the link that undoes it, and by nothing else: it ends when the link does.
+//! What was replaced, or added, is kept by the link that undoes it, and by nothing else: it ends when the link does.
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,34 @@ impl Moved {
     }
 }
 
+/// A provider's account that was added to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Added(pub(crate) MethodId);
+
+impl Added {
+    /// What a link keeps of it. It is no text of [`Moved`].
+    pub(crate) fn text(&self) -> String {
+        format!("{ADDED}{}", self.0)
+    }
+
+    /// What `challenge` undoes, if it is that of such a link.
+    pub(crate) fn undone_by(challenge: &Challenge) -> Option<Self> {
+        let id = link::note(challenge)?.strip_prefix(ADDED)?;
+        Some(Self(MethodId::new(id)))
+    }
+
+    /// Takes it away. Whether it was there still.
+    pub(crate) fn take_away(&self, contacts: &mut Contacts) -> bool {
+        let before = contacts.methods.len();
+        contacts
+            .methods
+            .retain(|method| method.id != self.0 || method.third_party.is_none());
+        contacts.methods.len() < before
+    }
+}
+
+const ADDED: &str = "added:";
+
 /// Where the codes of a contact credential go.
 pub(super) fn address(credential: &Credential) -> Option<&str> {
     credential
@@ -174,6 +203,30 @@ mod tests {
         let mut wanted = contacts("a@x.test");
         wanted.credentials[0].version = 3;
         assert_eq!(now, wanted);
+    }
+
+    #[test]
+    fn a_provider_that_was_added_is_taken_away_and_no_other_way_to_sign_in() {
+        let mut now = contacts("a@x.test");
+        let there = Method {
+            id: "there".into(),
+            third_party: Some(crate::record::user::ThirdParty {
+                provider: "example".to_owned(),
+                issuer: "https://issuer.test".to_owned(),
+                subject: "1".to_owned(),
+            }),
+            email: None,
+            ..now.methods[0].clone()
+        };
+        now.methods.push(there);
+        // What is no provider's is not taken away, whatever a row says.
+        assert!(!Added("m".into()).take_away(&mut now));
+        assert!(Added("there".into()).take_away(&mut now));
+        assert!(!Added("there".into()).take_away(&mut now), "once");
+        assert_eq!(now, contacts("a@x.test"));
+        // No text of one is read as the other.
+        assert!(serde_json::from_str::<Moved>(&Added("m".into()).text()).is_err());
+        assert!(!moved("a@x.test", "b@x.test").text().unwrap().starts_with(ADDED));
     }
 
     #[test]

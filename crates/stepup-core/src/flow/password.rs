@@ -42,27 +42,6 @@ pub(crate) fn seal(
     keyring.seal(&hash_place(tenant, user, id), hash.as_bytes(), entropy)
 }
 
-/// `credential` as it takes its own place, retired: the same hash, so that to try it takes as long as before.
-pub(super) fn retired(parts: &Parts, credential: &Credential) -> Result<Credential, Fault> {
-    let place = hash_place(&credential.tenant, &credential.user, &credential.id);
-    let sealed = credential
-        .sealed
-        .as_deref()
-        .ok_or(Fault::Key("a password without a hash"))?;
-    let hash = parts.keyring.open(&place, sealed)?;
-    // A new id: a rehash of the old row that is under way finds nothing (A-PWD-06).
-    let id = CredentialId::new(parts.uuid()?);
-    let place = hash_place(&credential.tenant, &credential.user, &id);
-    let mut retired = Credential {
-        sealed: Some(parts.keyring.seal(&place, &hash, &*parts.entropy)?),
-        id: id.clone(),
-        version: 0,
-        ..credential.clone()
-    };
-    retired.retire();
-    Ok(retired)
-}
-
 /// Whether a right password signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {

@@ -1,4 +1,5 @@
-//! Undoing the first second factor of an account, or a change of one of its contacts, by the link in its notice.
+//! Undoing the first second factor of an account, a change of one of its contacts, or a provider's account that was added, by the
+//! link in its notice.
 //!
 //! Whoever stole a password could enroll a factor before its owner does, and whoever stole a session could have the account's
 //! messages sent elsewhere. Only somebody who reads the account's mailboxes of before has the link. It takes back what it was
@@ -10,7 +11,7 @@ use crate::delivery::NoticeKind;
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::flow::link::{self, LinkKind, LiveLink};
-use crate::flow::moved::{Contacts, Moved};
+use crate::flow::moved::{Added, Contacts, Moved};
 use crate::flow::{Caller, session, update, upkeep};
 use crate::parts::Parts;
 use crate::record::challenge::Challenge;
@@ -25,6 +26,8 @@ pub enum Undoable {
     Factor,
     /// A change of a contact.
     Contact,
+    /// A provider's account, which signs in as well.
+    Identity,
 }
 
 /// What became of a link.
@@ -71,9 +74,10 @@ async fn after(parts: &Parts, user: &User) -> Result<AfterUndo, Fault> {
 }
 
 fn undoable(link: &LiveLink) -> Undoable {
-    match link::note(&link.challenge) {
-        None => Undoable::Factor,
-        Some(_) => Undoable::Contact,
+    match (link::note(&link.challenge), Added::undone_by(&link.challenge)) {
+        (None, _) => Undoable::Factor,
+        (Some(_), Some(_)) => Undoable::Identity,
+        (Some(_), None) => Undoable::Contact,
     }
 }
 
@@ -96,6 +100,7 @@ pub(crate) async fn undo(parts: &Parts, caller: &Caller, token: &str) -> Result<
         let kind = match what {
             Undoable::Factor => EventKind::FactorUndone,
             Undoable::Contact => EventKind::ContactUndone,
+            Undoable::Identity => EventKind::IdentityUndone,
         };
         match take_back(parts, caller, &link, &user).await? {
             Taken::Outrun => {}
@@ -236,9 +241,14 @@ fn before(
         // What the site set since stays.
         moved.put_back(&mut now);
     }
-    match Moved::undone_by(link) {
-        Some(moved) if !moved.put_back(&mut now) => return None,
-        Some(_) => now
+    let taken_back = match (Moved::undone_by(link), Added::undone_by(link)) {
+        (Some(moved), _) => Some(moved.put_back(&mut now)),
+        (None, Some(added)) => Some(added.take_away(&mut now)),
+        (None, None) => None,
+    };
+    match taken_back {
+        Some(false) => return None,
+        Some(true) => now
             .summary
             .enrolled
             .retain(|enrolled| enrolled.at < link.created_at),

@@ -161,7 +161,9 @@ fn paragraphs(words: &'static Words, phrase: &Phrase, content: &Content) -> Vec<
 fn ending(words: &'static Words, content: &Content) -> Option<&'static str> {
     match content {
         Content::Notice(
-            NoticeKind::FactorAdded { undo: Some(_), .. } | NoticeKind::ContactChanged { undo: Some(_), .. },
+            NoticeKind::FactorAdded { undo: Some(_), .. }
+            | NoticeKind::ContactChanged { undo: Some(_), .. }
+            | NoticeKind::IdentityLinked { undo: Some(_), .. },
         ) => Some(words.undo),
         // In the words of the link that does the same.
         Content::Notice(NoticeKind::AccountMade { verify: Some(_), .. }) => {
@@ -192,6 +194,7 @@ impl<'m> Values<'m> {
             Content::Notice(
                 NoticeKind::FactorAdded { undo: link, .. }
                 | NoticeKind::ContactChanged { undo: link, .. }
+                | NoticeKind::IdentityLinked { undo: link, .. }
                 | NoticeKind::AccountMade { verify: link, .. },
             ) => (None, link.as_ref().map(NoticeLink::expose)),
             _ => (None, None),

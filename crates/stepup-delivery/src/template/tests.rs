@@ -52,6 +52,7 @@ fn contents() -> Vec<Content> {
         NoticeKind::IdentityLinked {
             provider: "Example".to_owned(),
             at,
+            undo: None,
         },
     ];
     let mut contents = vec![
@@ -405,6 +406,11 @@ fn a_notice_with_a_link_ends_with_it_in_every_language_and_shows_it_nowhere_else
             NoticeKind::AccountMade {
                 at: AT,
                 verify: link(),
+            },
+            NoticeKind::IdentityLinked {
+                provider: "Example".to_owned(),
+                at: AT,
+                undo: link(),
             },
         ]
     };

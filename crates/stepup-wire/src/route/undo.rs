@@ -1,4 +1,4 @@
-//! Undoing the first second factor of an account, or a change of a contact, by the link in its notice.
+//! Undoing the first second factor of an account, a change of a contact, or a provider that was added, by the link in its notice.
 
 use stepup_core::flow::{AfterUndo, UndoOutcome, Undoable};
 
@@ -17,6 +17,7 @@ pub(super) async fn page(call: &Call<'_>) -> Result<Reply, Refusal> {
         Some((Undoable::Factor, AfterUndo::NoPassword)) => &ASKS_ELSEWHERE,
         Some((Undoable::Contact, AfterUndo::PasswordRetired)) => &ASKS_CONTACT,
         Some((Undoable::Contact, AfterUndo::NoPassword)) => &ASKS_CONTACT_ELSEWHERE,
+        Some((Undoable::Identity, _)) => &ASKS_IDENTITY,
     };
     Ok(call.page(asks, Some((&token, "That was not me: undo it"))))
 }
@@ -40,6 +41,8 @@ const fn done(what: Undoable, left: AfterUndo) -> &'static Words {
         (Undoable::Factor, AfterUndo::NoPassword) => &DONE_ELSEWHERE,
         (Undoable::Contact, AfterUndo::PasswordRetired) => &DONE_CONTACT,
         (Undoable::Contact, AfterUndo::NoPassword) => &DONE_CONTACT_ELSEWHERE,
+        (Undoable::Identity, AfterUndo::PasswordRetired) => &DONE_IDENTITY,
+        (Undoable::Identity, AfterUndo::NoPassword) => &DONE_IDENTITY_ELSEWHERE,
     }
 }
 
@@ -117,6 +120,32 @@ const DONE_CONTACT_ELSEWHERE: Words = (
         "The old address or number of your account is in its place again, and everybody who was signed in is signed out.",
         ELSEWHERE,
         "If that does not help, contact us.",
+    ],
+);
+
+const ASKS_IDENTITY: Words = (
+    "Undo the new way to sign in?",
+    &[
+        "An account at a provider was added to your account, and signs in to it. If you did it yourself, close this page: \
+         everything stays as it is.",
+        "If it was not you, somebody is in your account. Undo it: that account signs in no more, second factors that were \
+         added since are removed, everybody who is signed in is signed out, and a password opens nothing until you set a new one.",
+    ],
+);
+
+const DONE_IDENTITY: Words = (
+    "It is undone",
+    &[
+        "The provider's account signs in to yours no more, and everybody who was signed in is signed out.",
+        "Now set a new password: go to the sign-in page and choose that you forgot it. The old one does not work any more.",
+    ],
+);
+
+const DONE_IDENTITY_ELSEWHERE: Words = (
+    "It is undone",
+    &[
+        "The provider's account signs in to yours no more, and everybody who was signed in is signed out.",
+        ELSEWHERE,
     ],
 );
 
