@@ -47,7 +47,19 @@ async function agree(page, login, callback) {
   await page.locator("input[name=password]").fill("any password is right");
   await page.locator("[type=submit]").click();
   await page.locator("input[name=prompt][value=consent]").waitFor({ state: "attached" });
-  await Promise.all([page.waitForURL(`${callback}**`), page.locator("[type=submit]").click()]);
+  const [back] = await Promise.all([
+    page.waitForRequest((request) => request.url().startsWith(callback)),
+    page.waitForURL(`${callback}**`),
+    page.locator("[type=submit]").click(),
+  ]);
+  return back.url();
+}
+
+/** The same, for a client that reads the address: the demo's own page, where it is the one, has taken the code out of it. */
+async function agreeAndKeep(page, login, callback) {
+  const back = await agree(page, login, callback);
+  await page.evaluate((address) => history.replaceState(null, "", address), back);
+  return back;
 }
 
 let browser;
@@ -97,7 +109,7 @@ for (const origins of ["one origin", "two origins"]) {
       /** To the provider and back: what the client says. */
       const byProvider = async (tab, login) => {
         await tab.page.goto(await leave(tab));
-        await agree(tab.page, login, callback);
+        await agreeAndKeep(tab.page, login, callback);
         return tab.call("ThirdParty", "signInAndUp", {});
       };
 
@@ -134,12 +146,12 @@ for (const origins of ["one origin", "two origins"]) {
       scenario("the way back of somebody else opens nothing", async () => {
         const theirs = await arrive();
         await theirs.page.goto(await leave(theirs));
-        await agree(theirs.page, "ben", callback);
-        const back = theirs.page.url();
+        const back = await agreeAndKeep(theirs.page, "ben", callback);
         const alices = await arrive();
         // Her client is under way itself, and made to take the foreign way back for its own.
         await leave(alices);
         await alices.page.goto(back);
+        await alices.page.evaluate((address) => history.replaceState(null, "", address), back);
         const theirState = new URL(back).searchParams.get("state");
         await alices.page.evaluate((state) => {
           const key = Object.keys(sessionStorage).find((name) => name.includes("supertokens-oauth-state"));
