@@ -15,10 +15,12 @@ use stepup_wire::{Peer, Visit, guard_headers, is_written, other_headers, written
 
 /// What guards read of a request.
 pub(crate) fn parts(request: &HttpRequest) -> Parts {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = method(request);
-    parts.headers = guard_headers(lines(request.headers()));
-    parts
+    // Guards read no address.
+    stepup_wire::parts(
+        method(request),
+        http::Uri::default(),
+        guard_headers(lines(request.headers())),
+    )
 }
 
 /// What is read beside it by those who sign somebody in, and by the endpoints.

@@ -20,12 +20,9 @@ pub(crate) type Ours = http::Response<Bytes>;
 
 /// What guards read of a request.
 pub(crate) fn parts(request: &Request<'_>, method: Method) -> Parts {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = method;
     let uri = request.uri();
-    parts.uri = address(uri.path().as_str(), uri.query().map(|query| query.as_str()));
-    parts.headers = guard_headers(lines(request.headers()));
-    parts
+    let uri = address(uri.path().as_str(), uri.query().map(|query| query.as_str()));
+    stepup_wire::parts(method, uri, guard_headers(lines(request.headers())))
 }
 
 /// What is read beside it by those who sign somebody in, and by the endpoints.
@@ -39,10 +36,8 @@ pub(crate) async fn method(request: &Request<'_>, data: &mut Data<'_>) -> Method
     let method = request.method();
     if request.content_type().is_some_and(|kind| kind.is_form()) {
         let start = data.peek("_method=delete".len()).await;
-        let first = std::str::from_utf8(start)
-            .ok()
-            .and_then(|form| Form::values(form).next());
-        let named = first.filter(|field| field.name == "_method");
+        let form = std::str::from_utf8(start).unwrap_or_default();
+        let named = Form::values(form).next().filter(|field| field.name == "_method");
         if named.and_then(|field| field.value.parse().ok()) == Some(method) {
             return Method::POST;
         }
@@ -105,6 +100,5 @@ fn put_headers(headers: &http::HeaderMap, response: &mut Response<'_>) {
 }
 
 fn lines<'a>(headers: &'a HeaderMap<'_>) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-    let lines = headers.iter();
-    lines.map(|line| (line.name.into_cow(), line.value))
+    headers.iter().map(|line| (line.name.into_cow(), line.value))
 }

@@ -18,9 +18,8 @@ use crate::seen::Seen;
 #[derive(Debug)]
 pub struct StepupFairing {
     gate: Gate,
-    wire: Option<Wire>,
+    answers: Answers,
     scopes: Scopes,
-    patience: Duration,
     replaces_pages: bool,
     /// Where requests go that are answered before they are routed.
     aside: Origin<'static>,
@@ -36,9 +35,8 @@ impl StepupFairing {
             // The base path was checked when the site was built.
             aside: aside.unwrap_or(Origin::ROOT),
             gate,
-            wire,
+            answers: Answers(wire, Duration::from_secs(20)),
             scopes: Scopes::new(),
-            patience: Duration::from_secs(20),
             replaces_pages: true,
         }
     }
@@ -63,27 +61,27 @@ impl StepupFairing {
     /// How long an endpoint waits for the body of its request; 20 s if nothing else is said.
     #[must_use]
     pub fn body_within(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.answers.1 = patience;
         self
     }
 
     fn attached_to(&self, rocket: Rocket<Build>) -> Rocket<Build> {
         let base = self.gate.rules().base.as_str();
-        let refused = self.wire.iter().map(|_| Catcher::new(400, self.answers()));
+        let refused = self
+            .answers
+            .0
+            .iter()
+            .map(|_| Catcher::new(400, self.answers.clone()));
         let rocket = rocket.manage(Attached).mount(base, self.routes());
         rocket.register(base, refused.collect::<Vec<_>>())
     }
 
-    fn answers(&self) -> Answers {
-        Answers(self.wire.clone(), self.patience)
-    }
-
     fn routes(&self) -> Vec<Route> {
         // Before every other route, so that nothing takes what is led there.
-        let aside = METHODS.map(|method| Route::ranked(isize::MIN, method, ASIDE, self.answers()));
+        let aside = METHODS.map(|method| Route::ranked(isize::MIN, method, ASIDE, self.answers.clone()));
         // After those of the application under the base path that name their path whole.
-        let endpoints = METHODS.map(|method| Route::new(method, "/<_..>", self.answers()));
-        let endpoints = endpoints.into_iter().filter(|_| self.wire.is_some());
+        let endpoints = METHODS.map(|method| Route::new(method, "/<_..>", self.answers.clone()));
+        let endpoints = endpoints.into_iter().filter(|_| self.answers.0.is_some());
         aside.into_iter().chain(endpoints).collect()
     }
 }
@@ -103,7 +101,7 @@ impl Fairing for StepupFairing {
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        let holds_us = self.wire.is_some() && self.scopes.hold(self.aside.path().segments());
+        let holds_us = self.answers.0.is_some() && self.scopes.hold(self.aside.path().segments());
         let problem = match rocket.state::<Attached>() {
             Some(_) => "the fairing of stepup is attached twice: name all scopes on one",
             None if holds_us => {
@@ -125,11 +123,10 @@ impl Fairing for StepupFairing {
                 Seen::new(Some(visit), judged.err().map(Refused::into_response))
             }
         };
-        let is_answered = seen.answer.is_some();
-        request.local_cache(|| Some(seen));
-        if is_answered {
+        if seen.answer.is_some() {
             request.set_uri(self.aside.clone());
         }
+        request.local_cache(|| Some(seen));
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
@@ -148,7 +145,7 @@ impl Fairing for StepupFairing {
 }
 
 /// Answers what has its answer already, and the endpoints. To these the place aside is a path like any other.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Answers(Option<Wire>, Duration);
 
 #[rocket::async_trait]
@@ -161,9 +158,8 @@ impl Handler for Answers {
         let (Some(visit), Some(wire)) = (seen.and_then(|seen| seen.visit.as_ref()), &self.0) else {
             return Outcome::forward(data, Status::NotFound);
         };
-        let answer = visit
-            .answer(wire, &convert::other(request), convert::body(data, self.1))
-            .await;
+        let (other, body) = (convert::other(request), convert::body(data, self.1));
+        let answer = visit.answer(wire, &other, body).await;
         Outcome::Success(convert::response(&answer))
     }
 }

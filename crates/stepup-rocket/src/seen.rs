@@ -1,6 +1,6 @@
 //! What is known of a request, kept in its local cache from the fairing on.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocket::http::Cookie;
 use rocket::{Request, Response};
@@ -33,8 +33,7 @@ impl Seen {
 
     /// Keeps what a guard said, until it is known whether anybody says it better.
     pub(crate) fn refuse(&self, request: &Request<'_>, refusal: &Ours) {
-        let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(refusal.clone()).is_none() {
+        if lock(&self.refusal).replace(refusal.clone()).is_none() {
             request.cookies().add(Cookie::new(HANDLED, ""));
         }
     }
@@ -42,14 +41,14 @@ impl Seen {
     /// The refusal, if `response` is the page that a catcher made of it. A handler that took the guard's error as a value has
     /// answered by itself, and its answer stays.
     pub(crate) fn refusal_in_place_of(&self, response: &mut Response<'_>) -> Option<Ours> {
-        let refusal = self
-            .refusal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()?;
+        let refusal = lock(&self.refusal).take()?;
         let is_handled = convert::take_cookie(HANDLED, response);
         (!is_handled && response.status().code == refusal.status().as_u16()).then_some(refusal)
     }
+}
+
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A cookie that is set when a guard refuses, and never sent: Rocket forgets cookies before it asks a catcher, so that one

@@ -18,7 +18,7 @@ impl<'r, R: Requirement> FromRequest<'r> for Session<R> {
     type Error = Rejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
-        guard(request, |visit| async { visit.session().await.map(Self) }).await
+        guard(request, Visit::session).await.map(Self)
     }
 }
 
@@ -27,10 +27,10 @@ impl<'r, R: Requirement> FromRequest<'r> for OptionalSession<R> {
     type Error = Rejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
-        guard(request, |visit| async {
-            Ok(Self(visit.optional_session().await?.map(Session)))
-        })
-        .await
+        let read = async |visit: &Visit| visit.optional_session().await;
+        guard(request, read)
+            .await
+            .map(|session| Self(session.map(Session)))
     }
 }
 
@@ -39,10 +39,8 @@ impl<'r> FromRequest<'r> for SignIn {
     type Error = Rejection;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Rejection> {
-        guard(request, |visit| async {
-            visit.sign_in(&convert::other(request)).await.map(Self)
-        })
-        .await
+        let other = convert::other(request);
+        guard(request, |visit| visit.sign_in(&other)).await.map(Self)
     }
 }
 
@@ -91,9 +89,9 @@ where
 
 /// Whether the launch must be stopped: every guard would answer 500.
 fn is_missing(rocket: &Rocket<Ignite>) -> bool {
-    if rocket.state::<Attached>().is_some() {
-        return false;
+    let missing = rocket.state::<Attached>().is_none();
+    if missing {
+        rocket::error!("a route has a guard of stepup: .attach(stepup_rocket::fairing(&stepup)) is missing");
     }
-    rocket::error!("a route has a guard of stepup: .attach(stepup_rocket::fairing(&stepup)) is missing");
-    true
+    missing
 }

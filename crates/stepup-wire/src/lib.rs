@@ -55,5 +55,5 @@ pub use stepup_core as core;
 pub use transport::{Rules, Transport};
 pub use visit::{
     GUARD_HEADERS, OTHER_HEADERS, Visit, WRITTEN_HEADERS, address, guard_headers, is_written, other_headers,
-    word_of, written_headers,
+    parts, word_of, written_headers,
 };

@@ -13,7 +13,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::Rule;
 
@@ -105,6 +105,13 @@ pub fn word_of(name: &HeaderName) -> Cow<'static, str> {
         Some(ours) => Cow::Borrowed(ours.as_str()),
         None => Cow::Owned(name.as_str().to_owned()),
     }
+}
+
+/// A request as [`Visit::begin`] takes it.
+pub fn parts(method: Method, address: Uri, headers: HeaderMap) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    (parts.method, parts.uri, parts.headers) = (method, address, headers);
+    parts
 }
 
 /// The address of a request. What is none for `http` 1 is none of an endpoint either.
