@@ -313,6 +313,60 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
     }
 }
 
+/// The token of the last link that gives leave; it goes where the account's messages went before.
+async fn leave_sent_to(server: &Server, to: &str) -> String {
+    let sent = server.sent().await;
+    let mail = sent.iter().rev().find(|mail| mail.kind == "confirm").unwrap();
+    assert_eq!(mail.to, to);
+    let link = mail.link.clone().unwrap();
+    link.split_once("token=").unwrap().1.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_changes_no_contact() {
+    let change = json!({ "email": "mallory@example.com" });
+    let provider = FakeProvider::new(EXAMPLE);
+    for mode in MODES {
+        let server = giving_leave(&provider, EnrollmentMode::ConfirmByEmail).await;
+        let mut owner = half(&server, mode, ALICE).await;
+        let answer = owner.post("/auth/contact/change", change.clone()).await;
+        told(&answer, "confirm your e-mail address first");
+        verified_by_its_owner(&server, &mut owner).await;
+        let mut thief = server.client(mode);
+        thief.sign_in(ALICE).await;
+        let codes = server.codes_sent().await;
+        for client in [&mut owner, &mut thief] {
+            let answer = client.post("/auth/contact/change", change.clone()).await;
+            told(&answer, "We sent you an e-mail");
+        }
+        assert_eq!(server.codes_sent().await, codes);
+        // The owner gives leave to a session, and that one alone has it.
+        let token = leave_sent_to(&server, ALICE).await;
+        let mut anybody = server.client(mode);
+        let given = anybody
+            .post("/auth/factor/confirm", json!({ "token": token }))
+            .await;
+        assert_eq!(given.status_field(), "OK", "{given:?}");
+        owner.post("/auth/contact/change", change.clone()).await;
+        assert_eq!(server.codes_sent().await, codes);
+        let answer = thief.post("/auth/contact/change", change.clone()).await;
+        assert_eq!(answer.status_field(), "OK", "{answer:?}");
+        assert_eq!(server.codes_sent().await, codes + 1);
+    }
+    for (mode, says) in [
+        (EnrollmentMode::Approve, "An administrator"),
+        (EnrollmentMode::InSignUpSession, "sign in again"),
+    ] {
+        let server = giving_leave(&provider, mode).await;
+        half(&server, Mode::Header, ALICE).await;
+        let mut later = server.client(Mode::Header);
+        later.sign_in(ALICE).await;
+        let answer = later.post("/auth/contact/change", change.clone()).await;
+        told(&answer, says);
+        assert_eq!(server.codes_sent().await, 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_41_where_an_administrator_approves_no_provider_is_added_before() {
     let provider = FakeProvider::new(EXAMPLE);

@@ -20,7 +20,7 @@ use crate::flow::link::{self, LinkKind};
 use crate::flow::moved::{Contacts, Moved, address};
 use crate::flow::own::Role;
 use crate::flow::session::{self, Checked};
-use crate::flow::{SignedIn, account, mailbox, update, upkeep};
+use crate::flow::{SignedIn, account, key, mailbox, update, upkeep};
 use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{CredentialId, MethodId};
 use crate::limit::{self, Leave};
@@ -245,6 +245,9 @@ pub(crate) async fn ask(
         );
         Ok(Err(refusal))
     };
+    if let Err(refusal) = key::admitted(parts, caller, &checked, channel).await? {
+        return refuse(refusal, "change_closed");
+    }
     let place = match place(parts, &checked, channel, role) {
         Ok(place) => place,
         Err(refusal) => return refuse(refusal, "no_such_contact"),
@@ -468,6 +471,10 @@ async fn answer(parts: &Parts, caller: &Caller, checked: &Checked, typed: &str) 
     let Some((challenge, place)) = found else {
         return refused(CodeRefusal::Restart, "no_such_challenge");
     };
+    // Leave may have ended, or been taken back, since the code was sent.
+    if let Err(refusal) = key::admitted(parts, caller, checked, place.channel).await? {
+        return refused(refusal, "change_closed");
+    }
     let to = &challenge.destination;
     if let Err(general) = may_stand(parts, checked, &place, to).await? {
         return refused(CodeRefusal::General(general), "own_contact");

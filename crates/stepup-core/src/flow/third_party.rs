@@ -18,7 +18,7 @@ use crate::factor::third_party::{Address, Begun, Held, ID, ThirdPartyFactor, Tic
 use crate::flow::code::{self, CodeRefusal};
 use crate::flow::identity::{self, Somebody};
 use crate::flow::session::Checked;
-use crate::flow::{Caller, account, leave};
+use crate::flow::{Caller, account, key};
 use crate::id::{ChallengeId, SessionHandle, TenantId, UserId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
@@ -230,8 +230,7 @@ pub(crate) async fn link(
     Ok(Ok(outcome))
 }
 
-/// The session behind `access`, if it may add a way to sign in: by the rule for a second factor. Where leave is wanted, it is asked
-/// for.
+/// The session behind `access`, if it may add a way to sign in.
 async fn admitted(
     parts: &Parts,
     caller: &Caller,
@@ -241,11 +240,9 @@ async fn admitted(
         Ok(checked) => checked,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let leave = leave::of(parts, &checked).await?;
-    Ok(match code::enrollable(parts, &checked, leave, &ID) {
-        Ok(()) => Ok(checked),
-        Err(refusal) => Err(code::enroll_refusal(parts, caller, &checked, Channel::Email, refusal).await?),
-    })
+    Ok(key::admitted(parts, caller, &checked, Channel::Email)
+        .await?
+        .map(|()| checked))
 }
 
 fn offered<'p>(
