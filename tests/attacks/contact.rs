@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use stepup::config::EmailVerification;
 use stepup::{FactorId, TenantId, User, UserId};
+use stepup_core::record::user::UserState;
 use tokio::sync::Barrier;
 
 use super::reset;
@@ -330,6 +331,27 @@ async fn a_mfa_22_the_owner_undoes_the_changes_of_a_thief_within_three_days() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_22_what_a_thief_adds_before_the_change_goes_with_it() {
+    let server = with_mailboxes().await;
+    let mut mallory = full(&server, Mode::Header, ALICE, PHONE).await;
+    let id = mallory.user_id();
+    let body = json!({ "email": "codes@example.net", "shouldTryLinkingWithSessionUser": true });
+    let created = mallory.post("/auth/signinup/code", body).await;
+    let code = server.code().await;
+    server.moved(1).await;
+    assert_eq!(mallory.consume(&created.json(), &code).await.status_field(), "OK");
+    changed(&server, &mut mallory, email(MALLORY)).await;
+    assert!(
+        told(&server)
+            .await
+            .contains(&("codes@example.net".to_owned(), false))
+    );
+    let own = token(&server, ALICE).await;
+    assert_eq!(undo(&server, &own).await, "OK");
+    assert_eq!(contacts(&server, &id).await.1, [PHONE]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mfa_41_undoing_the_first_factor_of_a_thief_puts_the_address_back_as_well() {
     let server = server().await;
     let mut mallory = half(&server, Mode::Header, ALICE).await;
@@ -365,13 +387,11 @@ async fn a_mfa_22_what_cannot_be_given_back_is_left_to_nobody() {
     let id = mallory.user_id();
     changed(&server, &mut mallory, email(MALLORY)).await;
     let own = token(&server, ALICE).await;
-    // She makes another account with the address that became free.
-    half(&server, Mode::Header, ALICE).await;
+    // Another account proves that it reads the address that became free.
+    let mut other = full(&server, Mode::Header, BOB, OTHER_PHONE).await;
+    changed(&server, &mut other, email(ALICE)).await;
     assert_eq!(undo(&server, &own).await, "OK");
-    assert_eq!(
-        user(&server, &id).await.state,
-        stepup_core::record::user::UserState::Disabled
-    );
+    assert_eq!(user(&server, &id).await.state, UserState::Disabled);
     assert_eq!(mallory.refresh().await.status, 401);
     let asks = json!({ "formFields": [{ "id": "email", "value": MALLORY }] });
     server
@@ -381,6 +401,20 @@ async fn a_mfa_22_what_cannot_be_given_back_is_left_to_nobody() {
     assert!(server.sent().await.iter().all(|mail| mail.kind != "reset"));
     assert!(!signs_in(&server, MALLORY, crate::kit::PASSWORD).await);
     assert_eq!(undo(&server, &own).await, "INVALID_TOKEN_ERROR");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_22_who_signs_up_with_the_old_address_and_proves_nothing_holds_no_undo_up() {
+    let server = server().await;
+    let mut mallory = full(&server, Mode::Header, ALICE, PHONE).await;
+    let id = mallory.user_id();
+    changed(&server, &mut mallory, email(MALLORY)).await;
+    let own = token(&server, ALICE).await;
+    let mut squatter = half(&server, Mode::Header, ALICE).await;
+    assert_eq!(undo(&server, &own).await, "OK");
+    assert_eq!(contacts(&server, &id).await.0, ALICE);
+    assert_eq!(squatter.refresh().await.status, 401);
+    reset::token(&server, ALICE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

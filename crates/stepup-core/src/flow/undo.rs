@@ -4,8 +4,8 @@
 //! Whoever stole a password could enroll a factor before its owner does, and whoever stole a session could have the account's
 //! messages sent elsewhere. Only somebody who reads the account's mailboxes of before has the link. It takes back what it was
 //! sent for *and all that came after it*: contacts that were changed since, and second factors and ways to sign in that were added
-//! since; ends whatever is signed in; and retires the password, which the thief knows or has reset (threats A-MFA-22,
-//! A-MFA-41).
+//! since, or shortly before, in whatever order the thief did it; ends whatever is signed in; and retires the password, which the
+//! thief knows or has reset (threats A-MFA-22, A-MFA-41).
 
 use crate::delivery::NoticeKind;
 use crate::error::Fault;
@@ -18,6 +18,7 @@ use crate::record::challenge::Challenge;
 use crate::record::credential::{Credential, CredentialKind};
 use crate::record::user::{Method, User, UserState};
 use crate::storage::{Beside, SecondFactors, UpdateOutcome, UserChange, UserUpdate};
+use crate::time::Timestamp;
 
 /// What a link undoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +159,8 @@ async fn take_back(parts: &Parts, caller: &Caller, link: &LiveLink, user: &User)
         .store
         .credentials(tenant, id, CredentialKind::Contact)
         .await?;
-    let Some(before) = before(user, contacts, &link.challenge, &later) else {
+    let since = link.challenge.created_at.minus(parts.config.links.undo);
+    let Some(before) = before(user, contacts, &link.challenge, &later, since) else {
         return Ok(Taken::Not("changed_since"));
     };
     let restored = User {
@@ -214,23 +216,33 @@ async fn take_back(parts: &Parts, caller: &Caller, link: &LiveLink, user: &User)
     match session::ending(parts, tenant, id, stored).await? {
         UpdateOutcome::Done(_) => Ok(Taken::Back("by_link")),
         UpdateOutcome::Outrun => Ok(Taken::Outrun),
-        UpdateOutcome::IdentifierTaken(_) => close(parts, link, user, &update).await,
+        UpdateOutcome::IdentifierTaken(_) => match reclaim(parts, link, user, &update).await? {
+            // Free now; and the link is not spent.
+            true => Ok(Taken::Outrun),
+            false => close(parts, link, user, &update).await,
+        },
         UpdateOutcome::Unpaid(_) | UpdateOutcome::Gone | UpdateOutcome::Kept(_) => Ok(Taken::Not("spent")),
     }
 }
 
-/// Whether `other` is a link that is good still and was made after `link`.
+/// Whether `other` is a link that was made after `link`. One that was used counts as well: it may have closed the account
+/// without moving anything, and what it did put back is not put back twice ([`Moved::put_back`]).
 fn is_later(other: &Challenge, link: &Challenge) -> bool {
-    other.id != link.id && !other.closed && other.created_at >= link.created_at
+    other.id != link.id && other.created_at >= link.created_at
 }
 
 /// The contacts, ways to sign in and second factors of a user as they were before `link` was made and whatever is `later`, newest first; none
 /// if there is nothing to take back.
+///
+/// What was added after `since` is taken for the same hand's, or a thief would add what is to stay before she does what is
+/// undone. Only the first factor and the first way to sign in are not: the one has a link of its own, and without the other
+/// nobody would come in.
 fn before(
     user: &User,
     credentials: Vec<Credential>,
     link: &Challenge,
     later: &[Challenge],
+    since: Timestamp,
 ) -> Option<Contacts> {
     let mut now = Contacts {
         methods: user.methods.clone(),
@@ -241,6 +253,8 @@ fn before(
         // What the site set since stays.
         moved.put_back(&mut now);
     }
+    let enrolled = now.summary.enrolled.iter();
+    let first = enrolled.map(|enrolled| enrolled.at).min();
     let taken_back = match (Moved::undone_by(link), Added::undone_by(link)) {
         (Some(moved), _) => Some(moved.put_back(&mut now)),
         (None, Some(added)) => Some(added.take_away(&mut now)),
@@ -248,16 +262,19 @@ fn before(
     };
     match taken_back {
         Some(false) => return None,
-        Some(true) => now
-            .summary
-            .enrolled
-            .retain(|enrolled| enrolled.at < link.created_at),
+        Some(true) => now.summary.enrolled.retain(|enrolled| {
+            enrolled.at < link.created_at && (enrolled.at < since || Some(enrolled.at) == first)
+        }),
         // The first one came first, so that all the others are the same hand's.
         None => now.summary.enrolled.clear(),
     }
     // A provider or a phone of the thief's would outlive the undo, and stand beside the address of the password, to which no
     // link for a new one would go then.
-    let is_earlier = |method: &Method| method.joined_at <= link.created_at;
+    let first = now.methods.iter().map(|method| method.joined_at).min();
+    let is_earlier = |method: &Method| {
+        let joined = method.joined_at;
+        joined <= link.created_at && (joined < since || Some(joined) == first)
+    };
     if now.methods.iter().any(is_earlier) {
         now.methods.retain(is_earlier);
     }
@@ -267,8 +284,66 @@ fn before(
     Some(now)
 }
 
-/// Another account has the contact by now. It cannot be given back, and must not be left to whoever took it: the account opens
-/// for nobody until the site has decided.
+/// Whether `method` took a contact that `link` gives back and did not prove it: whoever replaced the contact could sign up with
+/// it, and so turn the undo against the owner.
+fn is_squatter(method: &Method, link: &Challenge) -> bool {
+    !method.verified && method.third_party.is_none() && method.joined_at >= link.created_at
+}
+
+/// Takes contacts that are given back from accounts that took them since and proved nothing. Whether there was one.
+async fn reclaim(parts: &Parts, link: &LiveLink, user: &User, update: &UserUpdate) -> Result<bool, Fault> {
+    let mut reclaimed = false;
+    for (identifier, _) in &update.identifiers {
+        let found = parts.store.user_by_identifier(&user.tenant, identifier).await?;
+        let Some(other) = found
+            .map(|account| account.user)
+            .filter(|other| other.id != user.id)
+        else {
+            continue;
+        };
+        let names = |method: &Method| {
+            update::identifiers(method)
+                .iter()
+                .any(|(own, _)| own == identifier)
+        };
+        let (squatters, methods): (Vec<_>, Vec<_>) = other.methods.into_iter().partition(names);
+        if !squatters
+            .iter()
+            .all(|method| is_squatter(method, &link.challenge))
+        {
+            continue;
+        }
+        let work = UserUpdate {
+            tenant: other.tenant.clone(),
+            user: other.id.clone(),
+            revision: other.revision,
+            identifiers: methods.iter().flat_map(update::identifiers).collect(),
+            methods,
+            password: None,
+            contacts: vec![identifier.value.clone()],
+            // It is reached where the owner of the contact reads.
+            notices: Vec::new(),
+            keep: None,
+            beside: Beside {
+                retire_password: true,
+                ..Beside::default()
+            },
+        };
+        let stored = parts.store.update_user(&work);
+        let done = session::ending(parts, &other.tenant, &other.id, stored).await?;
+        if let UpdateOutcome::Done(_) = done {
+            session::revoke_tokens(parts, &other.tenant, &other.id, None);
+            let event = parts.event(EventKind::ContactUndone, Outcome::Noted);
+            parts.record(&event.of(&other.tenant, &other.id).because("contact_reclaimed"));
+        }
+        // Else it was changed at the same moment, and is looked at again.
+        reclaimed = true;
+    }
+    Ok(reclaimed)
+}
+
+/// Another account has the contact by now, and has proved it. It cannot be given back, and must not be left to
+/// whoever took it: the account opens for nobody until the site has decided.
 async fn close(parts: &Parts, link: &LiveLink, user: &User, update: &UserUpdate) -> Result<Taken, Fault> {
     let change = UserChange {
         state: Some(UserState::Disabled),
@@ -307,6 +382,9 @@ mod tests {
     use crate::record::challenge::{Binding, SLOTS};
     use crate::record::user::Enrolled;
     use crate::time::Timestamp;
+
+    /// What was added from then on is undone with what came after it.
+    const SINCE: i64 = 7;
 
     const fn at(ms: i64) -> Timestamp {
         Timestamp::from_ms(ms)
@@ -387,7 +465,7 @@ mod tests {
     /// The address and the factors that are left, which have to have their credentials.
     fn left(email: &str, enrolled: &[i64], link: &Challenge, later: &[Challenge]) -> Option<(String, usize)> {
         let (user, credentials) = account(email, enrolled);
-        let before = before(&user, credentials, link, later)?;
+        let before = before(&user, credentials, link, later, at(SINCE))?;
         let named = before.summary.enrolled.iter().map(|e| &e.credential);
         assert!(named.eq(before.credentials.iter().map(|c| &c.id)));
         Some((
@@ -402,7 +480,23 @@ mod tests {
         let (first, second) = (link("1", 10, Some(&first)), link("2", 20, Some(&second)));
         let later = std::slice::from_ref(&second);
         assert_eq!(left("c", &[5, 15], &first, later), Some(("a".to_owned(), 1)));
-        assert_eq!(left("c", &[5, 15, 25], &second, &[]), Some(("b".to_owned(), 2)));
+        assert_eq!(left("c", &[5, 6, 25], &second, &[]), Some(("b".to_owned(), 2)));
+        // A used one that closed the account moved nothing.
+        let closed = Challenge {
+            closed: true,
+            ..second
+        };
+        assert_eq!(left("c", &[5], &first, &[closed]), Some(("a".to_owned(), 1)));
+    }
+
+    #[test]
+    fn a_mfa_22_what_was_added_shortly_before_a_change_goes_with_it_but_for_the_first() {
+        let link = link("1", 10, Some(&moved("a", "b")));
+        assert_eq!(left("b", &[5, 8], &link, &[]), Some(("a".to_owned(), 1)));
+        assert_eq!(left("b", &[5, 6, 7, 9], &link, &[]), Some(("a".to_owned(), 2)));
+        // The first one is undone by a link of its own.
+        assert_eq!(left("b", &[8, 9], &link, &[]), Some(("a".to_owned(), 1)));
+        assert_eq!(left("b", &[11], &link, &[]), Some(("a".to_owned(), 0)));
     }
 
     #[test]
@@ -427,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn later_is_what_was_made_afterwards_and_works_still() {
+    fn later_is_what_was_made_afterwards_whether_or_not_it_was_used() {
         let own = link("1", 10, None);
         let used = Challenge {
             closed: true,
@@ -443,8 +537,22 @@ mod tests {
         let later = others.iter().filter(|other| is_later(other, &own));
         assert_eq!(
             later.map(|other| other.id.as_str()).collect::<Vec<_>>(),
-            ["3", "5"]
+            ["3", "4", "5"]
         );
+    }
+
+    #[test]
+    fn a_mfa_22_only_who_took_a_contact_since_and_never_proved_it_loses_it_again() {
+        let link = link("l", 10, None);
+        let (user, _) = account("a@x.test", &[]);
+        for (verified, ms, loses) in [(false, 10, true), (false, 9, false), (true, 11, false)] {
+            let method = Method {
+                verified,
+                joined_at: at(ms),
+                ..user.methods[0].clone()
+            };
+            assert_eq!(is_squatter(&method, &link), loses, "{verified} {ms}");
+        }
     }
 
     #[test]
@@ -456,7 +564,7 @@ mod tests {
                 joined_at: at(*ms),
                 ..own.clone()
             }));
-            let left = before(&user, credentials, &link("l", 10, None), &[]).unwrap();
+            let left = before(&user, credentials, &link("l", 10, None), &[], at(SINCE)).unwrap();
             left.methods
                 .iter()
                 .map(|method| method.joined_at.as_ms())
@@ -464,7 +572,8 @@ mod tests {
         };
         assert_eq!(left(&[5, 11]), [5]);
         assert_eq!(left(&[12, 10, 20]), [10]);
-        assert_eq!(left(&[5, 10]), [5, 10]);
+        assert_eq!(left(&[5, 6, 10]), [5, 6]);
+        assert_eq!(left(&[8, 9]), [8]);
         // Nothing would be left to sign in by.
         assert_eq!(left(&[11, 12]), [11, 12]);
     }

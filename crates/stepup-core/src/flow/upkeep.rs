@@ -219,7 +219,8 @@ pub(crate) async fn notices(
         }
     }
     to.retain(|(channel, _)| deliver.carries(*channel));
-    let may_undo = |to: &(Channel, String)| may_undo(user, parts.verifies_email(), to);
+    let since = parts.now().minus(parts.config.links.undo);
+    let may_undo = |to: &(Channel, String)| may_undo(user, parts.verifies_email(), since, to);
     // Whoever found or stole the phone that is replaced reads its text messages.
     let by_mail = matches!(kind, NoticeKind::ContactChanged { .. })
         && to.iter().any(|to| to.0 == Channel::Email && may_undo(to));
@@ -232,14 +233,28 @@ pub(crate) async fn notices(
 }
 
 /// Whether what is sent to `to` may hold a link by which the account is changed. A site that verifies addresses knows which
-/// are its users' own; an address that nobody verified may be a stranger's, by a slip of the hand at sign-up.
-fn may_undo(user: &User, site_verifies: bool, (channel, contact): &(Channel, String)) -> bool {
+/// are its users' own; an address that nobody verified may be a stranger's, by a slip of the hand at sign-up. What was added
+/// after `since`, but for what the account was made with, may be a thief's: the link would be hers, and no other contact would
+/// get it in its place. A phone that is a second factor gets it all the same, since it does only where no mailbox may.
+fn may_undo(
+    user: &User,
+    site_verifies: bool,
+    since: Timestamp,
+    (channel, contact): &(Channel, String),
+) -> bool {
     let is_it = |method: &&Method| match channel {
         Channel::Email => method.email.as_deref() == Some(contact),
         Channel::Sms => method.phone.as_deref() == Some(contact),
     };
+    let first = user.methods.iter().map(|method| method.joined_at).min();
+    let settled = |method: &Method| method.joined_at < since || Some(method.joined_at) == first;
     let mut methods = user.methods.iter().filter(is_it).peekable();
-    !site_verifies || methods.peek().is_none() || methods.any(|method| method.verified)
+    if methods.peek().is_some() {
+        return methods.any(|method| settled(method) && (!site_verifies || method.verified));
+    }
+    let mut seconds = user.summary.enrolled.iter();
+    let new = seconds.any(|second| second.contact.as_deref() == Some(contact) && second.at >= since);
+    *channel == Channel::Sms || !new
 }
 
 /// One notice to one address.
@@ -390,6 +405,52 @@ async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Kind;
+    use crate::id::{FactorId, TenantId};
+    use crate::record::user::Enrolled;
+
+    #[test]
+    fn a_mfa_22_what_was_added_lately_gets_no_link_but_for_what_the_account_was_made_with() {
+        let at = Timestamp::from_ms;
+        let mut user = User::bare(&TenantId::public(), &"ann".into(), at(0));
+        let method = |email: &str, verified, ms| Method {
+            id: email.into(),
+            factor: FactorId::EMAIL_PASSWORD,
+            email: Some(email.to_owned()),
+            phone: None,
+            third_party: None,
+            verified,
+            joined_at: at(ms),
+        };
+        user.methods = vec![
+            method("first", true, 20),
+            method("stranger", false, 20),
+            method("new", true, 21),
+        ];
+        let second = |contact: &str, ms| Enrolled {
+            factor: FactorId::OTP_EMAIL,
+            credential: contact.into(),
+            kind: Kind::Possession,
+            channel: None,
+            contact: Some(contact.to_owned()),
+            at: at(ms),
+        };
+        user.summary.enrolled = vec![second("old code", 9), second("new code", 10), second("+1", 10)];
+        let may = |channel, contact: &str| may_undo(&user, true, at(10), &(channel, contact.to_owned()));
+        for (contact, may_it) in [
+            ("first", true),
+            ("stranger", false),
+            ("new", false),
+            ("old code", true),
+            ("new code", false),
+            ("the application's", true),
+        ] {
+            assert_eq!(may(Channel::Email, contact), may_it, "{contact}");
+        }
+        assert!(may(Channel::Sms, "+1"));
+        let anybody = |contact: &str| may_undo(&user, false, at(10), &(Channel::Email, contact.to_owned()));
+        assert!(anybody("stranger") && !anybody("new"));
+    }
 
     #[test]
     fn a_notice_that_was_written_before_there_were_languages_is_read() {
