@@ -272,7 +272,7 @@ pub(crate) async fn ask(
     let message = Outgoing {
         channel,
         to,
-        content: OutgoingContent::Code { second_factor: false },
+        content: OutgoingContent::Code { second_factor: true },
         tenant: &user.tenant,
         user: Some(&user.id),
     };
@@ -285,7 +285,8 @@ pub(crate) async fn ask(
     let content = Content::Code {
         code,
         lifetime,
-        second_factor: false,
+        // It opens nothing: no carrier should call it a code to sign in by.
+        second_factor: true,
     };
     let about = parts.event(EventKind::DeliverySent, Outcome::Noted);
     let parcel = Parcel {

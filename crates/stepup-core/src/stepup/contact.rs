@@ -46,8 +46,11 @@ impl Stepup {
     }
 
     /// Judges the answer `typed` to the challenge of such a code and, if it is right, puts the new contact in the place of the
-    /// old one. Every other session ends; this one goes on by the tokens of the outcome, and no older ones. The contacts of
-    /// before are told, with a link that undoes it. Whether the session may is for [`Stepup::admit_fresh`] to say.
+    /// old one. Every other session ends; this one goes on by the tokens of the outcome, and no older refresh token. Access
+    /// tokens of this session from before are believed until they expire, at most for their lifetime
+    /// ([`SessionConfig::access`](crate::config::SessionConfig::access)). The contacts of before are told, with a link that
+    /// undoes it. Without a second factor the leave is needed that the first of them needs
+    /// ([`EnrollmentMode`](crate::policy::EnrollmentMode)). Whether the session may is for [`Stepup::admit_fresh`] to say.
     ///
     /// # Errors
     /// [`Fault`]: the contact is the old one, unless the answer of the store was lost.

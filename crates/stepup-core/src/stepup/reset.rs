@@ -53,8 +53,10 @@ impl Stepup {
     }
 
     /// Changes the password of the user behind `access`, who knows the present one: none is none that anybody can have.
-    /// Every other session ends; this one goes on by the tokens of the outcome, and no older ones. Whether the session may is
-    /// for [`Stepup::admit_fresh`] to say. `typed` is what [`Password::parse`] said of the new one: it is looked at only if
+    /// Every other session ends; this one goes on by the tokens of the outcome, and no older refresh token. Access tokens of
+    /// this session from before are believed until they expire, at most for their lifetime
+    /// ([`SessionConfig::access`](crate::config::SessionConfig::access)). Whether the session may is for
+    /// [`Stepup::admit_fresh`] to say. `typed` is what [`Password::parse`] said of the new one: it is looked at only if
     /// the present one is right.
     ///
     /// # Errors
