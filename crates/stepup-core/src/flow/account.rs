@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join;
-
 use crate::config::{Disclosure, Lockout};
 use crate::contact::{EmailAddress, PhoneNumber};
 use crate::delivery::NoticeKind;
@@ -277,17 +275,14 @@ pub(crate) async fn sign_in(
         return Err(Fault::Key("a password without its method"));
     };
     let completion = first(parts.now(), Kind::Knowledge, None, false);
-    let id = password::ID;
-    let opening = session::prepare(parts, &user, &method, &id, completion, caller).await?;
-    // The password was right, whatever becomes of the session: two writes at once share the wait for the disk.
-    let entered = enter(parts, caller, user, &id, opening);
-    let (entered, forgotten) = join(entered, try_.succeeded(parts)).await;
-    forgotten?;
-    Ok(match entered? {
-        Some(signed_in) => SignInOutcome::SignedIn(Box::new(signed_in)),
+    match open(parts, caller, user, &method, &password::ID, completion).await? {
+        Some(signed_in) => {
+            try_.succeeded(parts).await?;
+            Ok(SignInOutcome::SignedIn(Box::new(signed_in)))
+        }
         // Disabled or changed between reading and writing.
-        None => SignInOutcome::WrongCredentials,
-    })
+        None => Ok(SignInOutcome::WrongCredentials),
+    }
 }
 
 pub(super) async fn open(
