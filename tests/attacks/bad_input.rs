@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use demo_common::settings::Settings;
 use serde_json::{Value, json};
+use stepup::config::EmailVerification;
 use stepup::wire::route::{Endpoint, Open, ROUTES};
 use stepup::wire::table::{Access, Body};
 use stepup_core::storage::memory::MemoryStore;
@@ -113,7 +115,9 @@ fn takers() -> Vec<Taker> {
 
 /// A server with an enrolled user, a bearer of her half-login, and what must not change.
 async fn victim() -> (Server, Client, String, Still) {
-    let server = Server::start().await;
+    // What is turned off says so before it reads anything.
+    let verifies = |settings: &mut Settings| settings.email_verification = EmailVerification::Optional;
+    let server = Server::start_with(verifies).await;
     full(&server, Mode::Cookie, ALICE, PHONE).await.sign_out().await;
     server.moved(3_700).await;
     let mut alice = server.client(Mode::Header);

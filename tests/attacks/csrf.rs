@@ -83,7 +83,10 @@ async fn a_csr_01_a_form_of_another_site_changes_nothing() {
                     {
                         vec![
                             (400, "token is missing"),
-                            (415, "the body must be application/json"),
+                            (
+                                415,
+                                "the body must be application/json or application/x-www-form-urlencoded",
+                            ),
                         ]
                     }
                     (Access::Open, _) => vec![(415, "the body must be application/json")],
