@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use demo_common::settings::Settings;
+use demo_common::Settings;
 use serde_json::{Value, json};
 use stepup::config::EmailVerification;
 use stepup::wire::route::{Endpoint, Open, ROUTES};
