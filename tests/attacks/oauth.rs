@@ -696,6 +696,31 @@ async fn a_oau_13_a_token_for_another_application_signs_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_oau_14_no_form_post_is_handed_on_to_the_usual_page_of_a_site_without_tls() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let server = Server::start_both(
+        |settings| settings.website_domain = Some("http://app.test".to_owned()),
+        |builder| builder.factor(ThirdParty::new().provider(FakeProvider::new("apple"))),
+    )
+    .await;
+    let state = STANDARD.encode(json!({ "state": "s" }).to_string());
+    let form = format!("code=c&state={}", state.replace('=', "%3D").replace('+', "%2B"));
+    let head = format!(
+        "POST /auth/callback/apple HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+        form.len()
+    );
+    let answer = server.raw(format!("{head}{form}").as_bytes()).await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (400, None),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_oau_14_a_form_post_is_handed_on_to_a_page_of_ours_and_nowhere_else() {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

@@ -42,7 +42,7 @@ use crate::password::Password;
 use crate::record::JsonMap;
 use crate::record::session::Session;
 use crate::rule::ClaimFailure;
-use crate::session::access::{AccessClaims, AccessRefusal, TokenFlaw};
+use crate::session::access::{AccessClaims, AccessRefusal, Named, TokenFlaw};
 use crate::session::keys::Jwks;
 use crate::session::refresh::RefreshToken;
 use crate::storage::Storage;
@@ -176,6 +176,12 @@ impl Stepup {
                     Denied::TryRefresh
                 }
             })
+    }
+
+    /// The session of an access token that is good but for its expiry, for what a live token judges when it is used. None
+    /// of any other.
+    pub fn lapsed(&self, token: &str) -> Option<Named> {
+        self.parts.tokens.lapsed(token, self.now())
     }
 
     fn note_flaw(&self, flaw: TokenFlaw) {

@@ -13,7 +13,7 @@ use http::{Response, StatusCode};
 use stepup_core::event::{EventKind, Outcome};
 use stepup_core::require::{Requirement, rule_of};
 use stepup_core::rule::{ClaimFailure, Rule};
-use stepup_core::session::access::AccessClaims;
+use stepup_core::session::access::{AccessClaims, Named};
 use stepup_core::{Denied, Trust};
 
 use crate::csrf::Act;
@@ -41,10 +41,37 @@ pub(crate) fn verify(
     act: impl FnOnce(Mode) -> Act,
     body: Option<bool>,
 ) -> Result<Option<Verified>, Refusal> {
+    let found = find(gate, parts, act, body, |token| gate.read(token))?;
+    Ok(found.map(|(claims, mode)| Verified { claims, mode }))
+}
+
+/// The session that a request's token names, though the token may be expired: for what is bound to a session now, and is
+/// judged by a live token when it is used. It admits nobody.
+pub(crate) fn named(
+    gate: &Gate,
+    parts: &Parts,
+    act: impl FnOnce(Mode) -> Act,
+    body: Option<bool>,
+) -> Result<Option<Named>, Refusal> {
+    let read = |token: &str| match gate.read(token) {
+        Ok(claims) => Ok(claims.named()),
+        Err(denied) => gate.lapsed(token).ok_or(denied),
+    };
+    Ok(find(gate, parts, act, body, read)?.map(|(named, _)| named))
+}
+
+/// Chooses a request's access token, and reads it.
+fn find<T>(
+    gate: &Gate,
+    parts: &Parts,
+    act: impl FnOnce(Mode) -> Act,
+    body: Option<bool>,
+    read: impl Fn(&str) -> Result<T, Denied>,
+) -> Result<Option<(T, Mode)>, Refusal> {
     let rules = gate.rules();
     let presented = Presented::read(&parts.headers, rules.cookies.names);
-    let read = |token: &str| match gate.read(token) {
-        Ok(claims) => Some(Ok(claims)),
+    let read = |token: &str| match read(token) {
+        Ok(found) => Some(Ok(found)),
         Err(Denied::NotOurs) => None,
         Err(denied) => Some(Err(denied)),
     };
@@ -56,12 +83,9 @@ pub(crate) fn verify(
             }
             Err(Refusal::TryRefresh)
         }
-        Access::Found(claims, mode) => {
+        Access::Found(found, mode) => {
             gate.believe(parts, act(mode), body)?;
-            Ok(Some(Verified {
-                claims: claims?,
-                mode,
-            }))
+            Ok(Some((found?, mode)))
         }
     }
 }

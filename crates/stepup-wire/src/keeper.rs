@@ -14,7 +14,7 @@ use stepup_core::flow::Renewed;
 use stepup_core::network::{Network, client_address};
 use stepup_core::record::session::Origin;
 use stepup_core::rule::Rule;
-use stepup_core::session::access::AccessClaims;
+use stepup_core::session::access::{AccessClaims, Named};
 use stepup_core::time::Timestamp;
 use stepup_core::verifier::{OnlyVerifies, PublicVerifier};
 use stepup_core::{Denied, Ending, Stepup, Trust};
@@ -85,6 +85,14 @@ impl Gate {
         match &self.0.keeper {
             Keeper::Site(stepup) => stepup.verify(token),
             Keeper::Elsewhere(verifier) => verifier.verify(token),
+        }
+    }
+
+    /// The session of a token that was ours and is expired. Elsewhere nothing is bound to one.
+    pub(crate) fn lapsed(&self, token: &str) -> Option<Named> {
+        match &self.0.keeper {
+            Keeper::Site(stepup) => stepup.lapsed(token),
+            Keeper::Elsewhere(_) => None,
         }
     }
 

@@ -29,7 +29,7 @@ use crate::policy::SecondFactor;
 use crate::record::JsonMap;
 use crate::time::Timestamp;
 
-pub use super::verified::{AccessClaims, MfaClaim, SecondFactorClaim};
+pub use super::verified::{AccessClaims, MfaClaim, Named, SecondFactorClaim};
 
 /// The longest token that is looked at, in bytes; a longer one is refused before it is decoded (threat A-TOK-15).
 pub const MAX_TOKEN: usize = 8 * 1024;
@@ -170,6 +170,11 @@ impl AccessTokens {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<AccessClaims>, AccessRefusal> {
         self.reader.verify(&*self.keys, token, now)
     }
+
+    /// The session of a token that is good but for its expiry. None of any other, of a live one too.
+    pub fn lapsed(&self, token: &str, now: Timestamp) -> Option<Named> {
+        self.reader.lapsed(&*self.keys, token, now)
+    }
 }
 
 /// Judges access tokens by whatever keys it is handed, here and elsewhere, and remembers those that it verified. What it
@@ -234,7 +239,7 @@ impl AccessReader {
         {
             return Ok(claims);
         }
-        let claims = self.judge(keys, token, now).map_err(|flaw| {
+        let claims = self.judge(keys, token, now, now).map_err(|flaw| {
             if flaw == TokenFlaw::Oversize || is_ours(keys, token) {
                 AccessRefusal::TryRefresh(flaw)
             } else {
@@ -246,7 +251,30 @@ impl AccessReader {
         Ok(claims)
     }
 
-    fn judge(&self, keys: &impl Keys, token: &str, now: Timestamp) -> Result<AccessClaims, TokenFlaw> {
+    /// See [`AccessTokens::lapsed`].
+    fn lapsed(&self, keys: &impl Keys, token: &str, now: Timestamp) -> Option<Named> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let payload = token.split('.').nth(1)?;
+        let exp = leading_exp(&URL_SAFE_NO_PAD.decode(payload).ok()?)?;
+        if !self.is_past(exp, now) {
+            return None;
+        }
+        // By the keys of today, as of its last moment.
+        self.judge(keys, token, now, at(exp))
+            .ok()
+            .map(|claims| claims.named())
+    }
+
+    /// Judges a token by the keys of `now`, and its times as of `then`.
+    fn judge(
+        &self,
+        keys: &impl Keys,
+        token: &str,
+        now: Timestamp,
+        then: Timestamp,
+    ) -> Result<AccessClaims, TokenFlaw> {
         if token.len() > MAX_TOKEN {
             return Err(TokenFlaw::Oversize);
         }
@@ -261,14 +289,14 @@ impl AccessReader {
             .map_err(|_| TokenFlaw::Malformed)?;
         // Most refused tokens are merely old: the expiry, where we write it, is looked at before the signature is.
         // It can only refuse.
-        if leading_exp(&json).is_some_and(|exp| self.is_past(exp, now)) {
+        if leading_exp(&json).is_some_and(|exp| self.is_past(exp, then)) {
             return Err(TokenFlaw::Expired);
         }
         if !key.verify(signature, message.as_bytes()) {
             return Err(TokenFlaw::Signature);
         }
         let claims = json::read_members(&json).map_err(|_| TokenFlaw::Malformed)?;
-        let (said, starts) = self.read(&claims, now)?;
+        let (said, starts) = self.read(&claims, then)?;
         let (from, until) = keys.verifies_within(&key);
         let accepted = Accepted {
             from: from.max(starts.minus(self.leeway)),

@@ -32,6 +32,15 @@ pub struct AccessClaims {
     charge: Charge,
 }
 
+/// The session that a token names, be the token alive or not: enough to bind something to, and to admit nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionHandle,
+}
+
 /// The claims that are read at once.
 pub(super) struct Said {
     pub(super) user: UserId,
@@ -88,6 +97,14 @@ impl AccessClaims {
     /// `sessionHandle`: the session.
     pub fn handle(&self) -> &SessionHandle {
         &self.said.handle
+    }
+
+    /// The session, without what the token says of it.
+    pub fn named(&self) -> Named {
+        Named {
+            tenant: self.said.tenant.clone(),
+            session: self.said.handle.clone(),
+        }
     }
 
     /// `refreshTokenHash1`: lower-case hex SHA-256 of the refresh token that belongs to it.

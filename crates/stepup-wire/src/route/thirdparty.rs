@@ -12,6 +12,7 @@ use stepup_core::flow::{
     AskProvider, Bar, Brought, FromProvider, Intent, ProviderOutcome, ProviderRefusal, SignedIn,
 };
 use stepup_core::secret::Secret;
+use stepup_core::session::access::Named;
 use url::Url;
 
 use super::emailpassword::throttled;
@@ -38,23 +39,17 @@ pub(super) async fn authorisation_url(call: &Call<'_>) -> Result<Reply, Refusal>
     let provider = call.query("thirdPartyId")?;
     let redirect_uri = call.query("redirectURIOnProviderDashboard")?;
     let client_type = call.query_if_any("clientType")?;
-    let (links, session) = purpose(call).await?;
-    let handle = session.as_ref().map(|session| session.claims.handle());
-    let intent = match (links, handle) {
-        (_, None) | (Some(false), _) => Intent::SignIn,
-        (Some(true), Some(handle)) => Intent::Link(handle),
-        (None, Some(handle)) => Intent::Either(handle),
-    };
+    let purpose = purpose(call).await?;
     let mut caller = call.caller.clone();
-    if let (Some(true), Some(session)) = (links, &session) {
+    if let Purpose::Link(named) = &purpose {
         // Whatever the path says, it comes back in the session's own tenant.
-        caller.tenant = session.claims.tenant_id().clone();
+        caller.tenant = named.tenant.clone();
     }
     let ask = AskProvider {
         provider: &provider,
         client_type: client_type.as_deref(),
         redirect_uri: &redirect_uri,
-        intent,
+        intent: purpose.intent(),
     };
     let departure = match call.stepup().ask_provider(&caller, ask).await? {
         Ok(departure) => departure,
@@ -77,25 +72,37 @@ pub(super) async fn authorisation_url(call: &Call<'_>) -> Result<Reply, Refusal>
     Ok(reply)
 }
 
-/// Whether the browser goes to be added to a session, if the client says so, and the session that it has. The protocol's clients
-/// say it only when they are back, so that nothing said is both.
-async fn purpose(call: &Call<'_>) -> Result<(Option<bool>, Option<Verified>), Refusal> {
+/// What the browser is sent away for, and the session that it has.
+enum Purpose {
+    SignIn,
+    Link(Named),
+    Either(Named),
+}
+
+impl Purpose {
+    fn intent(&self) -> Intent<'_> {
+        match self {
+            Self::SignIn => Intent::SignIn,
+            Self::Link(named) => Intent::Link(&named.session),
+            Self::Either(named) => Intent::Either(&named.session),
+        }
+    }
+}
+
+/// The client may say what for. The protocol's clients say it only when they are back, so that nothing said is both.
+async fn purpose(call: &Call<'_>) -> Result<Purpose, Refusal> {
     const LINKS: &str = "shouldTryLinkingWithSessionUser";
-    let links = match call.query_if_any(LINKS)?.as_deref() {
-        None => None,
-        Some("true") => Some(true),
-        Some("false") => Some(false),
+    Ok(match call.query_if_any(LINKS)?.as_deref() {
+        Some("true") => Purpose::Link(admit(call, Access::HalfLogin).await?.claims.named()),
+        Some("false") => Purpose::SignIn,
         Some(_) => return Err(InputError::WrongType(LINKS).into()),
-    };
-    let session = match links {
-        Some(true) => Some(admit(call, Access::HalfLogin).await?),
-        Some(false) => None,
-        // One that is over, or in doubt, is none: who only signs in must not be kept from it.
-        None => gate::verify(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))
+        // An expired token names its session too: these clients refresh when they are refused, which nobody is here, and are
+        // back with a live one. In doubt there is none, since who only signs in must not be kept from it.
+        None => gate::named(call.wire.gate(), call.parts, Act::Endpoint, Some(call.has_body()))
             .unwrap_or_default()
-            .filter(|session| call.caller.reaches(session.claims.tenant_id())),
-    };
-    Ok((links, session))
+            .filter(|named| call.caller.reaches(&named.tenant))
+            .map_or(Purpose::SignIn, Purpose::Either),
+    })
 }
 
 /// How the session travels that may come of it, and whether there is a cookie to ask for.
@@ -350,13 +357,14 @@ fn target(call: &Call<'_>, provider: &str, state: &str) -> Result<String, Refusa
         None => {
             let app = call.stepup().app();
             let (origin, path) = (app.website_origin(), app.website_base_path());
-            return Ok(format!("{origin}{path}/callback/{provider}"));
+            format!("{origin}{path}/callback/{provider}")
         }
-        Some(Value::String(target)) => target,
+        Some(Value::String(target)) => target.clone(),
         Some(_) => return Err(InputError::WrongType(STATE).into()),
     };
-    if call.stepup().hands_on(provider, target) {
-        Ok(target.clone())
+    // The usual page too: a site without TLS has one over which no code goes.
+    if call.stepup().hands_on(provider, &target) {
+        Ok(target)
     } else {
         Err(InputError::Unclear("browsers are not sent back to this address").into())
     }

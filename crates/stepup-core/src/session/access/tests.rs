@@ -641,6 +641,37 @@ async fn a_tok_09_expiry_is_judged_wherever_it_stands_in_the_payload() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_good_but_for_its_expiry_names_its_session_and_no_other_does() {
+    let site = Site::new().await;
+    let token = site.token();
+    let late = Timestamp::from_ms(1_764_202_500_000).plus(LEEWAY).plus(SECOND);
+    let lapsed = |token: &str| site.tokens.lapsed(token, late);
+    let named = site.verify(&token).unwrap().named();
+    assert_eq!(named.session.as_str(), HANDLE_ID);
+    assert_eq!(lapsed(&token), Some(named));
+    assert_flaw(&site.tokens.verify(&token, late), TokenFlaw::Expired);
+    assert_eq!(site.tokens.lapsed(&token, start()), None, "it is alive");
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let other = site.changed(|claims| {
+        claims.insert("sessionHandle".to_owned(), json!("another"));
+    });
+    let (other, _) = other.rsplit_once('.').unwrap();
+    let foreign = Site::new().await.token();
+    for forged in [
+        format!("{other}.{signature}"),
+        format!("{message}."),
+        message.to_owned(),
+        String::new(),
+        "x".repeat(MAX_TOKEN + 1),
+        foreign,
+    ] {
+        assert_eq!(lapsed(&forged), None, "{forged}");
+    }
+    let elsewhere = site.sibling("https://other.test/auth", None);
+    assert_eq!(elsewhere.lapsed(&token, late), None);
+}
+
+#[tokio::test]
 async fn a_tok_09_leeway_never_passes_a_minute() {
     let config = SessionConfig {
         leeway: Duration::from_secs(3_600),
