@@ -51,10 +51,10 @@ pub(crate) struct Redirect {
 #[non_exhaustive]
 pub enum Linking {
     /// At the first sign-in, if both sides have proved the same e-mail address, the account here before that (R-OAU-2); and
-    /// by whoever is signed in. An account that signs in by codes is joined as it is. A password does not survive it, and is good
-    /// again after a reset: a link that verifies may have been asked for by a squatter, and opened by its reader without a thought.
-    /// Nothing says who is whose of what stands beside a password, a second factor too; so such an account is joined by whoever is
-    /// signed in to it, and in no other way (threat A-OAU-08).
+    /// by whoever is signed in. An account that nothing opens but codes to this mailbox is joined as it is. A password does not survive
+    /// it, and is good again after a reset: a link that verifies may have been asked for by a squatter, and opened by its reader
+    /// without a thought. Nothing says whose it is what stands beside, a phone, another provider, a password's second factor; so such
+    /// an account is joined by whoever is signed in to it, and in no other way (threat A-OAU-08).
     VerifiedAddress,
     /// Only by whoever is signed in.
     #[default]

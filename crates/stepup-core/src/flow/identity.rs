@@ -12,8 +12,8 @@ use crate::delivery::{Channel, NoticeKind, NoticeLink};
 use crate::error::Fault;
 use crate::event::{EventKind, Outcome};
 use crate::evidence::Completion;
-use crate::factor::password;
 use crate::factor::third_party::{Address, ID, KIND, Linking, ThirdPartyFactor};
+use crate::factor::{password, passwordless};
 use crate::flow::contact::identifier;
 use crate::flow::link::{self, LinkKind};
 use crate::flow::moved::Added;
@@ -230,7 +230,7 @@ async fn owner(parts: &Parts, tenant: &TenantId, somebody: &Somebody) -> Result<
 /// How somebody is let into an account by an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joining {
-    /// As it is: whoever signs in to it reads the mailbox.
+    /// As it is: nobody signs in to it but by the mailbox.
     AsItIs,
     /// And its password opens nothing any more, until it was reset by the mailbox.
     WithoutPassword,
@@ -240,10 +240,11 @@ enum Joining {
 /// address before: who made it may not be who reads the mailbox (CVE-2026-53516, threat A-OAU-08). And another subject of a
 /// provider whom the account knows by that provider is another person, by the provider's own word (threat A-OAU-12).
 ///
-/// A code is proof by itself. A password proves nothing, and a link that verified its address may have been asked for by a squatter
-/// and opened by the owner: so it does not survive the join, and if the account has anything beside it, a second factor too, that
-/// could be the squatter's as well and cannot be told from the owner's. Then nobody is let in, since to remove a second factor by
-/// the word of a provider would be a way around it (R-MFA-3).
+/// A code that goes to the mailbox is proof by itself. Nothing else is: a link that verified the address may have been asked for
+/// by a squatter and opened by the owner, and it verifies the address wherever the account has it. So a password does not survive
+/// the join; and if anything beside the mailbox opens the account (a password and a second factor, a phone, another provider), that
+/// could be the squatter's and cannot be told from the owner's. Then nobody is let in, since to remove a second factor by
+/// the word of a provider would be a way around it (R-MFA-3). Who has signed in adds the provider there.
 ///
 /// # Source
 /// R-OAU-2; ASVS v5.0.0-6.8.1.
@@ -260,12 +261,20 @@ fn joining(linking: Linking, user: &User, somebody: &Somebody) -> Option<Joining
         && user.state == UserState::Live
         && user.methods.iter().any(proved)
         && !user.methods.iter().any(knows);
-    let has_password = user.methods.iter().any(|method| method.factor == password::ID);
-    let has_more = user.methods.len() > 1 || !user.summary.enrolled.is_empty();
-    match (may, has_password, has_more) {
-        (true, false, _) => Some(Joining::AsItIs),
-        (true, true, false) => Some(Joining::WithoutPassword),
-        (true, true, true) | (false, ..) => None,
+    let by_mailbox = |method: &Method| {
+        let codes = [false, true].map(|link| passwordless::factor_of(Channel::Email, link));
+        proved(method) && method.phone.is_none() && codes.contains(&method.factor)
+    };
+    let is_password = |method: &Method| method.factor == password::ID;
+    let has_password_alone = matches!(&*user.methods, [only] if is_password(only));
+    if !may {
+        None
+    } else if user.methods.iter().all(by_mailbox) {
+        Some(Joining::AsItIs)
+    } else if has_password_alone && user.summary.enrolled.is_empty() {
+        Some(Joining::WithoutPassword)
+    } else {
+        None
     }
 }
 
@@ -518,7 +527,6 @@ fn linked(parts: &Parts, caller: &Caller, user: &User) {
 mod tests {
     use super::*;
     use crate::evidence::Kind;
-    use crate::factor::passwordless;
     use crate::id::CredentialId;
     use crate::record::user::Enrolled;
     use crate::time::Timestamp;
@@ -619,6 +627,42 @@ mod tests {
     }
 
     #[test]
+    fn an_account_without_a_password_is_joined_only_if_the_mailbox_alone_opens_it() {
+        let there = somebody("example", "1");
+        let how = |user: &User| joining(Linking::VerifiedAddress, user, &there);
+        let by_link = Method {
+            id: MethodId::from("l"),
+            factor: passwordless::factor_of(Channel::Email, true),
+            ..by_mail(true)
+        };
+        let mut both = ann(by_mail(true));
+        both.methods.push(by_link);
+        assert_eq!(how(&both), Some(Joining::AsItIs));
+        let other = |change: fn(&mut Method)| {
+            let mut method = by_mail(true);
+            change(&mut method);
+            method
+        };
+        for other in [
+            other(|method| {
+                method.factor = passwordless::factor_of(Channel::Sms, false);
+                (method.email, method.phone) = (None, Some("+41791234567".to_owned()));
+            }),
+            // A link verifies an address wherever the account has it.
+            other(|method| {
+                method.factor = ID;
+                method.third_party = Some(somebody("other", "squatter").who);
+            }),
+            other(|method| method.email = Some("mallory@example.test".to_owned())),
+            other(|method| method.phone = Some("+41791234567".to_owned())),
+        ] {
+            let mut more = ann(by_mail(true));
+            more.methods.push(other);
+            assert_eq!(how(&more), None, "{:?}", more.methods);
+        }
+    }
+
+    #[test]
     fn another_subject_of_a_provider_that_knows_the_account_is_somebody_else() {
         let mut user = ann(by_mail(true));
         user.methods.push(Method {
@@ -626,7 +670,8 @@ mod tests {
             ..by_mail(true)
         });
         assert!(!joins(Linking::VerifiedAddress, &user, &somebody("example", "2")));
-        assert!(joins(Linking::VerifiedAddress, &user, &somebody("other", "2")));
+        // Nor does anybody else, while the account is opened by something beside the mailbox.
+        assert!(!joins(Linking::VerifiedAddress, &user, &somebody("other", "2")));
     }
 
     #[test]
