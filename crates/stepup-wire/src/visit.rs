@@ -248,7 +248,7 @@ impl Visit {
     /// # Errors
     /// [`Refused`]: a page of another origin sent the request.
     pub async fn sign_in(&self, other: &HeaderMap) -> Result<SignIn, Refused> {
-        self.guard.sign_in(&self.with(other)).await
+        self.guard.sign_in(&with(&self.parts, other)).await
     }
 
     /// Answers the request as one to an endpoint of `wire`. `other` is what [`other_headers`] finds in the same request.
@@ -263,18 +263,7 @@ impl Visit {
             true => Err(BodyError::TooLarge),
             false => body.await,
         };
-        wire.answer(&self.with(other), body).await
-    }
-
-    fn with(&self, other: &HeaderMap) -> Parts {
-        let mut parts = self.parts.clone();
-        // No other names: whatever an adapter brings, the guards' headers stay what they were judged by.
-        for name in &OTHER_HEADERS {
-            for value in other.get_all(name) {
-                parts.headers.append(name, value.clone());
-            }
-        }
-        parts
+        wire.answer(&with(&self.parts, other), body).await
     }
 
     fn announces_too_much(&self) -> bool {
@@ -297,9 +286,49 @@ impl fmt::Debug for Visit {
     }
 }
 
+/// A request with the headers that guards do without.
+fn with(parts: &Parts, other: &HeaderMap) -> Parts {
+    let mut parts = parts.clone();
+    // No other names: whatever an adapter brings, the guards' headers stay what they were judged by.
+    for name in &OTHER_HEADERS {
+        // One that handed over all of them at the beginning brings these again.
+        if other.contains_key(name) {
+            parts.headers.remove(name);
+        }
+        for value in other.get_all(name) {
+            parts.headers.append(name, value.clone());
+        }
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_that_an_adapter_hands_over_twice_are_there_once_and_the_guards_stay_as_they_were() {
+        let request = http::Request::get("/auth/signin")
+            .header(USER_AGENT, "a browser")
+            .header(FDI_VERSION, "3.0")
+            .header(COOKIE, "one");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let mut other = HeaderMap::new();
+        other.append(USER_AGENT, HeaderValue::from_static("a browser"));
+        other.append(ACCEPT_LANGUAGE, HeaderValue::from_static("de"));
+        other.append(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        other.append(COOKIE, HeaderValue::from_static("two"));
+        let all = with(&parts, &other).headers;
+        let lines = |name: &HeaderName| all.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(lines(&USER_AGENT), ["a browser"]);
+        assert_eq!(lines(&ACCEPT_LANGUAGE), ["de", "en"]);
+        assert_eq!(
+            lines(&FDI_VERSION),
+            ["3.0"],
+            "what came at the beginning alone stays"
+        );
+        assert_eq!(lines(&COOKIE), ["one"]);
+    }
 
     #[test]
     fn every_name_is_found_in_whatever_case_and_nothing_else_is() {
