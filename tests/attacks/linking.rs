@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use stepup::config::EmailVerification;
+use stepup::flow::Update;
 use stepup::{EnrollmentMode, FactorId, Policy, Profile, TenantId, UserId, any_of};
 use stepup_core::factor::third_party::{Linking, ThirdParty};
 use stepup_testkit::provider::{FakeProvider, Somebody};
@@ -10,7 +11,7 @@ use stepup_testkit::provider::{FakeProvider, Somebody};
 use crate::kit::provider::{
     Away, EXAMPLE, asking, by_provider, leave, linking, opens_nothing, redirect_uri, serving,
 };
-use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, form, full, half};
+use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, answer, form, full, half};
 
 const ALICE: &str = "alice@example.com";
 const CAROL: &str = "carol@example.com";
@@ -107,6 +108,40 @@ async fn a_oau_02_what_was_begun_in_one_session_is_not_added_to_another() {
     assert_eq!(alices.refresh().await.status, 200);
     let answer = link(&provider, &mut alices, &away, &alice()).await;
     assert_eq!(answer.status_field(), "OK", "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_02_what_was_begun_with_an_expired_token_is_added_to_its_session_and_no_other() {
+    for mode in MODES {
+        let provider = FakeProvider::new(EXAMPLE);
+        let server = serving(&provider).await;
+        let mut theirs = full(&server, mode, "mallory@example.com", OTHER_PHONE).await;
+        let mut alices = full(&server, mode, ALICE, PHONE).await;
+        server.moved(3_600).await;
+        assert_eq!(alices.get("/api/me").await.status, 401, "the token is expired");
+        // Nothing tells the client to refresh first: whoever only signs in is not kept from it by what is over.
+        let away = leave(&server, &mut alices, EXAMPLE).await;
+        let stolen = leave(&server, &mut theirs, EXAMPLE).await;
+        assert_eq!(alices.refresh().await.status, 200);
+        alices.complete(&server, PHONE).await;
+        told(
+            &link(&provider, &mut alices, &stolen, &mallory()).await,
+            NOT_BEGUN,
+        );
+        let answer = link(&provider, &mut alices, &away, &alice()).await;
+        assert_eq!(answer.status_field(), "OK", "{answer:?}");
+        // It signs in as well, and neither a forged token nor one of a session that is over hinders that.
+        let mut stranger = server.client(mode);
+        let away = leave(&server, &mut theirs, EXAMPLE).await;
+        let back = away
+            .back(&mut stranger, &provider.consent(&away.url, &mallory()))
+            .await;
+        match mode {
+            Mode::Header => assert_eq!(back.status_field(), "OK", "{back:?}"),
+            // The ticket is bound to the browser that was sent.
+            Mode::Cookie => told(&back, NOT_BEGUN),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,6 +255,49 @@ async fn a_oau_08_an_account_in_which_a_squatter_has_more_than_a_password_is_not
         200,
         "nothing was touched"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_oau_08_an_account_that_a_squatter_opens_by_phone_is_not_joined_by_a_link_that_the_owner_opened() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let held = provider.clone();
+    let server = Server::start_both(
+        |settings| {
+            settings.email_verification = EmailVerification::Optional;
+            let codes = [FactorId::OTP_PHONE, FactorId::OTP_EMAIL];
+            settings.first_factors.extend(codes);
+        },
+        move |builder| {
+            let factor = ThirdParty::new().provider(held.clone());
+            builder.factor(factor.linking(Linking::VerifiedAddress))
+        },
+    )
+    .await;
+    let by_phone = async || {
+        let mut client = server.client(Mode::Header);
+        let asked = client
+            .post("/auth/signinup/code", json!({ "phoneNumber": OTHER_PHONE }))
+            .await;
+        let given = answer(&asked.json(), &server.code().await);
+        let opened = client.post("/auth/signinup/code/consume", given).await;
+        assert_eq!(opened.status_field(), "OK", "{opened:?}");
+        client
+    };
+    let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
+    let id = UserId::from(by_phone().await.user_id().as_str());
+    // The site lets its users name a second way to sign in, which nobody has proved yet.
+    let update = Update::new().email(ALICE);
+    stepup.update_user(&tenant, &id, update).await.unwrap().unwrap();
+    let mut squatter = by_phone().await;
+    verified_by_its_owner(&server, &mut squatter).await;
+    let user = stepup.user(&tenant, &id).await.unwrap().unwrap();
+    let is_hers = |email: &Option<String>| email.as_deref() == Some(ALICE);
+    let proved = |user: &stepup::User| user.methods.iter().any(|m| m.verified && is_hers(&m.email));
+    assert!(proved(&user), "the attack is as far as it goes: {user:?}");
+    let mut owner = server.client(Mode::Header);
+    let back = by_provider(&server, &provider, &mut owner, &alice()).await;
+    barred(&back, "006");
+    assert!(opens_nothing(&back));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -365,6 +443,42 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_changes_no_contact
         told(&answer, says);
         assert_eq!(server.codes_sent().await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mfa_41_what_can_be_added_by_no_leave_asks_for_none() {
+    let provider = FakeProvider::new(EXAMPLE);
+    let server = giving_leave(&provider, EnrollmentMode::ConfirmByEmail).await;
+    let mut owner = half(&server, Mode::Header, ALICE).await;
+    verified_by_its_owner(&server, &mut owner).await;
+    let away = leave(&server, &mut owner, EXAMPLE).await;
+    let change: [fn(&mut Value); 3] = [
+        |body| body["thirdPartyId"] = "nobody".into(),
+        |body| body["clientType"] = "none".into(),
+        |body| body["redirectURIInfo"]["redirectURIOnProviderDashboard"] = "https://evil.test/".into(),
+    ];
+    for change in change {
+        let mut body = away.body(&provider.consent(&away.url, &alice()));
+        body["shouldTryLinkingWithSessionUser"] = true.into();
+        change(&mut body);
+        let refused = away.send(&mut owner, body).await;
+        assert_eq!(refused.status, 400, "{refused:?}");
+    }
+    let asks = async || {
+        server
+            .sent()
+            .await
+            .iter()
+            .filter(|mail| mail.kind == "confirm")
+            .count()
+    };
+    assert_eq!(asks().await, 0);
+    // Nothing was spent by it.
+    told(
+        &link(&provider, &mut owner, &away, &alice()).await,
+        "We sent you an e-mail",
+    );
+    assert_eq!(asks().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

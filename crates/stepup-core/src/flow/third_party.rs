@@ -201,15 +201,19 @@ pub(crate) async fn link(
     access: &AccessClaims,
     from: FromProvider<'_>,
 ) -> Result<Result<ProviderOutcome, CodeRefusal>, Fault> {
-    // Before the provider is asked, so that nothing is spent in vain.
-    if let Err(refusal) = admitted(parts, caller, access).await? {
-        return Ok(Err(refusal));
-    }
     // A session acts in its own tenant, whatever the path says.
     let caller = &Caller {
         tenant: access.tenant_id().clone(),
         ..caller.clone()
     };
+    // Before leave is asked for, which nobody needs who can add nothing by it.
+    if let Err(refusal) = possible(parts, caller, from) {
+        return Ok(Ok(ProviderOutcome::Refused(refusal)));
+    }
+    // Before the provider is asked, so that nothing is spent in vain.
+    if let Err(refusal) = admitted(parts, caller, access).await? {
+        return Ok(Err(refusal));
+    }
     let used = Use::Link(access.handle());
     let (factor, somebody) = match identify(parts, caller, used, from).await? {
         Ok(found) => found,
@@ -262,6 +266,22 @@ fn offered<'p>(
     let clients = held.provider.client_types();
     if client_type.is_some_and(|named| !clients.iter().any(|client| client == named)) {
         return Err(ProviderRefusal::UnknownClient);
+    }
+    Ok((factor, held))
+}
+
+/// Whether the provider is on offer, and browsers may be sent back from it to where this one says it is.
+fn possible<'p>(
+    parts: &'p Parts,
+    caller: &Caller,
+    from: FromProvider<'_>,
+) -> Result<(&'p ThirdPartyFactor, &'p Held), ProviderRefusal> {
+    let (factor, held) = offered(parts, &caller.tenant, from.provider, from.client_type)?;
+    if let Brought::Return { redirect_uri, .. } = from.brought
+        && !factor.admits(&parts.app, from.provider, redirect_uri)
+    {
+        note(parts, caller, EventKind::ProviderRefused, "foreign_redirect");
+        return Err(ProviderRefusal::ForeignRedirect);
     }
     Ok((factor, held))
 }
