@@ -1,4 +1,4 @@
-//! Leave to add a first second factor: confirmed by mail, or given by an administrator.
+//! Leave to add a first second factor, or another way to sign in: confirmed by mail, or given by an administrator.
 
 use crate::caller::Caller;
 use crate::error::Fault;
@@ -31,7 +31,7 @@ impl Stepup {
         turn.end(leave::confirm(&self.parts, caller, token)).await
     }
 
-    /// The sessions that wait for leave to add a first second factor, newest wish first
+    /// The sessions that wait for leave to add a first second factor or another way to sign in, newest wish first
     /// ([`EnrollmentMode::Approve`](crate::policy::EnrollmentMode::Approve)). For administrators.
     ///
     /// # Errors
@@ -40,10 +40,10 @@ impl Stepup {
         leave::pending(&self.parts, tenant).await
     }
 
-    /// Gives a session that asked leave to add a first second factor, and tells its user. It is for that session alone and for
-    /// one enrollment: of two people with one password the other has nothing of it. An administrator makes sure beforehand
-    /// that the owner is the one who asked, by what [`Stepup::pending_enrollments`] tells of it. False if no such session
-    /// waits.
+    /// Gives a session that asked leave to add a first second factor, or another way to sign in, and tells its user. It is for
+    /// that session alone and for one addition: of two people with one password the other has nothing of it. An administrator
+    /// makes sure beforehand that the owner is the one who asked, by what [`Stepup::pending_enrollments`] tells of it. False
+    /// if no such session waits.
     ///
     /// # Errors
     /// [`Fault`].

@@ -262,6 +262,31 @@ fn text_messages_in_latin_letters_keep_to_the_gsm_alphabet() {
 }
 
 #[test]
+fn whoever_is_asked_for_leave_reads_in_every_language_that_it_is_for_either_addition() {
+    for (language, factor, way) in [
+        (Language::ENGLISH, "second factor", "way to sign in"),
+        (Language::GERMAN, "Faktor", "Art der Anmeldung"),
+        (Language::FRENCH, "second facteur", "moyen de connexion"),
+        (Language::SPANISH, "segundo factor", "forma de entrar"),
+        (Language::PORTUGUESE, "segundo fator", "forma de entrar"),
+        (Language::JAPANESE, "認証手段", "ログイン方法"),
+        (Language::CHINESE, "第二重验证", "登录方式"),
+    ] {
+        let words = Words::of(language);
+        assert_eq!(words.tag, language.tag());
+        for phrase in [
+            &words.confirm,
+            &words.enrollment_allowed,
+            &words.enrollment_refused,
+        ] {
+            for text in [phrase.subject, phrase.mail[0]] {
+                assert!(text.contains(factor) && text.contains(way), "{language}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_phrase_has_a_place_that_nothing_is_put_into() {
     for language in Language::ALL {
         let words = Words::of(language);

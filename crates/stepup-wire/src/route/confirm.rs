@@ -1,4 +1,4 @@
-//! Leave for a session to add the account's first second factor, by a link in the mailbox.
+//! Leave for a session to add the account's first second factor, or another way to sign in, by a link in the mailbox.
 
 use stepup_core::flow::ConfirmOutcome;
 
@@ -29,10 +29,10 @@ pub(super) async fn confirm(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 const ASKS: Words = (
-    "Add a second factor?",
+    "Add a second factor, or another way to sign in?",
     &[
-        "Somebody who signed in with your password wants to add a second factor to your account. Allow it only if that is you, \
-         now.",
+        "Somebody who signed in to your account wants to add a second factor to it, or another way to sign in. Allow it only if \
+         that is you, now.",
         "If it is not you, close this page and change your password.",
     ],
 );

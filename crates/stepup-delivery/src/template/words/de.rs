@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "Zweiten Faktor für Ihr Konto bei {app} hinzufügen?",
+        subject: "Zweiten Faktor oder weitere Art der Anmeldung für Ihr Konto bei {app} hinzufügen?",
         mail: &[
-            "Jemand hat sich bei Ihrem Konto bei {app} angemeldet und möchte ihm einen zweiten Faktor hinzufügen. Wenn Sie das sind, erlauben Sie es: {url}",
+            "Jemand hat sich bei Ihrem Konto bei {app} angemeldet und möchte ihm einen zweiten Faktor oder eine weitere Art der Anmeldung hinzufügen. Wenn Sie das sind, erlauben Sie es: {url}",
             "Der Link gilt {time}. Wenn Sie es nicht sind, ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "Sie dürfen Ihrem Konto bei {app} einen zweiten Faktor hinzufügen",
+        subject: "Sie dürfen Ihrem Konto bei {app} einen zweiten Faktor oder eine weitere Art der Anmeldung hinzufügen",
         mail: &[
-            "Wir haben Ihnen erlaubt, Ihrem Konto bei {app} einen zweiten Faktor hinzuzufügen. Melden Sie sich dazu an.",
+            "Wir haben Ihnen erlaubt, Ihrem Konto bei {app} einen zweiten Faktor oder eine weitere Art der Anmeldung hinzuzufügen. Melden Sie sich dazu an.",
             "Wenn Sie das nicht verlangt haben, melden Sie sich sofort bei uns.",
         ],
         sms: &[
@@ -194,10 +194,10 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "Kein zweiter Faktor für Ihr Konto bei {app}",
+        subject: "Kein zweiter Faktor und keine weitere Art der Anmeldung für Ihr Konto bei {app}",
         mail: &[
-            "Wir haben es abgelehnt, Ihrem Konto bei {app} einen zweiten Faktor hinzuzufügen.",
-            "Wenn Sie keinen verlangt haben, kann sich jemand als Sie anmelden: Ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
+            "Wir haben es abgelehnt, Ihrem Konto bei {app} einen zweiten Faktor oder eine weitere Art der Anmeldung hinzuzufügen.",
+            "Wenn Sie das nicht verlangt haben, kann sich jemand als Sie anmelden: Ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[
             "Wir haben einen zweiten Faktor für Ihr Konto bei {app} abgelehnt. Nicht verlangt? Passwort ändern oder bei uns melden.",

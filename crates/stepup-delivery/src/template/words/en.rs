@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "Add a second factor to your {app} account?",
+        subject: "Add a second factor or another way to sign in to your {app} account?",
         mail: &[
-            "Somebody who signed in to your {app} account wants to add a second factor to it. If that is you, allow it: {url}",
+            "Somebody who signed in to your {app} account wants to add a second factor to it, or another way to sign in. If that is you, allow it: {url}",
             "The link works for {time}. If it is not you, change your password. If you have none here, contact us.",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "You may add a second factor to your {app} account",
+        subject: "You may add a second factor or another way to sign in to your {app} account",
         mail: &[
-            "We have allowed you to add a second factor to your {app} account. Sign in to add it.",
+            "We have allowed you to add a second factor to your {app} account, or another way to sign in. Sign in to add it.",
             "If you did not ask for this, contact us at once.",
         ],
         sms: &[
@@ -194,10 +194,10 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "No second factor for your {app} account",
+        subject: "No second factor and no other way to sign in for your {app} account",
         mail: &[
-            "We have refused to add a second factor to your {app} account.",
-            "If you did not ask for one, somebody can sign in as you: change your password. If you have none here, contact us.",
+            "We have refused to add a second factor to your {app} account, or another way to sign in.",
+            "If you did not ask for it, somebody can sign in as you: change your password. If you have none here, contact us.",
         ],
         sms: &[
             "We refused a second factor for your {app} account. Not you? Change your password or contact us.",

@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "¿Añadir un segundo factor a su cuenta de {app}?",
+        subject: "¿Añadir un segundo factor u otra forma de entrar a su cuenta de {app}?",
         mail: &[
-            "Alguien que ha entrado en su cuenta de {app} quiere añadirle un segundo factor. Si es usted, permítalo: {url}",
+            "Alguien que ha entrado en su cuenta de {app} quiere añadirle un segundo factor u otra forma de entrar. Si es usted, permítalo: {url}",
             "El enlace vale {time}. Si no es usted, cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "Puede añadir un segundo factor a su cuenta de {app}",
+        subject: "Puede añadir un segundo factor u otra forma de entrar a su cuenta de {app}",
         mail: &[
-            "Le hemos permitido añadir un segundo factor a su cuenta de {app}. Inicie sesión para añadirlo.",
+            "Le hemos permitido añadir un segundo factor u otra forma de entrar a su cuenta de {app}. Inicie sesión para ello.",
             "Si no lo ha pedido, póngase en contacto con nosotros de inmediato.",
         ],
         sms: &[
@@ -194,9 +194,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "Sin segundo factor para su cuenta de {app}",
+        subject: "Sin segundo factor ni otra forma de entrar para su cuenta de {app}",
         mail: &[
-            "No hemos permitido añadir un segundo factor a su cuenta de {app}.",
+            "No hemos permitido añadir un segundo factor ni otra forma de entrar a su cuenta de {app}.",
             "Si no lo ha pedido, alguien puede entrar en su cuenta: cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[

@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "Ajouter un second facteur à votre compte {app} ?",
+        subject: "Ajouter un second facteur ou un autre moyen de connexion à votre compte {app} ?",
         mail: &[
-            "Une personne connectée à votre compte {app} veut y ajouter un second facteur. Si c’est vous, autorisez-le : {url}",
+            "Une personne connectée à votre compte {app} veut y ajouter un second facteur ou un autre moyen de connexion. Si c’est vous, autorisez-le : {url}",
             "Le lien est valable {time}. Si ce n’est pas vous, changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "Vous pouvez ajouter un second facteur à votre compte {app}",
+        subject: "Vous pouvez ajouter un second facteur ou un autre moyen de connexion à votre compte {app}",
         mail: &[
-            "Nous vous avons autorisé à ajouter un second facteur à votre compte {app}. Connectez-vous pour l’ajouter.",
+            "Nous vous avons autorisé à ajouter un second facteur ou un autre moyen de connexion à votre compte {app}. Connectez-vous pour l’ajouter.",
             "Si vous ne l’avez pas demandé, contactez-nous immédiatement.",
         ],
         sms: &[
@@ -194,9 +194,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "Pas de second facteur pour votre compte {app}",
+        subject: "Pas de second facteur ni d’autre moyen de connexion pour votre compte {app}",
         mail: &[
-            "Nous avons refusé d’ajouter un second facteur à votre compte {app}.",
+            "Nous avons refusé d’ajouter un second facteur ou un autre moyen de connexion à votre compte {app}.",
             "Si vous ne l’avez pas demandé, quelqu’un peut se connecter à votre place : changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[

@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "Adicionar um segundo fator à sua conta {app}?",
+        subject: "Adicionar um segundo fator ou outra forma de entrar à sua conta {app}?",
         mail: &[
-            "Alguém que entrou na sua conta {app} quer adicionar-lhe um segundo fator. Se é você, permita: {url}",
+            "Alguém que entrou na sua conta {app} quer adicionar-lhe um segundo fator ou outra forma de entrar. Se é você, permita: {url}",
             "O link é válido por {time}. Se não é você, altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "Pode adicionar um segundo fator à sua conta {app}",
+        subject: "Pode adicionar um segundo fator ou outra forma de entrar à sua conta {app}",
         mail: &[
-            "Permitimos que adicione um segundo fator à sua conta {app}. Entre para o adicionar.",
+            "Permitimos que adicione um segundo fator ou outra forma de entrar à sua conta {app}. Entre para o fazer.",
             "Se não o pediu, contacte-nos imediatamente.",
         ],
         sms: &[
@@ -194,9 +194,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "Sem segundo fator para a sua conta {app}",
+        subject: "Sem segundo fator nem outra forma de entrar para a sua conta {app}",
         mail: &[
-            "Recusámos adicionar um segundo fator à sua conta {app}.",
+            "Recusámos adicionar um segundo fator ou outra forma de entrar à sua conta {app}.",
             "Se não o pediu, alguém consegue entrar na sua conta: altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[

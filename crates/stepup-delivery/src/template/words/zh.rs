@@ -64,9 +64,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     confirm: Phrase {
-        subject: "为您的 {app} 账户添加第二重验证？",
+        subject: "为您的 {app} 账户添加第二重验证或其他登录方式？",
         mail: &[
-            "有人登录了您的 {app} 账户，并希望添加第二重验证。如果是您本人，请允许：{url}",
+            "有人登录了您的 {app} 账户，并希望添加第二重验证或其他登录方式。如果是您本人，请允许：{url}",
             "链接在{time}内有效。如果不是您本人，请更改密码；如果您在此没有密码，请联系我们。",
         ],
         sms: &[
@@ -183,9 +183,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_allowed: Phrase {
-        subject: "您可以为 {app} 账户添加第二重验证",
+        subject: "您可以为 {app} 账户添加第二重验证或其他登录方式",
         mail: &[
-            "我们已允许为您的 {app} 账户添加第二重验证。请登录后添加。",
+            "我们已允许为您的 {app} 账户添加第二重验证或其他登录方式。请登录后添加。",
             "如果不是您本人的请求，请立即联系我们。",
         ],
         sms: &[
@@ -194,9 +194,9 @@ pub(super) const WORDS: Words = Words {
         ],
     },
     enrollment_refused: Phrase {
-        subject: "您的 {app} 账户未获准添加第二重验证",
+        subject: "您的 {app} 账户未获准添加第二重验证或其他登录方式",
         mail: &[
-            "我们已拒绝为您的 {app} 账户添加第二重验证。",
+            "我们已拒绝为您的 {app} 账户添加第二重验证或其他登录方式。",
             "如果不是您本人的请求，说明有人能够登录您的账户，请更改密码；如果您在此没有密码，请联系我们。",
         ],
         sms: &[
