@@ -134,7 +134,10 @@ async fn a_oau_02_what_was_begun_with_an_expired_token_is_added_to_its_session_a
         let mut stranger = server.client(mode);
         let away = leave(&server, &mut theirs, EXAMPLE).await;
         let back = away
-            .back(&mut stranger, &provider.consent(&away.url, &mallory()))
+            .back(
+                &mut stranger,
+                &provider.consent(&away.url, &Somebody::new("carol", CAROL)),
+            )
             .await;
         match mode {
             Mode::Header => assert_eq!(back.status_field(), "OK", "{back:?}"),
@@ -259,8 +262,9 @@ async fn a_oau_08_an_account_in_which_a_squatter_has_more_than_a_password_is_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_oau_08_an_account_that_a_squatter_opens_by_phone_is_not_joined_by_a_link_that_the_owner_opened() {
-    let provider = FakeProvider::new(EXAMPLE);
-    let held = provider.clone();
+    const UNVOUCHED: &str = "other";
+    let (provider, other) = (FakeProvider::new(EXAMPLE), FakeProvider::new(UNVOUCHED));
+    let (held, held_too) = (provider.clone(), other.clone());
     let server = Server::start_both(
         |settings| {
             settings.email_verification = EmailVerification::Optional;
@@ -268,32 +272,43 @@ async fn a_oau_08_an_account_that_a_squatter_opens_by_phone_is_not_joined_by_a_l
             settings.first_factors.extend(codes);
         },
         move |builder| {
-            let factor = ThirdParty::new().provider(held.clone());
-            builder.factor(factor.linking(Linking::VerifiedAddress))
+            let factor = ThirdParty::new()
+                .provider(held.clone())
+                .provider(held_too.clone());
+            builder
+                .policy(Policy::when_enrolled())
+                .factor(factor.linking(Linking::VerifiedAddress))
         },
     )
     .await;
-    let by_phone = async || {
-        let mut client = server.client(Mode::Header);
-        let asked = client
-            .post("/auth/signinup/code", json!({ "phoneNumber": OTHER_PHONE }))
-            .await;
-        let given = answer(&asked.json(), &server.code().await);
-        let opened = client.post("/auth/signinup/code/consume", given).await;
-        assert_eq!(opened.status_field(), "OK", "{opened:?}");
-        client
-    };
-    let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
-    let id = UserId::from(by_phone().await.user_id().as_str());
+    let mut squatter = server.client(Mode::Header);
+    let asked = squatter
+        .post("/auth/signinup/code", json!({ "phoneNumber": OTHER_PHONE }))
+        .await;
+    let given = answer(&asked.json(), &server.code().await);
+    let opened = squatter.post("/auth/signinup/code/consume", given).await;
+    assert_eq!(opened.status_field(), "OK", "{opened:?}");
+    let id = UserId::from(squatter.user_id().as_str());
+    let claims_hers = Somebody::new("squatter", ALICE).unverified();
+    let away = leave(&server, &mut squatter, UNVOUCHED).await;
+    let linked = link(&other, &mut squatter, &away, &claims_hers).await;
+    assert_eq!(linked.status_field(), "OK", "{linked:?}");
     // The site lets its users name a second way to sign in, which nobody has proved yet.
+    let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
     let update = Update::new().email(ALICE);
     stepup.update_user(&tenant, &id, update).await.unwrap().unwrap();
-    let mut squatter = by_phone().await;
+    let away = leave(&server, &mut squatter, UNVOUCHED).await;
+    let back = away
+        .back(&mut squatter, &other.consent(&away.url, &claims_hers))
+        .await;
+    assert_eq!(back.status_field(), "OK", "{back:?}");
     verified_by_its_owner(&server, &mut squatter).await;
     let user = stepup.user(&tenant, &id).await.unwrap().unwrap();
-    let is_hers = |email: &Option<String>| email.as_deref() == Some(ALICE);
-    let proved = |user: &stepup::User| user.methods.iter().any(|m| m.verified && is_hers(&m.email));
-    assert!(proved(&user), "the attack is as far as it goes: {user:?}");
+    let mut methods = user.methods.iter();
+    assert!(
+        methods.any(|m| m.factor == FactorId::OTP_EMAIL && m.verified),
+        "the attack is as far as it goes: {user:?}"
+    );
     let mut owner = server.client(Mode::Header);
     let back = by_provider(&server, &provider, &mut owner, &alice()).await;
     barred(&back, "006");

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use stepup::event::{Event, EventSink};
 use stepup::{FactorId, Profile, Tenant};
+use stepup_core::entropy::OsEntropy;
 use stepup_core::factor::third_party::{Linking, ThirdParty, Ticket};
+use stepup_core::keyring::{Root, SecretList};
 use stepup_testkit::provider::{FakeProvider, Mood, Somebody};
 
 use crate::kit::provider::{
@@ -700,9 +702,16 @@ async fn a_oau_14_no_form_post_is_handed_on_to_the_usual_page_of_a_site_without_
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
+    let root = Root::random("k1".into(), &OsEntropy).unwrap();
     let server = Server::start_both(
-        |settings| settings.website_domain = Some("http://app.test".to_owned()),
-        |builder| builder.factor(ThirdParty::new().provider(FakeProvider::new("apple"))),
+        |settings| {
+            settings.website_domain = Some("http://app.test".to_owned());
+            settings.secret = Some(SecretList::new(vec![root]).to_text().expose().clone().into());
+        },
+        |builder| {
+            let builder = builder.danger_plain_http().danger_print_codes();
+            builder.factor(ThirdParty::new().provider(FakeProvider::new("apple")))
+        },
     )
     .await;
     let state = STANDARD.encode(json!({ "state": "s" }).to_string());
