@@ -705,7 +705,8 @@ async fn a_oau_14_no_form_post_is_handed_on_to_the_usual_page_of_a_site_without_
     let root = Root::random("k1".into(), &OsEntropy).unwrap();
     let server = Server::start_both(
         |settings| {
-            settings.website_domain = Some("http://app.test".to_owned());
+            let origin = Some("http://app.test".to_owned());
+            (settings.api_domain, settings.website_domain) = (origin.clone(), origin);
             settings.secret = Some(SecretList::new(vec![root]).to_text().expose().clone().into());
         },
         |builder| {
