@@ -563,8 +563,6 @@ async fn another_method_is_told_which_ones_there_are_and_changes_nothing() {
         assert_eq!(
             head.status,
             match (takes("GET"), row.access) {
-                // Addresses are not verified here.
-                (true, _) if row.path == "/user/email/verify" => 404,
                 (true, Access::Complete) => 403,
                 // There is no provider here.
                 (true, _) if row.path == "/authorisationurl" => 404,

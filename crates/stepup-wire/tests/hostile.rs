@@ -605,9 +605,15 @@ async fn inj_09_json_is_read_strictly_or_not_at_all() {
                 .request(row.method.clone(), &path)
                 .header("content-type", "application/json");
             let answer = ann.send(request, body.clone()).await;
+            // Addresses are not verified here, and what is turned off reads nothing.
+            let refused = if row.path == "/user/email/verify" {
+                404
+            } else {
+                400
+            };
             assert_eq!(
                 answer.status,
-                400,
+                refused,
                 "{path} {:?}",
                 String::from_utf8_lossy(&body[..body.len().min(60)])
             );
