@@ -18,8 +18,7 @@ use crate::password::{Password, PasswordFault};
 use crate::record::credential::CredentialKind;
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
-use crate::session::refresh::RefreshToken;
-use crate::storage::{Beside, Keep, RiseTo, UpdateOutcome, UserUpdate};
+use crate::storage::{Beside, UpdateOutcome, UserUpdate};
 
 /// What became of a change of the password.
 #[derive(Debug)]
@@ -89,16 +88,6 @@ pub(crate) async fn change(
     let now = parts.now();
     let old = &checked.look.session;
     let secret: Secret<[u8; 32]> = Secret::new(parts.random()?);
-    let keep = Keep {
-        handle: old.handle.clone(),
-        rise: Some(RiseTo {
-            secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
-            class: old.class,
-            idle_expires_at: now.plus(parts.config.sessions.idle).min(old.ends_at),
-            ends_at: old.ends_at,
-        }),
-        now,
-    };
     let kind = NoticeKind::PasswordChanged { at: now };
     let work = UserUpdate {
         tenant: user.tenant.clone(),
@@ -109,7 +98,7 @@ pub(crate) async fn change(
         password: Some(credential),
         contacts: Vec::new(),
         notices: upkeep::notices(parts, user, &kind, None, caller.language).await?,
-        keep: Some(keep),
+        keep: Some(session::going_on(parts, old, &secret, now)),
         beside: Beside::default(),
     };
     let stored = parts.store.update_user(&work);
@@ -125,11 +114,6 @@ pub(crate) async fn change(
         }
     };
     update::updated(parts, &user, &[], true, Some(&session.handle)).await?;
-    let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
-    let tokens = session::issue(parts, &session, &user.summary, &refresh)?;
-    Ok(ChangeOutcome::Changed(Box::new(SignedIn {
-        user,
-        session,
-        tokens,
-    })))
+    let signed_in = session::gone_on(parts, session, user, secret)?;
+    Ok(ChangeOutcome::Changed(Box::new(signed_in)))
 }

@@ -450,7 +450,7 @@ fn note_sent(parts: &Parts, caller: &Caller, checked: &Checked, factor: &FactorI
 }
 
 /// Asks the application's hooks whether a code may go out, before it is made.
-async fn announce(
+pub(super) async fn announce(
     parts: &Parts,
     caller: &Caller,
     checked: &Checked,

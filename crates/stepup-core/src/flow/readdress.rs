@@ -21,7 +21,6 @@ use crate::flow::moved::{Contacts, Moved, address};
 use crate::flow::own::Role;
 use crate::flow::session::{self, Checked};
 use crate::flow::{SignedIn, account, key, mailbox, update, upkeep};
-use crate::hook::{Outgoing, OutgoingContent};
 use crate::id::{CredentialId, MethodId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
@@ -30,8 +29,7 @@ use crate::record::session::Session;
 use crate::record::user::{Identifier, User};
 use crate::secret::Secret;
 use crate::session::access::AccessClaims;
-use crate::session::refresh::RefreshToken;
-use crate::storage::{Beside, Keep, Look, Payment, RiseTo, SecondFactors, UpdateOutcome, UserUpdate};
+use crate::storage::{Beside, Look, Payment, SecondFactors, UpdateOutcome, UserUpdate};
 
 /// What became of an answer that is to replace a contact.
 #[derive(Debug)]
@@ -268,20 +266,12 @@ pub(crate) async fn ask(
         Ok(unsent) => unsent,
         Err(spent) => return refuse(CodeRefusal::General(spent), "budget"),
     };
-    let user = &checked.look.user;
-    let message = Outgoing {
-        channel,
-        to,
-        content: OutgoingContent::Code { second_factor: true },
-        tenant: &user.tenant,
-        user: Some(&user.id),
-    };
-    parts.hooks.on_delivery(caller, &message).await?;
-
+    code::announce(parts, caller, &checked, channel, to).await?;
     let device = DeviceId::random(&*parts.entropy)?;
     let (challenge, code) = challenge(parts, &checked, &device, place.purpose(), to)?;
     parts.store.put_challenge(&challenge).await?;
     let lifetime = parts.config.codes.lifetime;
+    let user = &checked.look.user;
     let content = Content::Code {
         code,
         lifetime,
@@ -525,16 +515,7 @@ async fn answer(parts: &Parts, caller: &Caller, checked: &Checked, typed: &str) 
         password: None,
         contacts: vec![moved.from.clone(), moved.to.clone()],
         notices,
-        keep: Some(Keep {
-            handle: old.handle.clone(),
-            rise: Some(RiseTo {
-                secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
-                class: old.class,
-                idle_expires_at: now.plus(parts.config.sessions.idle).min(old.ends_at),
-                ends_at: old.ends_at,
-            }),
-            now,
-        }),
+        keep: Some(session::going_on(parts, old, &secret, now)),
         beside: Beside {
             second: moved.second.is_some().then_some(SecondFactors {
                 summary: now_stands.summary,
@@ -605,13 +586,8 @@ async fn changed(
             (session, user) = (look.session, look.user);
         }
     }
-    let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
-    let tokens = session::issue(parts, &session, &user.summary, &refresh)?;
-    Ok(Answered::Changed(Box::new(SignedIn {
-        user,
-        session,
-        tokens,
-    })))
+    let signed_in = session::gone_on(parts, session, user, secret)?;
+    Ok(Answered::Changed(Box::new(signed_in)))
 }
 
 #[cfg(test)]
