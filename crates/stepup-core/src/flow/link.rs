@@ -250,8 +250,8 @@ impl LiveLink {
 /// The binding of a token. Its own name stands in the place of a session, so that several live side by side; and the epoch,
 /// so that none outlives it, however late it was written.
 ///
-/// What undoes an enrollment, or a change of a contact, has to outlive whatever the thief who made it does next, every one of which ends the user's
-/// challenges: it is bound to no user but by its destination ([`undone`]), and to no epoch.
+/// What undoes an enrollment, or a change of a contact, has to outlive whatever the thief who made it does next, every one of
+/// which ends the user's challenges: it is bound to no user but by its destination ([`undone`]), and to no epoch.
 fn binding(kind: LinkKind, user: &UserId, id: &ChallengeId, epoch: i64) -> Binding {
     let (user, session) = match kind {
         LinkKind::Undo => (UserId::from(""), format!("link:{id}")),

@@ -1,11 +1,11 @@
-//! Undoing the first second factor of an account, a change of one of its contacts, or a provider's account that was added, by the
-//! link in its notice.
+//! Undoing the first second factor of an account, a change of one of its contacts, or a provider's account that was added, by
+//! the link in its notice.
 //!
 //! Whoever stole a password could enroll a factor before its owner does, and whoever stole a session could have the account's
 //! messages sent elsewhere. Only somebody who reads the account's mailboxes of before has the link. It takes back what it was
-//! sent for *and all that came after it*: contacts that were changed since, and second factors and ways to sign in that were added
-//! since, or shortly before, in whatever order the thief did it; ends whatever is signed in; and retires the password, which the
-//! thief knows or has reset (threats A-MFA-22, A-MFA-41).
+//! sent for *and all that came after it*: contacts that were changed since, and second factors and ways to sign in that were
+//! added since, or shortly before, in whatever order the thief did it; ends whatever is signed in; and retires the password,
+//! which the thief knows or has reset (threats A-MFA-22, A-MFA-41).
 
 use crate::delivery::NoticeKind;
 use crate::error::Fault;
@@ -231,8 +231,8 @@ fn is_later(other: &Challenge, link: &Challenge) -> bool {
     other.id != link.id && other.created_at >= link.created_at
 }
 
-/// The contacts, ways to sign in and second factors of a user as they were before `link` was made and whatever is `later`, newest first; none
-/// if there is nothing to take back.
+/// The contacts, ways to sign in and second factors of a user as they were before `link` was made and whatever is `later`,
+/// newest first; none if there is nothing to take back.
 ///
 /// What was added after `since` is taken for the same hand's, or a thief would add what is to stay before she does what is
 /// undone. Only the first factor and the first way to sign in are not: the one has a link of its own, and without the other

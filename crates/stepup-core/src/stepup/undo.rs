@@ -19,7 +19,8 @@ impl Stepup {
 
     /// Takes back what `token` was sent for, and what came after it: removes the second factors and the ways to sign in that
     /// the account behind it has since, puts its contacts back that were changed since, ends all that is signed in to it, and
-    /// retires its password if it has one: it opens nothing until it was reset. If another account has the contact by now, the account is disabled instead.
+    /// retires its password if it has one: it opens nothing until it was reset. If another account has proved the contact by
+    /// now, the account is disabled instead.
     ///
     /// # Errors
     /// [`Fault`]: try again.
