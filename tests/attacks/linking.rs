@@ -9,7 +9,8 @@ use stepup_core::factor::third_party::{Linking, ThirdParty};
 use stepup_testkit::provider::{FakeProvider, Somebody};
 
 use crate::kit::provider::{
-    Away, EXAMPLE, asking, by_provider, leave, linking, opens_nothing, redirect_uri, serving,
+    Away, EXAMPLE, asking, assert_barred, assert_told, by_provider, leave, linking, opens_nothing,
+    redirect_uri, serving,
 };
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, answer, form, full, half};
 
@@ -23,24 +24,6 @@ fn alice() -> Somebody {
 
 fn mallory() -> Somebody {
     Somebody::new("mallory-there", "mallory@example.com")
-}
-
-#[track_caller]
-fn told(response: &Response, says: &str) {
-    assert_eq!(
-        (response.status, response.status_field().as_str()),
-        (200, "GENERAL_ERROR"),
-        "{response:?}"
-    );
-    assert!(response.message().contains(says), "{response:?}");
-    assert!(opens_nothing(response), "{response:?}");
-}
-
-#[track_caller]
-fn barred(response: &Response, code: &str) {
-    assert_eq!(response.status_field(), "SIGN_IN_UP_NOT_ALLOWED", "{response:?}");
-    let reason = response.json()["reason"].as_str().unwrap().to_owned();
-    assert!(reason.ends_with(&format!("(ERR_CODE_{code})")), "{reason}");
 }
 
 /// Comes back with `away`, to be added to the session of `client`.
@@ -79,9 +62,9 @@ async fn a_oau_02_what_was_begun_outside_of_a_session_is_added_to_none() {
         let away = leave(&server, &mut client, EXAMPLE).await;
         assert_eq!(client.sign_up(ALICE).await.status_field(), "OK");
         client.complete(&server, PHONE).await;
-        told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
+        assert_told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
         // It is spent by that.
-        told(
+        assert_told(
             &away
                 .back(&mut client.clone(), &provider.consent(&away.url, &mallory()))
                 .await,
@@ -101,7 +84,7 @@ async fn a_oau_02_what_was_begun_in_one_session_is_not_added_to_another() {
     let mut theirs = full(&server, Mode::Header, "mallory@example.com", OTHER_PHONE).await;
     let mut alices = full(&server, Mode::Header, ALICE, PHONE).await;
     let away = leave(&server, &mut theirs, EXAMPLE).await;
-    told(&link(&provider, &mut alices, &away, &mallory()).await, NOT_BEGUN);
+    assert_told(&link(&provider, &mut alices, &away, &mallory()).await, NOT_BEGUN);
     assert_eq!(provider.asked(), 0);
     // A session is the same after a refresh.
     let away = leave(&server, &mut alices, EXAMPLE).await;
@@ -124,7 +107,7 @@ async fn a_oau_02_what_was_begun_with_an_expired_token_is_added_to_its_session_a
         let stolen = leave(&server, &mut theirs, EXAMPLE).await;
         assert_eq!(alices.refresh().await.status, 200);
         alices.complete(&server, PHONE).await;
-        told(
+        assert_told(
             &link(&provider, &mut alices, &stolen, &mallory()).await,
             NOT_BEGUN,
         );
@@ -142,7 +125,7 @@ async fn a_oau_02_what_was_begun_with_an_expired_token_is_added_to_its_session_a
         match mode {
             Mode::Header => assert_eq!(back.status_field(), "OK", "{back:?}"),
             // The ticket is bound to the browser that was sent.
-            Mode::Cookie => told(&back, NOT_BEGUN),
+            Mode::Cookie => assert_told(&back, NOT_BEGUN),
         }
     }
 }
@@ -153,9 +136,9 @@ async fn a_oau_02_what_was_begun_for_one_thing_is_not_used_for_the_other() {
     let server = serving(&provider).await;
     let mut client = full(&server, Mode::Cookie, ALICE, PHONE).await;
     let away = leave_for(&server, &mut client, "false").await;
-    told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
+    assert_told(&link(&provider, &mut client, &away, &mallory()).await, NOT_BEGUN);
     let away = leave_for(&server, &mut client, "true").await;
-    told(
+    assert_told(
         &away
             .back(&mut client.clone(), &provider.consent(&away.url, &mallory()))
             .await,
@@ -251,7 +234,7 @@ async fn a_oau_08_an_account_in_which_a_squatter_has_more_than_a_password_is_not
     squatter.complete(&server, OTHER_PHONE).await;
     let mut owner = server.client(Mode::Header);
     let answer = by_provider(&server, &provider, &mut owner, &alice()).await;
-    barred(&answer, "006");
+    assert_barred(&answer, "006");
     assert!(opens_nothing(&answer));
     assert_eq!(
         squatter.get("/api/secret").await.status,
@@ -311,7 +294,7 @@ async fn a_oau_08_an_account_that_a_squatter_opens_by_phone_is_not_joined_by_a_l
     );
     let mut owner = server.client(Mode::Header);
     let back = by_provider(&server, &provider, &mut owner, &alice()).await;
-    barred(&back, "006");
+    assert_barred(&back, "006");
     assert!(opens_nothing(&back));
 }
 
@@ -373,7 +356,7 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
         let provider = FakeProvider::new(EXAMPLE);
         let server = giving_leave(&provider, EnrollmentMode::ConfirmByEmail).await;
         let mut owner = half(&server, mode, ALICE).await;
-        told(
+        assert_told(
             &linking(&server, &provider, &mut owner, &alice()).await,
             "confirm your e-mail address first",
         );
@@ -381,7 +364,7 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
         let mut thief = server.client(mode);
         thief.sign_in(ALICE).await;
         for client in [&mut thief, &mut owner] {
-            told(
+            assert_told(
                 &linking(&server, &provider, client, &mallory()).await,
                 "We sent you an e-mail",
             );
@@ -398,11 +381,11 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_adds_no_provider()
             .post("/auth/factor/confirm", json!({ "token": token.unwrap() }))
             .await;
         assert_eq!(confirmed.status_field(), "OK", "{confirmed:?}");
-        told(&linking(&server, &provider, &mut thief, &mallory()).await, "");
+        assert_told(&linking(&server, &provider, &mut thief, &mallory()).await, "");
         let answer = linking(&server, &provider, &mut owner, &alice()).await;
         assert_eq!(answer.status_field(), "OK", "{answer:?}");
         // Leave is spent by it.
-        told(&linking(&server, &provider, &mut owner, &mallory()).await, "");
+        assert_told(&linking(&server, &provider, &mut owner, &mallory()).await, "");
     }
 }
 
@@ -423,14 +406,14 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_changes_no_contact
         let server = giving_leave(&provider, EnrollmentMode::ConfirmByEmail).await;
         let mut owner = half(&server, mode, ALICE).await;
         let answer = owner.post("/auth/contact/change", change.clone()).await;
-        told(&answer, "confirm your e-mail address first");
+        assert_told(&answer, "confirm your e-mail address first");
         verified_by_its_owner(&server, &mut owner).await;
         let mut thief = server.client(mode);
         thief.sign_in(ALICE).await;
         let codes = server.codes_sent().await;
         for client in [&mut owner, &mut thief] {
             let answer = client.post("/auth/contact/change", change.clone()).await;
-            told(&answer, "We sent you an e-mail");
+            assert_told(&answer, "We sent you an e-mail");
         }
         assert_eq!(server.codes_sent().await, codes);
         // The owner gives leave to a session, and that one alone has it.
@@ -455,7 +438,7 @@ async fn a_mfa_41_where_the_mailbox_confirms_a_password_alone_changes_no_contact
         let mut later = server.client(Mode::Header);
         later.sign_in(ALICE).await;
         let answer = later.post("/auth/contact/change", change.clone()).await;
-        told(&answer, says);
+        assert_told(&answer, says);
         assert_eq!(server.codes_sent().await, 0);
     }
 }
@@ -489,7 +472,7 @@ async fn a_mfa_41_what_can_be_added_by_no_leave_asks_for_none() {
     };
     assert_eq!(asks().await, 0);
     // Nothing was spent by it.
-    told(
+    assert_told(
         &link(&provider, &mut owner, &away, &alice()).await,
         "We sent you an e-mail",
     );
@@ -502,7 +485,7 @@ async fn a_mfa_41_where_an_administrator_approves_no_provider_is_added_before() 
     let server = giving_leave(&provider, EnrollmentMode::Approve).await;
     let (stepup, tenant) = (server.site.stepup.clone(), TenantId::public());
     let mut client = half(&server, Mode::Header, ALICE).await;
-    told(
+    assert_told(
         &linking(&server, &provider, &mut client, &alice()).await,
         "An administrator",
     );
@@ -519,7 +502,7 @@ async fn a_mfa_41_in_sign_up_sessions_only_no_later_session_adds_a_provider() {
     let mut client = half(&server, Mode::Header, ALICE).await;
     let mut later = server.client(Mode::Header);
     later.sign_in(ALICE).await;
-    told(
+    assert_told(
         &linking(&server, &provider, &mut later, &mallory()).await,
         "sign in again",
     );

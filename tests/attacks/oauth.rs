@@ -11,7 +11,8 @@ use stepup_core::keyring::{Root, SecretList};
 use stepup_testkit::provider::{FakeProvider, Mood, Somebody};
 
 use crate::kit::provider::{
-    Away, EXAMPLE, asking, by_provider, leave, leave_in, linking, opens_nothing, redirect_uri, serving,
+    Away, EXAMPLE, asking, assert_barred, assert_told, by_provider, leave, leave_in, linking, opens_nothing,
+    redirect_uri, serving,
 };
 use crate::kit::{Client, MODES, Mode, OTHER_PHONE, PHONE, Response, Server, form, half};
 
@@ -54,28 +55,9 @@ async fn by_mail(server: &Server, client: &mut Client, address: &str) -> Respons
 }
 
 #[track_caller]
-fn refused(response: &Response, says: &str) {
-    assert_eq!(
-        (response.status, response.status_field().as_str()),
-        (200, "GENERAL_ERROR"),
-        "{response:?}"
-    );
-    assert!(response.message().contains(says), "{response:?}");
-    assert!(opens_nothing(response), "{response:?}");
-}
-
-#[track_caller]
 fn bad(response: &Response, says: &str) {
     assert_eq!(response.status, 400, "{response:?}");
     assert!(response.message().contains(says), "{response:?}");
-    assert!(opens_nothing(response), "{response:?}");
-}
-
-#[track_caller]
-fn barred(response: &Response, code: &str) {
-    assert_eq!(response.status_field(), "SIGN_IN_UP_NOT_ALLOWED", "{response:?}");
-    let reason = response.json()["reason"].as_str().unwrap().to_owned();
-    assert!(reason.ends_with(&format!("(ERR_CODE_{code})")), "{reason}");
     assert!(opens_nothing(response), "{response:?}");
 }
 
@@ -140,7 +122,7 @@ async fn a_oau_01_what_is_missing_empty_foreign_or_spent_signs_nobody_in() {
         for change in changes {
             let mut body = away.body(&code);
             change(&mut body["redirectURIInfo"], other.encode().expose());
-            refused(
+            assert_told(
                 &client.peek("POST", "/auth/signinup", Some(&body), &[]).await,
                 NOT_BEGUN,
             );
@@ -156,7 +138,7 @@ async fn a_oau_01_what_is_missing_empty_foreign_or_spent_signs_nobody_in() {
             leave(&server, &mut fresh, EXAMPLE).await;
             client.cookies.append(&mut fresh.cookies);
         }
-        refused(&away.back(&mut client, &again).await, NOT_BEGUN);
+        assert_told(&away.back(&mut client, &again).await, NOT_BEGUN);
         assert_eq!(provider.asked(), 1);
     }
 }
@@ -190,7 +172,7 @@ async fn a_oau_01_what_was_begun_is_over_after_ten_minutes() {
     let away = leave(&server, &mut client, EXAMPLE).await;
     let code = provider.consent(&away.url, &alice());
     server.moved(601).await;
-    refused(&away.back(&mut client, &code).await, NOT_BEGUN);
+    assert_told(&away.back(&mut client, &code).await, NOT_BEGUN);
     assert_eq!(provider.asked(), 0);
 }
 
@@ -203,9 +185,9 @@ async fn a_oau_02_what_another_browser_began_is_not_finished_here() {
     let code = provider.consent(&away.url, &mallory());
     // Alice's browser, with all that a page could be made to send, and with a sign-in of her own under way.
     let mut alices = server.client(Mode::Cookie);
-    refused(&away.back(&mut alices.clone(), &code).await, NOT_BEGUN);
+    assert_told(&away.back(&mut alices.clone(), &code).await, NOT_BEGUN);
     leave(&server, &mut alices, EXAMPLE).await;
-    refused(&away.back(&mut alices, &code).await, NOT_BEGUN);
+    assert_told(&away.back(&mut alices, &code).await, NOT_BEGUN);
     assert_eq!((provider.asked(), users(&server).await), (0, 0));
     assert!(created(&away.back(&mut theirs, &code).await));
 }
@@ -266,18 +248,18 @@ async fn a_oau_03_what_was_begun_at_one_provider_is_not_finished_at_another() {
     let code = one.consent(&away.url, &alice());
     let mut body = away.body(&code);
     body["thirdPartyId"] = "two".into();
-    refused(&away.send(&mut client, body).await, NOT_BEGUN);
+    assert_told(&away.send(&mut client, body).await, NOT_BEGUN);
     // Nor for another client of the provider, nor at another address.
     let away = leave(&server, &mut client, "two").await;
     let code = two.consent(&away.url, &alice());
     let mut body = away.body(&code);
     body["clientType"] = "app".into();
-    refused(&away.send(&mut client, body).await, NOT_BEGUN);
+    assert_told(&away.send(&mut client, body).await, NOT_BEGUN);
     let away = begin(&mut client).await;
     let code = one.consent(&away.url, &alice());
     let mut body = away.body(&code);
     body["redirectURIInfo"]["redirectURIOnProviderDashboard"] = redirect_uri(&server, "one").into();
-    refused(&away.send(&mut client, body).await, NOT_BEGUN);
+    assert_told(&away.send(&mut client, body).await, NOT_BEGUN);
     assert_eq!((one.asked(), two.asked(), users(&server).await), (0, 0, 0));
 }
 
@@ -309,7 +291,7 @@ async fn a_oau_04_the_verifier_is_the_servers_own_and_the_challenge_is_always_se
     }
     // A code that was asked for with another challenge is refused by the provider, which is told the verifier of this one.
     let code = provider.consent(&one.url, &mallory());
-    refused(&two.back(&mut client, &code).await, "did not confirm");
+    assert_told(&two.back(&mut client, &code).await, "did not confirm");
     assert_eq!(users(&server).await, 0);
 }
 
@@ -338,7 +320,7 @@ async fn lies(reason: &'static str) {
     for mode in MODES {
         let mut client = server.client(mode);
         let answer = by_provider(&server, &provider, &mut client, &alice()).await;
-        refused(&answer, "did not confirm");
+        assert_told(&answer, "did not confirm");
         assert!(!answer.message().contains(reason));
     }
     assert!(trail.has(&format!("provider.refused {reason}")), "{trail:?}");
@@ -358,9 +340,9 @@ async fn a_oau_06_a_provider_that_is_down_is_told_in_words() {
     let away = leave(&server, &mut client, EXAMPLE).await;
     let code = provider.consent(&away.url, &alice());
     provider.behave(Mood::Down);
-    refused(&away.back(&mut client, &code).await, "does not answer");
+    assert_told(&away.back(&mut client, &code).await, "does not answer");
     let asked = client.get(&asking("", EXAMPLE, &away.redirect_uri)).await;
-    refused(&asked, "does not answer");
+    assert_told(&asked, "does not answer");
     assert!(trail.has("provider.failed no_answer"), "{trail:?}");
     // It comes back, and so does everybody.
     provider.behave(Mood::Honest);
@@ -377,7 +359,7 @@ async fn a_oau_07_an_address_that_the_provider_does_not_vouch_for_opens_no_accou
     assert_eq!(by_mail(&server, &mut owner, ALICE).await.status_field(), "OK");
     let mut thief = server.client(Mode::Header);
     let liar = Somebody::new("liar", ALICE).unverified();
-    barred(&by_provider(&server, &provider, &mut thief, &liar).await, "006");
+    assert_barred(&by_provider(&server, &provider, &mut thief, &liar).await, "006");
     assert_eq!((users(&server).await, sessions(&server).await), (1, 1));
     // One that is nobody's is shown, as what it is.
     let other = Somebody::new("other", "other@example.com").unverified();
@@ -458,7 +440,7 @@ async fn a_oau_07_a_site_may_have_no_account_joined_by_an_address() {
     .await;
     by_mail(&server, &mut server.client(Mode::Header), ALICE).await;
     let mut client = server.client(Mode::Header);
-    barred(
+    assert_barred(
         &by_provider(&server, &provider, &mut client, &alice()).await,
         "006",
     );
@@ -471,7 +453,7 @@ async fn a_oau_08_an_account_that_a_squatter_made_is_not_joined() {
     // Nobody proved that address.
     let mut squatter = half(&server, Mode::Header, ALICE).await;
     let mut owner = server.client(Mode::Cookie);
-    barred(
+    assert_barred(
         &by_provider(&server, &provider, &mut owner, &alice()).await,
         "006",
     );
@@ -549,7 +531,7 @@ async fn a_oau_10_a_code_works_once_and_nothing_of_the_provider_reaches_the_brow
     assert!(!rows.contains(&code) && !rows.contains(&away.kept));
     // The same code once more, with a ticket of its own.
     let again = leave(&server, &mut client, EXAMPLE).await;
-    refused(&again.back(&mut client, &code).await, "did not confirm");
+    assert_told(&again.back(&mut client, &code).await, "did not confirm");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -606,7 +588,7 @@ async fn a_oau_12_another_person_of_a_provider_that_knows_the_account_does_not_j
     // The mailbox was given to somebody else, who has an account there as well.
     let mut heir = server.client(Mode::Header);
     let successor = Somebody::new("successor", ALICE);
-    barred(
+    assert_barred(
         &by_provider(&server, &provider, &mut heir, &successor).await,
         "006",
     );
@@ -620,7 +602,7 @@ async fn a_oau_13_tokens_are_taken_only_where_the_site_chose_so() {
     for tokens in [json!({ "id_token": own }), json!({ "access_token": "x" })] {
         let body = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": tokens });
         let answer = server.client(Mode::Header).post("/auth/signinup", body).await;
-        refused(&answer, "has to begin in the browser");
+        assert_told(&answer, "has to begin in the browser");
     }
     assert_eq!((provider.asked(), users(&server).await), (0, 0));
 }
@@ -653,7 +635,7 @@ async fn a_oau_13_an_id_token_signs_in_once_whoever_presents_it_at_once() {
     server.moved(59 * 60).await;
     for path in ["/auth/signinup", "/auth/acme/signinup"] {
         let answer = server.client(Mode::Header).post(path, body.clone()).await;
-        refused(&answer, "did not confirm");
+        assert_told(&answer, "did not confirm");
     }
     let token = provider.id_token(&alice(), None);
     let body = json!({ "thirdPartyId": EXAMPLE, "oAuthTokens": { "id_token": token } });
@@ -671,12 +653,12 @@ async fn a_oau_13_a_token_for_another_application_signs_nobody_in() {
     let answer = client
         .post("/auth/signinup", tokens(json!({ "id_token": stolen })))
         .await;
-    refused(&answer, "did not confirm");
+    assert_told(&answer, "did not confirm");
     // An access token does not tell whom it was given to.
     let answer = client
         .post("/auth/signinup", tokens(json!({ "access_token": "x" })))
         .await;
-    refused(&answer, "has to begin in the browser");
+    assert_told(&answer, "has to begin in the browser");
     assert_eq!(users(&server).await, 0);
     let own = provider.id_token(&alice(), None);
     let answer = client
@@ -862,7 +844,7 @@ async fn a_mfa_02_a_sign_in_by_a_provider_leaves_the_second_factor_due() {
         }
         // Another phone does not do.
         let other = again.create_code(OTHER_PHONE).await;
-        refused(&other, "not the phone number");
+        assert_told(&other, "not the phone number");
         again.complete(&server, PHONE).await;
         assert_eq!(again.get("/api/secret").await.status, 200);
     }
@@ -936,9 +918,9 @@ async fn a_mfa_32_what_belongs_to_somebody_else_is_not_added() {
     let mut client = half(&server, Mode::Header, ALICE).await;
     client.complete(&server, PHONE).await;
     let bobs = Somebody::new("bob-there", "bob@example.com");
-    barred(&linking(&server, &provider, &mut client, &bobs).await, "021");
+    assert_barred(&linking(&server, &provider, &mut client, &bobs).await, "021");
     let carols = Somebody::new("carol-there", "carol@example.com");
-    barred(&linking(&server, &provider, &mut client, &carols).await, "022");
+    assert_barred(&linking(&server, &provider, &mut client, &carols).await, "022");
     assert_eq!(client.get("/api/secret").await.status, 200);
     let nobody = &mut server.client(Mode::Header);
     assert_eq!(linking(&server, &provider, nobody, &mallory()).await.status, 401);
@@ -1002,7 +984,7 @@ async fn a_ten_01_what_was_begun_in_one_tenant_is_not_finished_in_another() {
         let mut away = leave_in(&server, &mut client, begun, EXAMPLE).await;
         let code = provider.consent(&away.url, &alice());
         away.tenant = finished.to_owned();
-        refused(&away.back(&mut client, &code).await, NOT_BEGUN);
+        assert_told(&away.back(&mut client, &code).await, NOT_BEGUN);
     }
     assert_eq!((provider.asked(), users(&server).await), (0, 0));
     // One person of the provider is two people in two tenants.
@@ -1067,9 +1049,9 @@ async fn a_user_who_says_no_at_the_provider_is_told_in_words() {
     let away = leave(&server, &mut client, EXAMPLE).await;
     let mut body = away.body("");
     body["redirectURIInfo"]["redirectURIQueryParams"] = json!({ "error": "access_denied", "state": "s" });
-    refused(&away.send(&mut client, body).await, "did not confirm");
+    assert_told(&away.send(&mut client, body).await, "did not confirm");
     let code = provider.consent(&away.url, &alice());
-    refused(&away.back(&mut client, &code).await, NOT_BEGUN);
+    assert_told(&away.back(&mut client, &code).await, NOT_BEGUN);
     assert_eq!(provider.asked(), 0);
 }
 

@@ -126,3 +126,24 @@ pub fn opens_nothing(response: &Response) -> bool {
         && response.set_cookie("sAccessToken").is_none()
         && response.set_cookie("sRefreshToken").is_none()
 }
+
+/// That a sign-in by a provider, or a link to one, was refused in words that hold `says`, and opened nothing.
+#[track_caller]
+pub fn assert_told(response: &Response, says: &str) {
+    assert_eq!(
+        (response.status, response.status_field().as_str()),
+        (200, "GENERAL_ERROR"),
+        "{response:?}"
+    );
+    assert!(response.message().contains(says), "{response:?}");
+    assert!(opens_nothing(response), "{response:?}");
+}
+
+/// The same, for the reason of `code`.
+#[track_caller]
+pub fn assert_barred(response: &Response, code: &str) {
+    assert_eq!(response.status_field(), "SIGN_IN_UP_NOT_ALLOWED", "{response:?}");
+    let reason = response.json()["reason"].as_str().unwrap().to_owned();
+    assert!(reason.ends_with(&format!("(ERR_CODE_{code})")), "{reason}");
+    assert!(opens_nothing(response), "{response:?}");
+}
