@@ -11,6 +11,8 @@ mod claims;
 mod codes;
 #[path = "attacks/contact.rs"]
 mod contact;
+#[path = "attacks/contact_guesses.rs"]
+mod contact_guesses;
 #[path = "attacks/cookies.rs"]
 mod cookies;
 #[path = "attacks/coverage.rs"]

@@ -33,7 +33,7 @@ async fn with_mailboxes() -> Server {
     .await
 }
 
-fn email(address: &str) -> Value {
+pub(super) fn email(address: &str) -> Value {
     json!({ "email": address })
 }
 
@@ -42,7 +42,7 @@ fn phone(number: &str) -> Value {
 }
 
 /// Asks for a code to the new contact; what the answer calls the device, and the code.
-async fn asked(server: &Server, client: &mut Client, body: Value) -> (Value, String) {
+pub(super) async fn asked(server: &Server, client: &mut Client, body: Value) -> (Value, String) {
     let before = server.codes_sent().await;
     let asked = client.post(CHANGE, body.clone()).await;
     assert_eq!(asked.status_field(), "OK", "{body}: {asked:?}");
@@ -55,14 +55,14 @@ async fn asked(server: &Server, client: &mut Client, body: Value) -> (Value, Str
     (asked.json()["deviceId"].clone(), last.code.clone().unwrap())
 }
 
-async fn confirm(client: &mut Client, device: &Value, code: &str) -> Response {
+pub(super) async fn confirm(client: &mut Client, device: &Value, code: &str) -> Response {
     client
         .post(CONFIRM, json!({ "deviceId": device, "userInputCode": code }))
         .await
 }
 
 /// Changes a contact, from the wish to the new tokens.
-async fn changed(server: &Server, client: &mut Client, body: Value) {
+pub(super) async fn changed(server: &Server, client: &mut Client, body: Value) {
     let (device, code) = asked(server, client, body).await;
     let done = confirm(client, &device, &code).await;
     assert_eq!(done.json(), json!({ "status": "OK" }), "{done:?}");
@@ -114,6 +114,13 @@ async fn signs_in(server: &Server, address: &str, password: &str) -> bool {
     let mut client = server.client(Mode::Header);
     let answer = client.post("/auth/signin", form(address, password)).await;
     answer.status_field() == "OK"
+}
+
+async fn mallory_gets_no_reset(server: &Server) {
+    let asks = json!({ "formFields": [{ "id": "email", "value": MALLORY }] });
+    let mut anybody = server.client(Mode::Header);
+    anybody.post("/auth/user/password/reset/token", asks).await;
+    assert!(server.sent().await.iter().all(|mail| mail.kind != "reset"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -371,12 +378,7 @@ async fn a_mfa_41_undoing_the_first_factor_of_a_thief_puts_the_address_back_as_w
     );
     let rows = server.dump().await.join("\n");
     assert!(!rows.contains(MALLORY) && !rows.contains(PHONE), "{rows}");
-    let asks = json!({ "formFields": [{ "id": "email", "value": MALLORY }] });
-    server
-        .client(Mode::Header)
-        .post("/auth/user/password/reset/token", asks)
-        .await;
-    assert!(server.sent().await.iter().all(|mail| mail.kind != "reset"));
+    mallory_gets_no_reset(&server).await;
     reset::token(&server, ALICE).await;
 }
 
@@ -393,12 +395,7 @@ async fn a_mfa_22_what_cannot_be_given_back_is_left_to_nobody() {
     assert_eq!(undo(&server, &own).await, "OK");
     assert_eq!(user(&server, &id).await.state, UserState::Disabled);
     assert_eq!(mallory.refresh().await.status, 401);
-    let asks = json!({ "formFields": [{ "id": "email", "value": MALLORY }] });
-    server
-        .client(Mode::Header)
-        .post("/auth/user/password/reset/token", asks)
-        .await;
-    assert!(server.sent().await.iter().all(|mail| mail.kind != "reset"));
+    mallory_gets_no_reset(&server).await;
     assert!(!signs_in(&server, MALLORY, crate::kit::PASSWORD).await);
     assert_eq!(undo(&server, &own).await, "INVALID_TOKEN_ERROR");
 }

@@ -108,11 +108,15 @@ impl Limits<'_> {
 
     /// Answers to codes that prove a new contact, by the account: a contact that is not one's own is not guessed into it.
     pub(crate) fn new_contact(&self, tenant: &TenantId, user: &UserId) -> Ask {
-        self.curve(
-            "new-to",
-            &[tenant.as_str(), user.as_str()],
-            self.config.second_factor,
-        )
+        let place = [tenant.as_str(), user.as_str()];
+        self.curve("new-to", &place, self.config.second_factor)
+    }
+
+    /// The same by the contact too. No right answer clears it, or a mailbox of one's own would give tries at another's back
+    /// (threat A-OTP-05).
+    pub(crate) fn new_contact_at(&self, tenant: &TenantId, user: &UserId, destination: &str) -> Ask {
+        let place = [tenant.as_str(), user.as_str(), destination];
+        self.curve("new-to-at", &place, self.config.second_factor)
     }
 
     /// Attempts at a second factor: of its kind, and of all kinds together (A-OTP-08).
@@ -369,7 +373,8 @@ impl Limits<'_> {
     }
 
     /// A code to a contact that nobody has verified. For a phone the first three asks are its country's breaker, right
-    /// answers and messages that were not sent, looked at; [`Limits::SENT`] is the place of the country's count. A mailbox has no country.
+    /// answers and messages that were not sent, looked at; [`Limits::SENT`] is the place of the country's count. A mailbox has
+    /// no country.
     pub(crate) fn code_to_unverified(
         &self,
         tenant: &TenantId,

@@ -360,9 +360,14 @@ pub(crate) async fn confirm(
         Err(refusal) => return Ok(ContactOutcome::Refused(refusal)),
     };
     // Charged before anything is compared, and whether or not the challenge is this session's.
-    let user = &checked.look.user;
-    let ask = [account::limits(parts).new_contact(&user.tenant, &user.id)];
-    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &ask, parts.now()).await? {
+    let Look { user, challenge, .. } = &checked.look;
+    let to = challenge.as_ref().map_or("", |challenge| &challenge.destination);
+    let limits = account::limits(parts);
+    let asks = [
+        limits.new_contact(&user.tenant, &user.id),
+        limits.new_contact_at(&user.tenant, &user.id, to),
+    ];
+    if let Leave::Refused { retry_after, .. } = limit::ask(&*parts.store, &asks, parts.now()).await? {
         note(
             parts,
             caller,
@@ -389,8 +394,8 @@ pub(crate) async fn confirm(
             Answered::Not(outcome, reason) => (outcome, reason),
         };
         if let ContactOutcome::Changed(_) = &outcome {
-            let [ask] = ask;
-            parts.store.clear(&[ask.key]).await?;
+            let [by_account, _] = asks;
+            parts.store.clear(&[by_account.key]).await?;
             note(
                 parts,
                 caller,
