@@ -91,8 +91,8 @@ impl Policy {
     }
 }
 
-/// How the first second factor of an account may be enrolled, and a provider be added as another way to sign in where there is
-/// no second factor yet. Whoever stole the password could do it first, so each mode narrows when.
+/// How the first second factor of an account may be enrolled, and where there is none yet, a provider be added as another way to
+/// sign in or a contact be changed. Whoever stole the password could do it first, so each mode narrows when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnrollmentMode {
@@ -101,7 +101,7 @@ pub enum EnrollmentMode {
     FreshFirstFactor,
     /// Only in the session that signed the account up; a later sign-in cannot (threat A-MFA-41).
     InSignUpSession,
-    /// After a link in the account's verified mailbox was followed, whose message names both of what may be added, and only in
+    /// After a link in the account's verified mailbox was followed, whose message names all that it may be for, and only in
     /// the session that asked for it: a password is not enough (threat A-MFA-41).
     ConfirmByEmail,
     /// After an administrator gave leave (`Stepup::approve_enrollment`) to the session that asked. It asks with a first factor

@@ -1,9 +1,9 @@
-//! Leave to add the first second factor, or a provider as another way to sign in, where a first factor alone is not enough for
-//! it: confirmed from the account's verified mailbox, or given by an administrator, and in both cases for the one session that
-//! asked (threat A-MFA-41).
+//! Leave to add the first second factor or a provider as another way to sign in, or to change a contact, where a first factor
+//! alone is not enough for it: confirmed from the account's verified mailbox, or given by an administrator, and in both cases
+//! for the one session that asked (threat A-MFA-41).
 //!
 //! What is asked, and what is given, is a challenge of that session: it has its end, dies with the session and with the
-//! credential epoch of its user, and the enrollment that it admits spends it in its own transaction.
+//! credential epoch of its user, and what it admits ends it in its own transaction.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ use crate::record::user::User;
 use crate::storage::{Look, Payment};
 use crate::time::Timestamp;
 
-/// A session that waits for an administrator's leave to add a first second factor, or another way to sign in. It has
-/// not said which.
+/// A session that waits for an administrator's leave to add a first second factor or another way to sign in, or to change a
+/// contact. It has not said which.
 ///
 /// Two people who know one password have two sessions. What is told of each is there to tell the owner's from a thief's.
 #[derive(Clone, Debug, PartialEq, Eq)]

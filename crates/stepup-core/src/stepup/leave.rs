@@ -1,4 +1,4 @@
-//! Leave to add a first second factor, or another way to sign in: confirmed by mail, or given by an administrator.
+//! Leave to add a first second factor or another way to sign in, or to change a contact: confirmed by mail, or given by an administrator.
 
 use crate::caller::Caller;
 use crate::error::Fault;
@@ -31,8 +31,8 @@ impl Stepup {
         turn.end(leave::confirm(&self.parts, caller, token)).await
     }
 
-    /// The sessions that wait for leave to add a first second factor or another way to sign in, newest wish first
-    /// ([`EnrollmentMode::Approve`](crate::policy::EnrollmentMode::Approve)). For administrators.
+    /// The sessions that wait for leave to add a first second factor or another way to sign in, or to change a contact, newest
+    /// wish first ([`EnrollmentMode::Approve`](crate::policy::EnrollmentMode::Approve)). For administrators.
     ///
     /// # Errors
     /// [`Fault`].
@@ -40,8 +40,8 @@ impl Stepup {
         leave::pending(&self.parts, tenant).await
     }
 
-    /// Gives a session that asked leave to add a first second factor, or another way to sign in, and tells its user. It is for
-    /// that session alone and for one addition: of two people with one password the other has nothing of it. An administrator
+    /// Gives a session that asked leave to add a first second factor or another way to sign in, or to change a contact, and tells
+    /// its user. It is for that session alone and for one of these: of two people with one password the other has nothing of it. An administrator
     /// makes sure beforehand that the owner is the one who asked, by what [`Stepup::pending_enrollments`] tells of it. False
     /// if no such session waits.
     ///

@@ -1,4 +1,5 @@
-//! Leave for a session to add the account's first second factor, or another way to sign in, by a link in the mailbox.
+//! Leave for a session to add the account's first second factor or another way to sign in, or to change a contact, by a link in
+//! the mailbox.
 
 use stepup_core::flow::ConfirmOutcome;
 
@@ -29,10 +30,10 @@ pub(super) async fn confirm(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 const ASKS: Words = (
-    "Add a second factor, or another way to sign in?",
+    "Allow a change of your account?",
     &[
-        "Somebody who signed in to your account wants to add a second factor to it, or another way to sign in. Allow it only if \
-         that is you, now.",
+        "Somebody who signed in to your account wants to add a second factor or another way to sign in to it, or to change its \
+         address or number. Allow it only if that is you, now.",
         "If it is not you, close this page and change your password.",
     ],
 );

@@ -66,7 +66,7 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Zweiten Faktor oder weitere Art der Anmeldung für Ihr Konto bei {app} hinzufügen?",
         mail: &[
-            "Jemand hat sich bei Ihrem Konto bei {app} angemeldet und möchte ihm einen zweiten Faktor oder eine weitere Art der Anmeldung hinzufügen. Wenn Sie das sind, erlauben Sie es: {url}",
+            "Jemand hat sich bei Ihrem Konto bei {app} angemeldet und möchte ihm einen zweiten Faktor oder eine weitere Art der Anmeldung hinzufügen oder seine Adresse oder Nummer ändern. Wenn Sie das sind, erlauben Sie es: {url}",
             "Der Link gilt {time}. Wenn Sie es nicht sind, ändern Sie Ihr Passwort. Haben Sie hier keines, melden Sie sich bei uns.",
         ],
         sms: &[

@@ -66,7 +66,7 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Add a second factor or another way to sign in to your {app} account?",
         mail: &[
-            "Somebody who signed in to your {app} account wants to add a second factor to it, or another way to sign in. If that is you, allow it: {url}",
+            "Somebody who signed in to your {app} account wants to add a second factor or another way to sign in to it, or to change its address or number. If that is you, allow it: {url}",
             "The link works for {time}. If it is not you, change your password. If you have none here, contact us.",
         ],
         sms: &[

@@ -66,7 +66,7 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "¿Añadir un segundo factor u otra forma de entrar a su cuenta de {app}?",
         mail: &[
-            "Alguien que ha entrado en su cuenta de {app} quiere añadirle un segundo factor u otra forma de entrar. Si es usted, permítalo: {url}",
+            "Alguien que ha entrado en su cuenta de {app} quiere añadirle un segundo factor u otra forma de entrar, o cambiar su dirección o número. Si es usted, permítalo: {url}",
             "El enlace vale {time}. Si no es usted, cambie su contraseña. Si no tiene ninguna aquí, póngase en contacto con nosotros.",
         ],
         sms: &[

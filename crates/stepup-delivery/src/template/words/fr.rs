@@ -66,7 +66,7 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Ajouter un second facteur ou un autre moyen de connexion à votre compte {app} ?",
         mail: &[
-            "Une personne connectée à votre compte {app} veut y ajouter un second facteur ou un autre moyen de connexion. Si c’est vous, autorisez-le : {url}",
+            "Une personne connectée à votre compte {app} veut y ajouter un second facteur ou un autre moyen de connexion, ou en changer l’adresse ou le numéro. Si c’est vous, autorisez-le : {url}",
             "Le lien est valable {time}. Si ce n’est pas vous, changez votre mot de passe. Si vous n’en avez pas ici, contactez-nous.",
         ],
         sms: &[

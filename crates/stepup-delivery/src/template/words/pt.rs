@@ -66,7 +66,7 @@ pub(super) const WORDS: Words = Words {
     confirm: Phrase {
         subject: "Adicionar um segundo fator ou outra forma de entrar à sua conta {app}?",
         mail: &[
-            "Alguém que entrou na sua conta {app} quer adicionar-lhe um segundo fator ou outra forma de entrar. Se é você, permita: {url}",
+            "Alguém que entrou na sua conta {app} quer adicionar-lhe um segundo fator ou outra forma de entrar, ou mudar o seu endereço ou número. Se é você, permita: {url}",
             "O link é válido por {time}. Se não é você, altere a sua senha. Se não tem nenhuma aqui, contacte-nos.",
         ],
         sms: &[
