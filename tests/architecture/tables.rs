@@ -135,7 +135,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("flow of accounts",   &["flow/account.rs", "flow/claim.rs", "flow/mailbox.rs"]),
     ("flow of leave",      &["flow/leave.rs"]),
     ("flow of factors",    &["flow/code.rs", "flow/moved.rs", "flow/own.rs", "flow/user.rs"]),
-    ("flow of answers",    &["flow/answer.rs", "flow/contact.rs", "flow/export.rs", "flow/import.rs", "flow/info.rs", "flow/key.rs", "flow/update.rs"]),
+    ("flow of answers",    &["flow/answer.rs", "flow/contact.rs", "flow/export.rs", "flow/import.rs", "flow/info.rs", "flow/kept.rs", "flow/key.rs", "flow/update.rs"]),
     ("flow of open codes", &["flow/change.rs", "flow/identity.rs", "flow/pending.rs", "flow/readdress.rs", "flow/reset.rs", "flow/undo.rs"]),
     ("desk",               &["desk.rs"]),
     ("flow of strangers",  &["flow/first.rs", "flow/third_party.rs", "flow/verify.rs"]),

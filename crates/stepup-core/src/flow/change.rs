@@ -12,7 +12,7 @@ use crate::error::Fault;
 use crate::flow::password::{self, Outcome};
 use crate::flow::session::SessionEnded;
 use crate::flow::update::{self, UpdateRefusal};
-use crate::flow::{SignedIn, account, session, upkeep};
+use crate::flow::{SignedIn, account, kept, session, upkeep};
 use crate::parts::Parts;
 use crate::password::{Password, PasswordFault};
 use crate::record::credential::CredentialKind;
@@ -98,7 +98,7 @@ pub(crate) async fn change(
         password: Some(credential),
         contacts: Vec::new(),
         notices: upkeep::notices(parts, user, &kind, None, caller.language).await?,
-        keep: Some(session::going_on(parts, old, &secret, now)),
+        keep: Some(kept::going_on(parts, old, &secret, now)),
         beside: Beside::default(),
     };
     let stored = parts.store.update_user(&work);
@@ -114,6 +114,6 @@ pub(crate) async fn change(
         }
     };
     update::updated(parts, &user, &[], true, Some(&session.handle)).await?;
-    let signed_in = session::gone_on(parts, session, user, secret)?;
+    let signed_in = kept::gone_on(parts, session, user, secret)?;
     Ok(ChangeOutcome::Changed(Box::new(signed_in)))
 }

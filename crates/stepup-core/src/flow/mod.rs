@@ -12,6 +12,7 @@ pub(crate) mod first;
 pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod kept;
 pub(crate) mod key;
 pub(crate) mod leave;
 pub(crate) mod link;

@@ -20,7 +20,7 @@ use crate::flow::link::{self, LinkKind};
 use crate::flow::moved::{Contacts, Moved, address};
 use crate::flow::own::Role;
 use crate::flow::session::{self, Checked};
-use crate::flow::{SignedIn, account, key, mailbox, update, upkeep};
+use crate::flow::{SignedIn, account, kept, key, mailbox, update, upkeep};
 use crate::id::{CredentialId, MethodId};
 use crate::limit::{self, Leave};
 use crate::parts::Parts;
@@ -520,7 +520,7 @@ async fn answer(parts: &Parts, caller: &Caller, checked: &Checked, typed: &str) 
         password: None,
         contacts: vec![moved.from.clone(), moved.to.clone()],
         notices,
-        keep: Some(session::going_on(parts, old, &secret, now)),
+        keep: Some(kept::going_on(parts, old, &secret, now)),
         beside: Beside {
             second: moved.second.is_some().then_some(SecondFactors {
                 summary: now_stands.summary,
@@ -591,7 +591,7 @@ async fn changed(
             (session, user) = (look.session, look.user);
         }
     }
-    let signed_in = session::gone_on(parts, session, user, secret)?;
+    let signed_in = kept::gone_on(parts, session, user, secret)?;
     Ok(Answered::Changed(Box::new(signed_in)))
 }
 

@@ -25,7 +25,7 @@ use crate::secret::Secret;
 use crate::session::access::{AccessClaims, AccessParts, MfaClaim, PayloadError};
 use crate::session::claim::{self, ClaimSource, FirstFetch};
 use crate::session::refresh::{self, RefreshToken, Verdict};
-use crate::storage::{Keep, Look, RiseTo, Stored};
+use crate::storage::{Look, Stored};
 use crate::time::Timestamp;
 
 /// A session that is about to be opened, or kept in the place of a new one.
@@ -178,37 +178,6 @@ pub(crate) fn issue(
         expires_at: session.end(),
     });
     Ok(tokens)
-}
-
-/// How `old` outlives an update of its user that ends all other sessions: by a new generation, whose token is made of `secret` and
-/// which no older one leads to ([`gone_on`]).
-pub(super) fn going_on(parts: &Parts, old: &Session, secret: &Secret<[u8; 32]>, now: Timestamp) -> Keep {
-    Keep {
-        handle: old.handle.clone(),
-        rise: Some(RiseTo {
-            secret: RefreshToken::new(old.handle.clone(), 0, secret.clone()).digest(),
-            class: old.class,
-            idle_expires_at: now.plus(parts.config.sessions.idle).min(old.ends_at),
-            ends_at: old.ends_at,
-        }),
-        now,
-    }
-}
-
-/// The tokens by which a session goes on that was kept by [`going_on`] with `secret`.
-pub(super) fn gone_on(
-    parts: &Parts,
-    session: Session,
-    user: User,
-    secret: Secret<[u8; 32]>,
-) -> Result<SignedIn, Fault> {
-    let refresh = RefreshToken::new(session.handle.clone(), session.chain.generation, secret);
-    let tokens = issue(parts, &session, &user.summary, &refresh)?;
-    Ok(SignedIn {
-        user,
-        session,
-        tokens,
-    })
 }
 
 /// A new access token in the place of `old`: a new `iat`, the old `exp`, the refresh token unchanged. It says no more of
